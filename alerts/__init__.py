@@ -1,0 +1,1 @@
+"""Rules on what the gateway sees, evaluated by Celery. Empty until its feature arrives."""

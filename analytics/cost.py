@@ -1,0 +1,92 @@
+"""Turns usage and prices into money. Pure: values in, a bill out; `Decimal` throughout, rounded once, at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from providers.types import Price, Unit, Usage
+
+ZERO = Decimal(0)
+CENT_OF_A_MICRO = Decimal("1e-10")
+"""What a cost is rounded to: the ledger's column keeps ten places."""
+
+STANDS_IN = {
+    Unit.CACHED_INPUT: Unit.INPUT,
+    Unit.CACHE_WRITE_5M: Unit.INPUT,
+    Unit.CACHE_WRITE_1H: Unit.CACHE_WRITE_5M,
+}
+"""The price used for a unit that has none of its own."""
+
+FREE_UNLESS_PRICED = frozenset({Unit.REQUEST, Unit.WEB_SEARCH, Unit.IMAGE})
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """Usage at our price; `usd` is None when a unit that was used has no known price."""
+
+    usd: Decimal | None
+    used: dict[str, str]
+    """USD per unit, by unit, for the units that were used: what a ledger row shows as its prices."""
+
+
+def compute(usage: Usage, prices: Sequence[Price], *, at: datetime) -> Computed:
+    """What `usage` costs by `prices` as they stood at `at`, unrounded; tiers go by all input tokens together."""
+    in_force = _in_force(prices, input_tokens=usage.all_input_tokens, at=at)
+    total = ZERO
+    used: dict[str, str] = {}
+    for unit, quantity in _quantities(usage):
+        if not quantity:
+            continue
+        price = _price_of(unit, in_force)
+        if price is None:
+            return Computed(None, {})
+        if price:
+            total += price * quantity
+        used[unit.value] = f"{price:f}"
+    return Computed(total, used)
+
+
+def rounded(usd: Decimal) -> Decimal:
+    return usd.quantize(CENT_OF_A_MICRO, rounding=ROUND_HALF_EVEN)
+
+
+def per_million(prices: Sequence[Price], *, at: datetime) -> dict[Unit, Decimal]:
+    """Prices in force at `at` for the smallest requests, in USD per million units, as people read them."""
+    return {unit: usd * 1_000_000 for unit, usd in _in_force(prices, input_tokens=0, at=at).items()}
+
+
+def _quantities(usage: Usage) -> tuple[tuple[Unit, int], ...]:
+    return (
+        (Unit.INPUT, usage.input_tokens),
+        (Unit.CACHED_INPUT, usage.cached_input_tokens),
+        (Unit.CACHE_WRITE_5M, usage.cache_write_5m_tokens),
+        (Unit.CACHE_WRITE_1H, usage.cache_write_1h_tokens),
+        (Unit.OUTPUT, usage.output_tokens),
+        (Unit.REQUEST, 1),
+        (Unit.WEB_SEARCH, usage.web_searches),
+        (Unit.IMAGE, usage.images),
+    )
+
+
+def _in_force(prices: Sequence[Price], *, input_tokens: int, at: datetime) -> dict[Unit, Decimal]:
+    best: dict[Unit, Price] = {}
+    for price in prices:
+        if price.valid_from > at or price.from_tokens > input_tokens:
+            continue
+        known = best.get(price.unit)
+        # The newest list of prices holds; within it the highest tier reached.
+        if known is None or (known.valid_from, known.from_tokens) < (price.valid_from, price.from_tokens):
+            best[price.unit] = price
+    return {unit: price.usd_per_unit for unit, price in best.items()}
+
+
+def _price_of(unit: Unit, in_force: dict[Unit, Decimal]) -> Decimal | None:
+    wanted: Unit | None = unit
+    while wanted is not None:
+        if wanted in in_force:
+            return in_force[wanted]
+        wanted = STANDS_IN.get(wanted)
+    return ZERO if unit in FREE_UNLESS_PRICED else None

@@ -1,0 +1,51 @@
+"""Monthly partitions of the ledger in PostgreSQL. Other databases keep one plain table and never get here.
+
+Partitions are made just before the first row that needs one, by whoever writes it; there is no default partition, as
+one with rows in it would stand in the way of making the right partition later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from django.db import connection, models
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+
+TABLE = "analytics_usagerecord"
+_LOCK = 0x75736167
+"""Advisory lock: two drainers must not make the same partition at once."""
+
+
+def create_parent(editor: BaseDatabaseSchemaEditor, record: type[models.Model]) -> None:
+    """Makes the partitioned table for a model whose Django primary key is `id`. Used by the migration alone."""
+    statement, params = editor.table_sql(record)
+    plain_key = '"id" uuid NOT NULL PRIMARY KEY'
+    if plain_key not in statement:
+        raise RuntimeError(f"Django's CREATE TABLE no longer holds {plain_key}: {statement}")
+    statement = statement.replace(plain_key, '"id" uuid NOT NULL')
+    editor.execute(f'{statement[:-1]}, PRIMARY KEY ("started_at", "id")) PARTITION BY RANGE ("started_at")', params)
+    for index in record._meta.indexes:
+        editor.add_index(record, index)
+
+
+def ensure(moments: Iterable[datetime]) -> None:
+    """Makes the partitions that rows of these moments need. Call inside the transaction that inserts them."""
+    if connection.vendor != "postgresql":
+        return
+    for month in sorted({(moment.year, moment.month) for moment in moments}):
+        name = f"{TABLE}_{month[0]:04}_{month[1]:02}"
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT to_regclass(%s)", [name])
+            if cursor.fetchone()[0] is None:
+                first, after = _bounds(*month)
+                cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+                cursor.execute(
+                    f"CREATE TABLE IF NOT EXISTS {name} PARTITION OF {TABLE} "
+                    f"FOR VALUES FROM ('{first.isoformat()}') TO ('{after.isoformat()}')"
+                )
+
+
+def _bounds(year: int, month: int) -> tuple[datetime, datetime]:
+    first = datetime(year, month, 1, tzinfo=UTC)
+    return first, first.replace(year=year + month // 12, month=month % 12 + 1)

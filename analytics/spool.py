@@ -1,0 +1,250 @@
+"""The spool: what a request cost is on disk before the database hears of it, and before the upstream is called.
+
+Each process that calls models has a folder of its own below `SPOOL_DIR`, locked for its life, with append-only
+segments in it. Before the first upstream byte of an attempt an `opened` line is written; it carries the row that is
+true if the process dies in the next moment (outcome `interrupted`, cost estimated). Settling writes the `settled` line
+with the real row. Killing the process loses nothing: the lines are in the kernel's page cache; `SPOOL_FSYNC` puts them
+on the disk as well.
+
+This module writes and reads the files. Moving rows to the database is `analytics.drainer`'s.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+import msgspec
+
+from analytics import ids
+from analytics.types import UsageRow
+
+SEGMENT_BYTES = 4 * 1024 * 1024
+"""A segment that has grown past this is followed by a new one, so that drained ones can go."""
+BATCH_BYTES = 1024 * 1024
+LOCK = "lock"
+
+
+class SpoolError(Exception):
+    """The spool cannot be written: the disk is full or the folder not writable. No upstream may be called."""
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One line: the row, and whether it is final."""
+
+    is_settled: bool
+    row: UsageRow
+
+
+_encode = msgspec.json.Encoder(decimal_format="string").encode
+_decode = msgspec.json.Decoder(Line).decode
+
+
+class Spool:
+    """This process's own folder of segments. Writing is thread-safe."""
+
+    def __init__(self, root: Path, *, fsync: bool = False) -> None:
+        """Raises: SpoolError."""
+        self._fsync = fsync
+        self._mutex = threading.Lock()
+        self._segment = 0
+        self._size = 0
+        self.unwritten: list[UsageRow] = []
+        """Settled rows that found the disk full: the drainer takes them from memory."""
+        try:
+            self.folder, self._lock_fd = _make_locked_folder(root)
+            self._fd = self._open_segment(1)
+        except OSError as error:
+            raise SpoolError(f"Cannot write to {root}: {error.strerror}") from error
+
+    def opened(self, row: UsageRow) -> None:
+        """Notes that an upstream is about to be called. Raises: SpoolError, and then it must not be called."""
+        try:
+            self._append(Line(False, row))
+        except OSError as error:
+            raise SpoolError(f"Cannot write to {self.folder}: {error.strerror}") from error
+
+    def settled(self, row: UsageRow) -> None:
+        """Notes the final row. Never raises: a row that cannot be written waits in memory for the drainer."""
+        try:
+            self._append(Line(True, row))
+        except OSError:
+            self.unwritten.append(row)
+
+    def take_unwritten(self) -> list[UsageRow]:
+        with self._mutex:
+            rows, self.unwritten = self.unwritten, []
+        return rows
+
+    def is_writable(self) -> bool:
+        """Whether an `opened` line could be written now."""
+        try:
+            with self._mutex:
+                self._write(b"\n")
+        except OSError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Gives up the lock. What is left in the folder is replayed by whoever finds it."""
+        os.close(self._fd)
+        os.close(self._lock_fd)
+
+    def remove(self) -> None:
+        """Closes and deletes the folder: call when everything in it has reached the database."""
+        remove_folder(self.folder)
+        self.close()
+
+    def _append(self, line: Line) -> None:
+        data = _encode(line) + b"\n"
+        with self._mutex:
+            if self._size > SEGMENT_BYTES:
+                old, self._fd = self._fd, self._open_segment(self._segment + 1)
+                os.close(old)
+            self._write(data)
+
+    def _write(self, data: bytes) -> None:
+        written = os.write(self._fd, data)
+        if written < len(data):
+            # A full disk takes half a line: it must not become the start of the next one.
+            os.ftruncate(self._fd, self._size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._size += written
+        if self._fsync:
+            os.fdatasync(self._fd)
+
+    def _open_segment(self, number: int) -> int:
+        descriptor = os.open(segment_path(self.folder, number), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._segment, self._size = number, 0
+        return descriptor
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Lines read but not yet in the database, and where reading goes on once they are."""
+
+    lines: tuple[Line, ...]
+    unreadable: tuple[bytes, ...]
+    segment: int
+    end: int
+
+
+class Reader:
+    """Reads a spool folder in order, while its owner may still be writing. Moves on only when told to."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._segment = 1
+        self._offset = 0
+        self._open: dict[UUID, UsageRow] = {}
+        self._segment_of: dict[UUID, int] = {}
+
+    @property
+    def open_rows(self) -> list[UsageRow]:
+        """The rows of requests opened and not settled, as far as batches were accepted: their latest `opened` line."""
+        return list(self._open.values())
+
+    def next_batch(self) -> Batch | None:
+        """The next complete lines, at most 1 MiB of them; None when there is nothing new. A torn last line waits."""
+        while True:
+            has_successor = segment_path(self.folder, self._segment + 1).exists()
+            data = self._read_lines()
+            if data:
+                return _batch(data, segment=self._segment, end=self._offset + len(data))
+            if not has_successor:
+                return None
+            # Looked for the successor first: its owner makes it only after the last line here was written.
+            self._segment, self._offset = self._segment + 1, 0
+
+    def accept(self, batch: Batch) -> None:
+        """The batch is in the database: go on behind it, and delete segments nobody needs any more."""
+        self._offset = batch.end
+        for line in batch.lines:
+            if line.is_settled:
+                self._open.pop(line.row.id, None)
+                self._segment_of.pop(line.row.id, None)
+            else:
+                self._open[line.row.id] = line.row
+                self._segment_of.setdefault(line.row.id, batch.segment)
+        needed = min(self._segment_of.values(), default=self._segment)
+        for path in self.folder.glob("*.jsonl"):
+            if int(path.stem) < min(needed, self._segment):
+                path.unlink(missing_ok=True)
+
+    def _read_lines(self) -> bytes:
+        try:
+            with segment_path(self.folder, self._segment).open("rb") as file:
+                file.seek(self._offset)
+                data = file.read(BATCH_BYTES)
+                while data and b"\n" not in data and (more := file.read(BATCH_BYTES)):
+                    data += more
+        except FileNotFoundError:
+            return b""
+        return data[: data.rfind(b"\n") + 1]
+
+
+def _batch(data: bytes, *, segment: int, end: int) -> Batch:
+    lines: list[Line] = []
+    unreadable: list[bytes] = []
+    for raw in data.splitlines():
+        if not raw:
+            continue
+        try:
+            lines.append(_decode(raw))
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            unreadable.append(raw)
+    return Batch(tuple(lines), tuple(unreadable), segment, end)
+
+
+def abandoned(root: Path) -> Iterator[tuple[Path, int]]:
+    """Folders whose process is gone, each with the lock we now hold on it: close it when done."""
+    for folder in sorted(root.iterdir()) if root.is_dir() else []:
+        if folder.name.startswith(".") or not folder.is_dir():
+            continue
+        lock = _try_lock(folder)
+        if lock is not None:
+            yield folder, lock
+
+
+def remove_folder(folder: Path) -> None:
+    """Deletes a folder whose lock is held."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def segment_path(folder: Path, number: int) -> Path:
+    return folder / f"{number:06}.jsonl"
+
+
+def _make_locked_folder(root: Path) -> tuple[Path, int]:
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    name = str(ids.new())
+    # Locked before it has its name: nobody can take a folder that has just been made for an abandoned one.
+    hidden = root / f".{name}"
+    hidden.mkdir(mode=0o700)
+    lock = os.open(hidden / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    hidden.rename(root / name)
+    return root / name, lock
+
+
+def _try_lock(folder: Path) -> int | None:
+    try:
+        lock = os.open(folder / LOCK, os.O_RDWR)
+    except OSError:
+        return None  # just removed by another process
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        return None
+    if not folder.exists():
+        os.close(lock)  # replayed and removed between our open and our lock
+        return None
+    return lock

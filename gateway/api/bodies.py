@@ -1,0 +1,151 @@
+"""The JSON edge: request bodies and headers into checked, frozen values. Nothing here decides anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+from rest_framework.parsers import BaseParser
+
+from providers.types import ChatRequest
+from routing.types import Wishes
+
+
+class BadBody(Exception):
+    """A request that cannot be understood: what to change, and the field or header it is about."""
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+
+
+class _Format(msgspec.Struct):
+    type: str = "text"
+
+
+class _StreamOptions(msgspec.Struct):
+    include_usage: bool | None = None
+
+
+class _Chat(msgspec.Struct):
+    """What must have its type for us to route; everything else is the provider's to judge."""
+
+    model: str
+    messages: list[dict[str, Any]]
+    models: list[str] = []
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    tools: list[Any] | None = None
+    response_format: _Format | None = None
+    prompt_cache_key: Any = None
+    user: Any = None
+
+
+_read_fields = msgspec.json.Decoder(dict[str, Raw]).decode
+_read_chat = msgspec.json.Decoder(_Chat).decode
+
+
+def chat_request(body: bytes) -> ChatRequest:
+    """Reads the body of `POST /v1/chat/completions`. Raises: BadBody."""
+    fields, chat = _decoded(body)
+    if not chat.model:
+        raise BadBody("model is empty: use a model's id, a layer's name, or 'auto'.", param="model")
+    if not chat.messages:
+        raise BadBody("messages is empty: send at least one message.", param="messages")
+    limit = chat.max_tokens if chat.max_completion_tokens is None else chat.max_completion_tokens
+    if limit is not None and limit < 1:
+        name = "max_tokens" if chat.max_completion_tokens is None else "max_completion_tokens"
+        raise BadBody(f"{name} must be at least 1.", param=name)
+    session = chat.prompt_cache_key or chat.user
+    return ChatRequest(
+        fields=fields,
+        model=chat.model,
+        models=tuple(chat.models),
+        messages=chat.messages,
+        tools=chat.tools or (),
+        response_format=chat.response_format.type if chat.response_format else "text",
+        max_output_tokens=limit,
+        is_stream=bool(chat.stream),
+        wants_usage=bool(chat.stream_options and chat.stream_options.include_usage),
+        session=session if isinstance(session, str) else "",
+    )
+
+
+def wishes(meta: Mapping[str, Any]) -> Wishes:
+    """Reads the `X-Gateway-*` request headers out of `request.META`. Raises: BadBody naming the header."""
+    layer = meta.get("HTTP_X_GATEWAY_LAYER", "").strip()
+    return Wishes(
+        layer=layer.removeprefix("=") or None,
+        fenced=layer.startswith("="),
+        max_cost_usd=_positive(meta, "X-Gateway-Max-Cost", example="0.05"),
+        timeout_s=_timeout_s(meta),
+        session=meta.get("HTTP_X_SESSION_ID", "").strip()[:200],
+    )
+
+
+def _decoded(body: bytes) -> tuple[dict[str, Raw], _Chat]:
+    try:
+        body.decode()  # the fields we pass on unread must be UTF-8 as well
+        return _read_fields(body), _read_chat(body)
+    except UnicodeDecodeError as error:
+        raise BadBody(f"The body is not valid UTF-8: byte {error.start} cannot be decoded.") from error
+    except RecursionError as error:
+        raise BadBody("The JSON body is nested too deeply.") from error
+    except msgspec.ValidationError as error:
+        raise _wrong_field(error) from error
+    except msgspec.DecodeError as error:
+        raise BadBody(f"The body is not valid JSON: {error}.") from error
+
+
+def _wrong_field(error: msgspec.ValidationError) -> BadBody:
+    problem, _, path = str(error).partition(" - at `$")
+    param = path.strip("`.") or None
+    if "missing required field" in problem:
+        name = problem.rsplit("`", 2)[1]
+        return BadBody(f"{name} is missing.", param=name)
+    return BadBody(f"{param or 'The body'}: {problem[:1].lower()}{problem[1:]}.", param=param)
+
+
+def _timeout_s(meta: Mapping[str, Any]) -> float | None:
+    milliseconds = _positive(meta, "X-Gateway-Timeout-Ms", example="30000")
+    return None if milliseconds is None else float(milliseconds) / 1000
+
+
+def _positive(meta: Mapping[str, Any], name: str, *, example: str) -> Decimal | None:
+    text = meta.get("HTTP_" + name.upper().replace("-", "_"), "").strip()
+    if not text:
+        return None
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        value = Decimal(-1)
+    if not value.is_finite() or value <= 0:
+        raise BadBody(f"{name} must be a positive number, such as {example}.", param=name)
+    return value
+
+
+class JsonObjectParser(BaseParser):
+    """DRF's way to a body for the endpoints outside the short way: the same errors, a plain dict."""
+
+    media_type = "application/json"
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> dict[str, Any]:
+        return read_object(stream.read())
+
+
+def read_object(body: bytes) -> dict[str, Any]:
+    """A JSON object. Raises: BadBody."""
+    try:
+        return msgspec.json.decode(body, type=dict[str, Any])
+    except UnicodeDecodeError as error:
+        raise BadBody(f"The body is not valid UTF-8: byte {error.start} cannot be decoded.") from error
+    except RecursionError as error:
+        raise BadBody("The JSON body is nested too deeply.") from error
+    except msgspec.DecodeError as error:
+        raise BadBody(f"The body is not a valid JSON object: {error}.") from error

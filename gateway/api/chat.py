@@ -1,0 +1,87 @@
+"""`POST /v1/chat/completions`: translate in, one call, translate out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import msgspec
+from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
+from rest_framework.request import Request
+
+from gateway.api import bodies, errors
+from gateway.api.authentication import ApiKeyAuthentication, MayChat, caller_from
+from gateway.api.base import AsyncAPIView
+from routing import chat, runtime, snapshot
+from routing.decision import Decision
+from routing.entry import Bill
+from routing.types import Candidate
+
+
+class ChatCompletionsView(AsyncAPIView):
+    authentication_classes = [ApiKeyAuthentication]
+    permission_classes = [MayChat]
+
+    async def post(self, request: Request) -> HttpResponseBase:
+        wanted = bodies.chat_request(request._request.body)
+        use_case = chat.stream if wanted.is_stream else chat.complete
+        result = await use_case(
+            wanted,
+            wishes=bodies.wishes(request.META),
+            caller=caller_from(request),
+            snapshot=snapshot.current(),
+            request_id=self.request_id,
+            spool=runtime.current().spool,
+        )
+        headers = decision_headers(result.decision, candidate=result.candidate, attempts=result.attempts)
+        if isinstance(result, chat.Streaming):
+            return EventStream(result, headers=headers)
+        headers["X-Gateway-Cost-USD"] = cost_text(result.bill)
+        return HttpResponse(result.answer.body, content_type="application/json", headers=headers)
+
+
+class EventStream(StreamingHttpResponse):
+    """The answer as server-sent events. Whoever sends it calls `abandon` at the end, on every way out."""
+
+    def __init__(self, stream: chat.Streaming, *, headers: dict[str, str]) -> None:
+        super().__init__(
+            _events(stream),
+            content_type="text/event-stream; charset=utf-8",
+            headers=headers | {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
+        )
+        self.abandon = stream.close
+
+
+async def _events(stream: chat.Streaming) -> AsyncIterator[bytes]:
+    async for frames in stream.frames():
+        yield frames
+    if stream.error is not None:
+        status, code, message = errors.of_provider(stream.error, is_deadline=False)
+        yield b"data: " + msgspec.json.encode({"error": errors.body(status, code, message)}) + b"\n\n"
+    elif stream.bill is not None:
+        yield f": X-Gateway-Cost-USD: {cost_text(stream.bill)}\n\ndata: [DONE]\n\n".encode()
+
+
+def decision_headers(decision: Decision, *, candidate: Candidate, attempts: int) -> dict[str, str]:
+    """The answer's `X-Gateway-*` headers that are known before its first byte."""
+    headers = {
+        "X-Gateway-Request-Id": str(decision.request_id),
+        "X-Gateway-Provider": candidate.model.provider.slug,
+        "X-Gateway-Model": header_text(candidate.model.name),
+        "X-Gateway-Layer": candidate.layer,
+        "X-Gateway-Attempts": str(attempts),
+    }
+    if decision.score.value is not None:
+        headers["X-Gateway-Score"] = f"{decision.score.value:.3f}"
+    if decision.warnings:
+        headers["X-Gateway-Warnings"] = header_text("; ".join(decision.warnings))
+    return headers
+
+
+def cost_text(bill: Bill) -> str:
+    """A cost as plain decimal digits, no exponent."""
+    return f"{bill.usd.normalize():f}"
+
+
+def header_text(text: str) -> str:
+    """Text that may stand in a header: no line breaks, nothing beyond Latin-1."""
+    return "".join(char if char.isprintable() else " " for char in text).encode("latin-1", "replace").decode("latin-1")

@@ -1,0 +1,196 @@
+"""Every failure as OpenAI's error object, with the status and headers its kind asks for. The only place that maps them.
+
+Shape: `{"error": {"message": str, "type": str, "param": str | null, "code": str | null}}`; ours add `gateway` inside
+`error` where there is a trail or a list of dropped models to show.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+from django.http import Http404, HttpRequest, HttpResponse
+from django.views import defaults
+from rest_framework import exceptions
+
+from gateway.api.bodies import BadBody
+from providers.types import FailureKind, ProviderError
+from routing import chat, decision, need, snapshot
+from routing.types import Dropped, DropReason
+
+logger = logging.getLogger(__name__)
+
+_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    402: "insufficient_quota",
+    403: "permission_error",
+    404: "invalid_request_error",
+    405: "invalid_request_error",
+    408: "invalid_request_error",
+    413: "invalid_request_error",
+    415: "invalid_request_error",
+    422: "invalid_request_error",
+    429: "rate_limit_error",
+}
+_NEUTRAL = {DropReason.BELOW_ENTRY, DropReason.OUTSIDE_FENCE}
+"""Reasons that say where the request entered, not what is wrong."""
+_FORBIDDEN = {DropReason.LAYER_NOT_ALLOWED, DropReason.MODEL_NOT_ALLOWED}
+_TOO_BIG = {DropReason.CONTEXT_TOO_SMALL, DropReason.OUTPUT_TOO_SMALL}
+
+
+def problem(
+    status: int,
+    code: str | None,
+    message: str,
+    *,
+    param: str | None = None,
+    detail: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> HttpResponse:
+    """An error answer in OpenAI's shape."""
+    return HttpResponse(
+        msgspec.json.encode({"error": body(status, code, message, param=param, detail=detail)}),
+        status=status,
+        content_type="application/json",
+        headers=dict(headers or {}),
+    )
+
+
+def body(
+    status: int, code: str | None, message: str, *, param: str | None = None, detail: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    error: dict[str, Any] = {"message": message, "type": _TYPES.get(status, "api_error"), "param": param, "code": code}
+    if detail:
+        error["gateway"] = detail
+    return error
+
+
+def handle(error: Exception, context: Mapping[str, Any]) -> HttpResponse:
+    """DRF's exception handler, for every JSON endpoint on either way in."""
+    known = _ours(error)
+    if known is not None:
+        return known
+    if isinstance(error, Http404):
+        return problem(404, "not_found", "There is nothing at this address.")
+    if isinstance(error, exceptions.APIException):
+        return _of_drf(error)
+    logger.error("Unhandled error", exc_info=error)
+    return problem(500, "internal_error", "The gateway failed; the log holds the reason.")
+
+
+def _ours(error: Exception) -> HttpResponse | None:
+    answer = next((compose for kind, compose in _ANSWERS.items() if isinstance(error, kind)), None)
+    return answer(error) if answer else None
+
+
+def _of_drf(error: exceptions.APIException) -> HttpResponse:
+    headers = {}
+    if challenge := getattr(error, "auth_header", None):
+        headers["WWW-Authenticate"] = challenge
+    detail = error.detail
+    message = str(detail) if not isinstance(detail, list | dict) else msgspec.json.encode(detail).decode()
+    code = error.get_codes()
+    return problem(error.status_code, code if isinstance(code, str) else None, message, headers=headers)
+
+
+def dropped(values: tuple[Dropped, ...]) -> list[dict[str, str]]:
+    """Why models were not tried, as JSON shows it."""
+    return [
+        {
+            "model": value.candidate.model.qualified_name,
+            "layer": value.candidate.layer,
+            "reason": value.reason.value,
+            "detail": value.detail,
+        }
+        for value in values
+    ]
+
+
+def _nothing_to_try(error: chat.NothingToTry) -> HttpResponse:
+    values = [value for value in error.decision.plan.dropped if value.reason not in _NEUTRAL]
+    reasons = {value.reason for value in values}
+    detail = {"request_id": str(error.decision.request_id), "dropped": dropped(error.decision.plan.dropped)}
+    counted = "; ".join(f"{reason.value} ({sum(v.reason is reason for v in values)})" for reason in sorted(reasons))
+    status, code, text, param = _why_nothing(reasons)
+    return problem(status, code, f"{text}: {counted or 'none is set up'}.", param=param, detail=detail)
+
+
+def _why_nothing(reasons: set[DropReason]) -> tuple[int, str, str, str | None]:
+    if reasons and reasons <= _FORBIDDEN:
+        return 403, "model_not_allowed", "This key may not use any model that fits", None
+    if reasons & _TOO_BIG and reasons <= _TOO_BIG | _FORBIDDEN:
+        return 400, "context_length_exceeded", "No model is large enough", None
+    if DropReason.TOO_DEAR in reasons and reasons <= {DropReason.TOO_DEAR} | _FORBIDDEN:
+        text = "Every model may cost more than X-Gateway-Max-Cost allows"
+        return 402, "max_cost_exceeded", text, "X-Gateway-Max-Cost"
+    return 503, "no_model_available", "No model can be tried", None
+
+
+def _nobody_answered(failed: chat.NobodyAnswered) -> HttpResponse:
+    status, code, message = of_provider(failed.error, is_deadline=failed.is_deadline)
+    error = failed.error
+    detail = {"request_id": str(failed.decision.request_id), "trail": failed.trail}
+    answer = body(status, code, message, detail=detail)
+    if error is not None and error.body and error.kind in (FailureKind.REJECTED, FailureKind.CONTEXT_TOO_LONG):
+        answer = {**answer, **error.body, "gateway": detail}
+    headers = {
+        "X-Gateway-Request-Id": str(failed.decision.request_id),
+        "X-Gateway-Attempts": str(len(failed.trail)),
+    }
+    if status == 429 and error is not None:
+        headers["Retry-After"] = str(math.ceil(error.retry_after_s or 1))
+    return HttpResponse(
+        msgspec.json.encode({"error": answer}), status=status, content_type="application/json", headers=headers
+    )
+
+
+def of_provider(error: ProviderError | None, *, is_deadline: bool) -> tuple[int, str | None, str]:
+    """Status, code and message for the last failure of a walk."""
+    if error is None or is_deadline:
+        return 504, "deadline_exceeded", "No model answered before the deadline."
+    if error.kind is FailureKind.REJECTED:
+        return error.status or 400, None, error.message
+    status, code, words = _PROVIDER_FAILURES.get(
+        error.kind, (502, f"provider_{error.kind.value}", "The provider failed")
+    )
+    return status, code, f"{words}: {error.message}."
+
+
+_REFUSED = "The provider refused the gateway's credential or model"
+_PROVIDER_FAILURES = {
+    FailureKind.RATE_LIMITED: (429, "provider_rate_limited", "The provider is rate limiting"),
+    FailureKind.CREDENTIALS: (502, "provider_credentials", _REFUSED),
+    FailureKind.NOT_FOUND: (502, "provider_credentials", _REFUSED),
+    FailureKind.CONTEXT_TOO_LONG: (400, "context_length_exceeded", "The request is too long for the model"),
+    FailureKind.TIMEOUT: (504, "provider_timeout", "The provider took too long"),
+}
+
+_ANSWERS: dict[type[Exception], Callable[[Any], HttpResponse]] = {
+    BadBody: lambda error: problem(400, None, error.message, param=error.param),
+    need.UnknownLayer: lambda error: problem(400, "unknown_layer", str(error), param="model"),
+    decision.UnknownModel: lambda error: problem(404, "model_not_found", str(error), param="model"),
+    snapshot.Stale: lambda error: problem(503, "snapshot_stale", str(error), headers={"Retry-After": "5"}),
+    snapshot.NotLoaded: lambda error: problem(503, "starting", str(error), headers={"Retry-After": "1"}),
+    chat.NothingToTry: _nothing_to_try,
+    chat.NotRecordable: lambda error: problem(503, "spool_not_writable", str(error)),
+    chat.NobodyAnswered: _nobody_answered,
+}
+"""How each of our own failures is answered."""
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """`handler404`: JSON below /v1/, Django's page elsewhere."""
+    if request.path.startswith(("/v1/", "/health")):
+        return problem(404, "not_found", f"There is nothing at {request.path}.")
+    return defaults.page_not_found(request, exception)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """`handler500`: likewise."""
+    if request.path.startswith(("/v1/", "/health")):
+        return problem(500, "internal_error", "The gateway failed; the log holds the reason.")
+    return defaults.server_error(request)

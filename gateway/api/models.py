@@ -1,0 +1,73 @@
+"""`GET /v1/models`, one model, and the layers: OpenAI's shape plus what a caller needs to choose."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from django.http import HttpResponse, JsonResponse
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from analytics.types import Caller
+from routing import listing, snapshot
+from routing.listing import ListedModel
+from routing.types import Layer
+
+
+class ModelsView(APIView):
+    def get(self, request: Request) -> HttpResponse:
+        listed = listing.models(snapshot.current(), caller=_caller(request))
+        return JsonResponse({"object": "list", "data": [model_json(model) for model in listed]})
+
+
+class ModelView(APIView):
+    def get(self, request: Request, name: str) -> HttpResponse:
+        return JsonResponse(model_json(listing.model(name, snapshot=snapshot.current(), caller=_caller(request))))
+
+
+class LayersView(APIView):
+    def get(self, request: Request) -> HttpResponse:
+        config = snapshot.current()
+        data = [layer_json(layer) for layer in config.layers]
+        return JsonResponse({"object": "list", "default": config.policy.default_layer, "data": data})
+
+
+def model_json(listed: ListedModel) -> dict[str, Any]:
+    """OpenAI's four fields, then ours. Prices are USD per million tokens, as strings."""
+    model = listed.first.model
+    return {
+        "id": listed.name,
+        "object": "model",
+        "created": int(model.created_at.timestamp()),
+        "owned_by": model.provider.slug,
+        "title": model.title,
+        "layer": listed.first.layer or None,
+        "providers": [candidate.model.provider.slug for candidate in listed.candidates],
+        "context_tokens": model.context_tokens,
+        "max_output_tokens": model.max_output_tokens,
+        "capabilities": sorted(model.capabilities),
+        "usd_per_million": {unit: f"{usd.normalize():f}" for unit, usd in listed.prices(at=time.time()).items()},
+    }
+
+
+def layer_json(layer: Layer) -> dict[str, Any]:
+    return {
+        "id": layer.name,
+        "object": "layer",
+        "title": layer.title,
+        "from_score": layer.from_score,
+        "models": [
+            {
+                "id": candidate.model.name,
+                "provider": candidate.model.provider.slug,
+                "priority": candidate.priority,
+                "weight": candidate.weight,
+            }
+            for candidate in layer.candidates
+        ],
+    }
+
+
+def _caller(request: Request) -> Caller | None:
+    return request.auth if isinstance(request.auth, Caller) else None

@@ -1,0 +1,58 @@
+"""`POST /v1/route`: what would happen to a chat request, without calling anyone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpResponse, JsonResponse
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from analytics import ids
+from gateway.api import bodies, errors
+from gateway.api.authentication import ApiKeyAuthentication, MayChat, caller_from
+from routing import decision, snapshot
+from routing.decision import Decision
+from routing.plan import worst_cost
+
+
+class RouteView(APIView):
+    """Takes the body and headers of a chat request. `model` may be left out: `auto`."""
+
+    authentication_classes = [ApiKeyAuthentication]
+    permission_classes = [MayChat]
+
+    def post(self, request: Request) -> HttpResponse:
+        made = decision.make(
+            bodies.chat_request(request._request.body),
+            wishes=bodies.wishes(request.META),
+            caller=caller_from(request),
+            snapshot=snapshot.current(),
+            request_id=ids.new(),
+        )
+        return JsonResponse(decision_json(made))
+
+
+def decision_json(made: Decision) -> dict[str, Any]:
+    """A decision as the API and `manage.py route --json` show it. Costs are USD, as strings."""
+    return {
+        "score": made.score.value,
+        "reasons": [{"name": reason.name, "points": reason.points} for reason in made.score.reasons],
+        "entry": made.plan.entry or None,
+        "entry_reason": made.plan.entry_reason,
+        "input_tokens_at_most": made.need.input_tokens,
+        "capabilities": sorted(made.need.capabilities),
+        "attempts": [
+            {
+                "model": candidate.model.name,
+                "provider": candidate.model.provider.slug,
+                "layer": candidate.layer,
+                "priority": candidate.priority,
+                "cost_usd_at_most": None if worst is None else f"{worst.normalize():f}",
+            }
+            for candidate in made.plan.attempts
+            for worst in [worst_cost(candidate.model, need=made.need, at=made.live.now)]
+        ],
+        "dropped": errors.dropped(made.plan.dropped),
+        "warnings": list(made.warnings),
+    }

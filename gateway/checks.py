@@ -1,0 +1,80 @@
+"""System checks: settings that cannot work, said before anything starts. Each has an id and a hint."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Sequence
+from typing import Any
+
+from cryptography.fernet import Fernet
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning, register
+from rapidfuzz import process
+
+from gateway import env
+
+DESCRIPTORS_WANTED = 10_000
+"""5,000 relayed streams take two each."""
+
+
+@register()
+def check_secrets(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    if settings.MISSING_SECRETS:
+        return [
+            Error(
+                f"Missing secrets: {', '.join(settings.MISSING_SECRETS)}.",
+                hint="Set them, or NAME_FILE for each, or put a secrets.toml into VAR_DIR. .env.example says how.",
+                id="gateway.E001",
+            )
+        ]
+    try:
+        for key in settings.CREDENTIAL_KEY.split(","):
+            Fernet(key.strip())
+    except ValueError:
+        hint = 'Make one: python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"'
+        return [Error("CREDENTIAL_KEY is not a Fernet key.", hint=hint, id="gateway.E003")]
+    return []
+
+
+@register()
+def check_unknown_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """A misspelt name in `.env` must not pass unseen. Provider keys are anybody's names: they end in KEY or TOKEN."""
+    provider_keys = frozenset(name for name in settings.DOTENV_NAMES if name.endswith(("_KEY", "_TOKEN")))
+    return [
+        Error(f"Unknown setting {name} in .env.", hint=_near(name), id="gateway.E002")
+        for name in env.unknown_names(settings.DOTENV_NAMES, also_known=provider_keys)
+    ]
+
+
+@register()
+def check_persistent_connections(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    database = settings.DATABASES["default"]
+    if database["ENGINE"].endswith("postgresql") and database.get("CONN_MAX_AGE", 0) != 0:
+        return [
+            Error(
+                "PostgreSQL with persistent connections under ASGI leaks one per request thread.",
+                hint="Remove conn_max_age from DATABASE_URL; the pool keeps connections open.",
+                id="gateway.E004",
+            )
+        ]
+    return []
+
+
+@register()
+def check_descriptors(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < DESCRIPTORS_WANTED:
+        return [
+            Warning(
+                f"At most {hard} open files: fewer than {hard // 2} streams at once.",
+                hint="Raise the hard limit, as with `ulimit -Hn 65536`, or LimitNOFILE= in a systemd unit.",
+                id="gateway.W001",
+            )
+        ]
+    return []
+
+
+def _near(name: str) -> str:
+    found = process.extractOne(name, sorted(env.env.asked), score_cutoff=70)
+    return f"Did you mean {found[0]}?" if found else "The settings are listed in .env.example."

@@ -1,0 +1,67 @@
+"""What the commands share: help with examples, tables for people, JSON for programs, one sentence for a failure."""
+
+from __future__ import annotations
+
+import sys
+from argparse import RawDescriptionHelpFormatter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
+from django.db import DatabaseError
+from rich.console import Console
+from rich.table import Table
+
+ACTOR = "command line"
+"""Who the audit trail names for what a command did."""
+PIPED_WIDTH = 200
+"""Columns of a table that goes into a file or another program."""
+
+
+class ExamplesFormatter(RawDescriptionHelpFormatter, DjangoHelpFormatter):
+    """Django's order of options, with the examples left as they are."""
+
+
+class ConsoleCommand(BaseCommand):
+    """A command with examples in `--help`. Subclasses define `run`; what it raises as `PROBLEMS` becomes one sentence
+    on stderr and exit status 1."""
+
+    EXAMPLES = ""
+    PROBLEMS: tuple[type[Exception], ...] = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.formatter_class = ExamplesFormatter
+        parser.epilog = self.EXAMPLES
+
+    def handle(self, *_: Any, **options: Any) -> None:
+        try:
+            self.run(options)
+        except self.PROBLEMS as error:
+            raise CommandError(str(error)) from error
+        except DatabaseError as error:
+            text = str(error).splitlines()[0]
+            raise CommandError(f"The database refused: {text}. Is it set up? Run `manage.py migrate`.") from error
+
+    def run(self, options: Mapping[str, Any]) -> None:
+        raise NotImplementedError
+
+    def print_json(self, value: object) -> None:
+        self.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+    def print_table(self, headings: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str) -> None:
+        """Rows under headings; `empty` is said instead when there are none."""
+        if not rows:
+            self.stdout.write(empty)
+            return
+        table = Table(*headings, box=None, pad_edge=False, header_style="bold")
+        for row in rows:
+            table.add_row(*("" if value is None else str(value) for value in row))
+        self.print_rich(table)
+
+    def print_rich(self, shown: object) -> None:
+        """As wide as the terminal, or wide enough for a program to read; colours only in a terminal."""
+        console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, markup=False, highlight=False)
+        with console.capture() as captured:
+            console.print(shown)
+        self.stdout.write(captured.get(), ending="")

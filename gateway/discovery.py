@@ -1,0 +1,189 @@
+"""Finds what is there: providers that accept the key we have for them, and model servers on this machine.
+
+Looks and tells; what comes of it is written by `gateway.adoption`. Never prints, logs or stores a key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from http import HTTPStatus
+from typing import Any
+
+import httpx
+from rich.table import Table
+
+from providers import credentials
+from providers.models import Credential, Dialect, Provider
+
+LOCAL_SLUGS = ("ollama", "lmstudio", "llamacpp", "vllm")
+LOCAL_CONNECT_S = 0.5
+TIMEOUT_S = 3.0
+"""Seconds for one provider's whole answer; all are asked at once."""
+
+_LARGEST_ANSWER_BYTES = 8 * 1024 * 1024
+_MOST_MODELS = 200
+_LONGEST_NAME = 200
+_NOT_FOR_CHAT = re.compile(r"embed|rerank|minilm|whisper|(^|[/_-])(bge|e5|gte|tts)[-_]", re.IGNORECASE)
+# Lists models to anyone; only this address looks at the key.
+_KEY_PATHS = {"openrouter": "key"}
+_ANTHROPIC_VERSION = "2023-06-01"
+
+
+class State(StrEnum):
+    FOUND = "found"
+    KEY_REFUSED = "key refused"
+    UNREACHABLE = "unreachable"
+    NOT_RUNNING = "not running"
+
+
+@dataclass(frozen=True, slots=True)
+class FoundModel:
+    name: str
+    context_tokens: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    slug: str
+    name: str
+    is_local: bool
+    state: State
+    detail: str = ""
+    models: tuple[FoundModel, ...] = ()
+    """Chat models a local server listed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Who is asked, and how."""
+
+    slug: str
+    name: str
+    is_local: bool
+    url: str
+    headers: Mapping[str, str]
+
+
+def look() -> list[Finding]:
+    """Asks every provider that has a key, and every local server, all at once. Writes nothing."""
+    return asyncio.run(_ask_all(_targets()))
+
+
+def table(findings: Iterable[Finding]) -> Table:
+    shown = Table("provider", "state", "models", box=None, pad_edge=False, header_style="bold")
+    for finding in findings:
+        names = [model.name for model in finding.models]
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""  # noqa: PLR2004
+        shown.add_row(finding.name, finding.state.value, finding.detail or ", ".join(names[:3]) + more)
+    return shown
+
+
+def _targets() -> list[_Target]:
+    local = Provider.objects.filter(slug__in=LOCAL_SLUGS)
+    keyed = Credential.objects.filter(enabled=True).exclude(provider__slug__in=LOCAL_SLUGS).select_related("provider")
+    found = {row.slug: _target(row, key=None) for row in local}
+    for row in keyed:
+        try:
+            key = credentials.opened(row)
+        except credentials.CredentialProblem:
+            continue  # the snapshot's loader says so with every load
+        if key and row.provider.slug not in found:
+            found[row.provider.slug] = _target(row.provider, key=key)
+    return list(found.values())
+
+
+def _target(provider: Provider, *, key: str | None) -> _Target:
+    headers = {}
+    if key and provider.dialect == Dialect.ANTHROPIC:
+        headers = {"x-api-key": key, "anthropic-version": _ANTHROPIC_VERSION}
+    elif key:
+        headers = {"Authorization": f"Bearer {key}"}
+    url = f"{provider.base_url.rstrip('/')}/{_KEY_PATHS.get(provider.slug, 'models')}"
+    return _Target(provider.slug, provider.name, provider.slug in LOCAL_SLUGS, url, headers)
+
+
+async def _ask_all(targets: list[_Target]) -> list[Finding]:
+    timeout = httpx.Timeout(TIMEOUT_S, connect=LOCAL_CONNECT_S)
+    # A proxy of the environment cannot reach this machine's loopback; vendors are reached through it.
+    async with (
+        httpx.AsyncClient(timeout=timeout, trust_env=False) as here,
+        httpx.AsyncClient(timeout=TIMEOUT_S) as outside,
+    ):
+        return await asyncio.gather(*(_ask(here if target.is_local else outside, target) for target in targets))
+
+
+async def _ask(client: httpx.AsyncClient, target: _Target) -> Finding:
+    silent = State.NOT_RUNNING if target.is_local else State.UNREACHABLE
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            status, body = await _get(client, target)
+    except TimeoutError:
+        return _finding(target, silent, detail=f"no answer within {TIMEOUT_S:g} s")
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        return _finding(target, silent, detail="" if target.is_local else type(error).__name__)
+    except UnicodeEncodeError:
+        return _finding(target, State.KEY_REFUSED, detail="the key holds characters that no key has")
+    return _judge(target, status=status, body=body)
+
+
+async def _get(client: httpx.AsyncClient, target: _Target) -> tuple[int, bytes]:
+    """Status and body; a body that does not end is cut. Redirects are not followed: the key stays with its vendor."""
+    async with client.stream("GET", target.url, headers=dict(target.headers)) as response:
+        body = bytearray()
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) > _LARGEST_ANSWER_BYTES:
+                break
+        return response.status_code, bytes(body)
+
+
+def _judge(target: _Target, *, status: int, body: bytes) -> Finding:
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) and not target.is_local:
+        return _finding(target, State.KEY_REFUSED, detail=f"HTTP {status}")
+    if status != HTTPStatus.OK:
+        return _finding(target, State.NOT_RUNNING if target.is_local else State.UNREACHABLE, detail=f"HTTP {status}")
+    if not target.is_local:
+        return _finding(target, State.FOUND)
+    models = _chat_models(body)
+    if models is None:
+        return _finding(target, State.NOT_RUNNING, detail="another program listens there")
+    return _finding(target, State.FOUND, detail="" if models else "no model is loaded", models=models)
+
+
+def _finding(target: _Target, state: State, *, detail: str = "", models: tuple[FoundModel, ...] = ()) -> Finding:
+    return Finding(target.slug, target.name, target.is_local, state, detail, models)
+
+
+def _chat_models(body: bytes) -> tuple[FoundModel, ...] | None:
+    """The models of an OpenAI-compatible list; None when the body is no such list."""
+    try:
+        listed = json.loads(body)
+    except ValueError:
+        return None
+    entries = listed.get("data") if isinstance(listed, dict) else None
+    if listed == {"object": "list", "data": None}:  # Ollama without any model
+        entries = []
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        return None
+    found = {entry.get("id"): _found_model(entry) for entry in entries[:_MOST_MODELS] if _is_for_chat(entry.get("id"))}
+    return tuple(found.values())
+
+
+def _is_for_chat(name: object) -> bool:
+    return (
+        isinstance(name, str)
+        and 0 < len(name) <= _LONGEST_NAME
+        and name.isprintable()
+        and _NOT_FOR_CHAT.search(name) is None
+    )
+
+
+def _found_model(entry: Mapping[str, Any]) -> FoundModel:
+    window = entry.get("max_model_len")  # vLLM's field; the others do not tell the window they run with
+    is_known = isinstance(window, int) and not isinstance(window, bool) and window > 0
+    return FoundModel(entry["id"], window if is_known else None)

@@ -1,0 +1,43 @@
+"""Reads the environment, typed, and remembers what was asked for.
+
+Every setting may also come from `.env` beside `manage.py`, or, as `NAME_FILE`, from a file (container secrets). The
+environment wins over `.env`. Wrong values raise `EnvError` naming the variable. Names in `.env` that no setting reads
+are reported by the system check `gateway.E002`: a misspelt limit must not pass unseen.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dotenv import dotenv_values
+from environs import EnvError, FileAwareEnv
+
+__all__ = ["EnvError", "env", "read_dotenv", "unknown_names"]
+
+
+class RecordingEnv(FileAwareEnv):
+    """A `FileAwareEnv` that knows which names were read."""
+
+    def __init__(self) -> None:
+        super().__init__(strip_whitespace=True)
+        self.asked: set[str] = set()
+
+    def _get_value(self, env_key: str, default: object) -> object:
+        self.asked.update((env_key, f"{env_key}{self.file_suffix}"))
+        return super()._get_value(env_key, default)
+
+
+env = RecordingEnv()
+
+
+def read_dotenv(path: Path) -> frozenset[str]:
+    """Loads `path` into the environment where a name is not set yet; returns the names it holds."""
+    if not path.is_file():
+        return frozenset()
+    env.read_env(str(path), recurse=False, override=False)
+    return frozenset(dotenv_values(path))
+
+
+def unknown_names(names: frozenset[str], *, also_known: frozenset[str]) -> list[str]:
+    """The names no setting has read. `also_known`: names that are read elsewhere, such as provider keys."""
+    return sorted(names - env.asked - also_known)

@@ -1,0 +1,232 @@
+"""Every setting of the installation, in one file. Read by name with its unit; documented in `.env.example`."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from gateway import secrets
+from gateway.env import env, read_dotenv
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+DOTENV_NAMES = read_dotenv(BASE_DIR / ".env")
+
+# -- where things live -------------------------------------------------------------------------------------------------
+
+VAR_DIR = Path(env.str("VAR_DIR", str(BASE_DIR / "var"))).expanduser().resolve()
+DATABASE_URL = env.str("DATABASE_URL", "")
+REDIS_URL = env.str("REDIS_URL", "")
+IS_EMBEDDED = not DATABASE_URL
+SPOOL_DIR = VAR_DIR / "spool"
+
+# -- secrets -----------------------------------------------------------------------------------------------------------
+
+_secrets = secrets.load(
+    VAR_DIR / "secrets.toml",
+    given={name: env.str(name, "") for name in secrets.NAMES},
+    create=IS_EMBEDDED,
+)
+MISSING_SECRETS = _secrets.missing
+# Placeholders only so far that `manage.py check` can say what is missing (gateway.E001); nothing starts with them.
+SECRET_KEY = _secrets.secret_key or "missing"
+CREDENTIAL_KEY = _secrets.credential_key
+KEY_HASH_KEY = _secrets.key_hash_key
+
+# -- Django ------------------------------------------------------------------------------------------------------------
+
+DEBUG = env.bool("DEBUG", False)
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
+ROOT_URLCONF = "gateway.urls"
+ASGI_APPLICATION = "gateway.asgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "corsheaders",
+    "rest_framework",
+    "providers.apps.ProvidersConfig",
+    "analytics.apps.AnalyticsConfig",
+    "routing.apps.RoutingConfig",
+    "alerts.apps.AlertsConfig",
+    "terminal.apps.TerminalConfig",
+    "gateway.apps.GatewayConfig",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+STATIC_URL = "/static/"
+STATIC_ROOT = VAR_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+# Serves the admin's files straight from the packages: no collectstatic step stands between clone and dashboard.
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = False
+
+LANGUAGE_CODE = "en-gb"
+TIME_ZONE = env.str("TIME_ZONE", "UTC")
+USE_TZ = True
+
+# -- database, cache, sessions -----------------------------------------------------------------------------------------
+
+SQLITE_OPTIONS: dict[str, Any] = {
+    # A deferred transaction that reads and then writes after another writer fails at once, whatever the time-out.
+    "transaction_mode": "IMMEDIATE",
+    "timeout": 10,
+    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=10000",
+}
+
+
+def _database() -> dict[str, Any]:
+    config: dict[str, Any] = dict(env.dj_db_url("DATABASE_URL", f"sqlite:///{VAR_DIR / 'gateway.sqlite3'}"))
+    if config["ENGINE"].endswith("sqlite3"):
+        config["OPTIONS"] = SQLITE_OPTIONS
+    else:
+        # Under ASGI a persistent connection leaks one per request thread; the pool replaces it.
+        config["CONN_MAX_AGE"] = 0
+        config["OPTIONS"] = config.get("OPTIONS", {}) | {
+            "pool": {"min_size": 1, "max_size": env.int("DATABASE_POOL_SIZE", 10), "timeout": 5},
+        }
+    return config
+
+
+DATABASES = {"default": _database()}
+
+if REDIS_URL:
+    CACHES = {"default": {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": REDIS_URL}}
+    SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
+else:
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    SESSION_ENGINE = "django.contrib.sessions.backends.db"
+
+# -- security ----------------------------------------------------------------------------------------------------------
+
+# The dashboard of an embedded installation is reached over plain HTTP, where browsers refuse secure cookies.
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.bool("SECURE_COOKIES", not IS_EMBEDDED)
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 12 * 3600
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("TRUST_X_FORWARDED_PROTO", False) else None
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+
+CORS_ALLOWED_ORIGINS: list[str] = env.list("CORS_ALLOWED_ORIGINS", [])
+CORS_URLS_REGEX = r"^/(v1/|health)"
+CORS_ALLOW_HEADERS = [
+    "accept",
+    "authorization",
+    "content-type",
+    "user-agent",
+    "x-gateway-layer",
+    "x-gateway-max-cost",
+    "x-gateway-timeout-ms",
+    "x-session-id",
+]
+CORS_EXPOSE_HEADERS = [
+    "retry-after",
+    "x-gateway-attempts",
+    "x-gateway-cost-usd",
+    "x-gateway-layer",
+    "x-gateway-model",
+    "x-gateway-provider",
+    "x-gateway-request-id",
+    "x-gateway-score",
+    "x-gateway-warnings",
+]
+
+# -- API ---------------------------------------------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "gateway.api.authentication.ApiKeyAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["gateway.api.authentication.IsCallerOrUser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["gateway.api.bodies.JsonObjectParser"],
+    "EXCEPTION_HANDLER": "gateway.api.errors.handle",
+    "UNAUTHENTICATED_USER": None,
+}
+
+MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", 20 * 1024 * 1024)
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+BODY_READ_TIMEOUT_S = env.float("BODY_READ_TIMEOUT_S", 30.0)
+"""Seconds a client may take to send its request body."""
+
+# -- routing and ledger ------------------------------------------------------------------------------------------------
+
+SNAPSHOT_POLL_S = env.float("SNAPSHOT_POLL_S", 0.5)
+"""Seconds between two looks at the configuration's version; a change is in force within about twice that."""
+SNAPSHOT_MAX_AGE_S = env.float("SNAPSHOT_MAX_AGE_S", 300.0)
+"""Seconds the gateway goes on with the last configuration it saw when the database is gone."""
+SPOOL_FSYNC = env.bool("SPOOL_FSYNC", False)
+"""Whether every spool line survives a power loss (about 240 us a line) and not only a killed process (2 us)."""
+DRAIN_EVERY_S = env.float("DRAIN_EVERY_S", 0.25)
+"""Seconds between two batches from the spool to the database."""
+LOCAL_MODEL_PORT = env.int("LOCAL_MODEL_PORT", 3009)
+
+# -- Celery ------------------------------------------------------------------------------------------------------------
+
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", REDIS_URL or "filesystem://")
+CELERY_IS_EMBEDDED = CELERY_BROKER_URL.startswith("filesystem:")
+CELERY_QUEUE_DIR = VAR_DIR / "celery"
+if CELERY_IS_EMBEDDED:
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "data_folder_in": str(CELERY_QUEUE_DIR),
+        "data_folder_out": str(CELERY_QUEUE_DIR),
+        "control_folder": str(CELERY_QUEUE_DIR / "control"),
+    }
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TIMEZONE = TIME_ZONE
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+OLD_FILES_AFTER_DAYS = env.int("OLD_FILES_AFTER_DAYS", 14)
+CELERY_BEAT_SCHEDULE = {
+    "clear-old-files": {"task": "gateway.tasks.clear_old_files", "schedule": 3600.0},
+}
+
+# -- logging -----------------------------------------------------------------------------------------------------------
+
+LOG_LEVEL = env.log_level("LOG_LEVEL", logging.INFO)
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    "loggers": {"django": {"handlers": [], "propagate": True}},
+}

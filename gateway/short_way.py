@@ -1,0 +1,179 @@
+"""The short way in: from ASGI to an async DRF view and back, without Django's thread-bound handler and middleware.
+
+It owes what it skips: the body limit and a read deadline, CORS by the middleware's own rules, a watcher that cancels
+the view when the client leaves, errors in the caller's format, the log line. It sends no Django signals, so nothing
+below it may use the ORM or `sync_to_async`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+from corsheaders.middleware import CorsMiddleware
+from django.conf import settings
+from django.http import HttpResponse, HttpResponseBase
+
+from analytics import ids
+from gateway.api import errors
+from gateway.api.base import GatewayRequest
+from gateway.api.chat import EventStream
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+View = Callable[..., Any]
+
+access_log = logging.getLogger("gateway.access")
+logger = logging.getLogger(__name__)
+
+_MIB = 1024 * 1024
+
+
+class ClientGone(Exception):
+    """The client left before it had sent its request."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    body_bytes: int
+    read_s: float
+
+
+class ShortWay:
+    """Answers the paths it was given views for."""
+
+    def __init__(self, views: Mapping[str, View]) -> None:
+        self.views = views
+        self._limits = _Limits(settings.MAX_BODY_BYTES, settings.BODY_READ_TIMEOUT_S)
+        self._cors = CorsMiddleware(lambda request: HttpResponse())
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request from first to last byte."""
+        started = time.monotonic()
+        request_id = ids.new()
+        status = 499
+        try:
+            body = await _read_body(receive, headers=scope["headers"], limits=self._limits)
+            if isinstance(body, HttpResponse):
+                body.headers["X-Gateway-Request-Id"] = str(request_id)
+                status = body.status_code
+                await _send_whole(body, send=send)
+                return
+            request = GatewayRequest(scope, BytesIO(body))
+            request.request_id = request_id
+            status = await self._answer(request, receive=receive, send=send)
+        except ClientGone:
+            pass
+        finally:
+            access_log.info(
+                '%s "%s %s" %d %.1f ms',
+                request_id,
+                scope["method"],
+                scope["path"],
+                status,
+                (time.monotonic() - started) * 1000,
+            )
+
+    async def _answer(self, request: GatewayRequest, *, receive: Receive, send: Send) -> int:
+        """Runs the view with a watcher beside it; returns the status the client got."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - an ASGI server calls us in a task
+        watcher = asyncio.create_task(_cancel_when_gone(receive, task=task))
+        response: HttpResponseBase | None = None
+        try:
+            response = await self._response(request)
+            await _send_response(response, send=send)
+            return response.status_code
+        except asyncio.CancelledError:
+            if not (watcher.done() and not watcher.cancelled()):
+                raise  # the server is stopping us, not the client
+            task.uncancel()
+            return 499
+        finally:
+            watcher.cancel()
+            if isinstance(response, EventStream):
+                response.abandon()
+
+    async def _response(self, request: GatewayRequest) -> HttpResponseBase:
+        preflight = self._cors.check_preflight(request) if request.method == "OPTIONS" else None
+        if preflight is not None:
+            response: HttpResponseBase = preflight
+        else:
+            response = await self.views[request.path](request)
+        if hasattr(response, "render"):
+            response.render()
+        if "HTTP_ORIGIN" in request.META:
+            self._cors.add_response_headers(request, response)
+        return response
+
+
+async def _read_body(receive: Receive, *, headers: list[tuple[bytes, bytes]], limits: _Limits) -> bytes | HttpResponse:
+    """The request's body, or the answer to one that is too large or too slow. Raises: ClientGone."""
+    declared = next((int(value) for name, value in headers if name == b"content-length" and value.isdigit()), 0)
+    if declared > limits.body_bytes:
+        return _too_large(limits)
+    try:
+        async with asyncio.timeout(limits.read_s):
+            return await _collect(receive, limits=limits)
+    except TimeoutError:
+        text = f"The request body did not arrive within {limits.read_s:g} s."
+        return errors.problem(408, "request_timeout", text, headers={"Connection": "close"})
+
+
+async def _collect(receive: Receive, *, limits: _Limits) -> bytes | HttpResponse:
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > limits.body_bytes:
+            return _too_large(limits)
+        if not message.get("more_body"):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _too_large(limits: _Limits) -> HttpResponse:
+    text = f"The request body is larger than {limits.body_bytes / _MIB:g} MiB."
+    return errors.problem(413, "request_too_large", text, headers={"Connection": "close"})
+
+
+async def _cancel_when_gone(receive: Receive, *, task: asyncio.Task[Any]) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    task.cancel()
+
+
+async def _send_response(response: HttpResponseBase, *, send: Send) -> None:
+    if not isinstance(response, EventStream):
+        await _send_whole(response, send=send)
+        return
+    await send({"type": "http.response.start", "status": response.status_code, "headers": _headers(response)})
+    async for chunk in response:
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body"})
+
+
+async def _send_whole(response: HttpResponseBase, *, send: Send) -> None:
+    body = getattr(response, "content", b"")
+    headers = _headers(response)
+    headers.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _headers(response: HttpResponseBase) -> list[tuple[bytes, bytes]]:
+    return [
+        (name.lower().encode("latin-1"), value.encode("latin-1"))
+        for name, value in response.items()
+        if name.lower() != "content-length"
+    ]

@@ -1,0 +1,18 @@
+"""Celery tasks: each translates in, makes one call, and carries its own deadline (the embedded pool enforces none)."""
+
+from __future__ import annotations
+
+import logging
+
+from django.conf import settings
+
+from gateway import housekeeping
+from gateway.celery import app
+
+logger = logging.getLogger(__name__)
+
+
+@app.task
+def clear_old_files() -> None:
+    cleared = housekeeping.clear(settings.VAR_DIR, days=settings.OLD_FILES_AFTER_DAYS)
+    logger.info("Cleared %d old files, %d bytes, %d change rows.", cleared.files, cleared.bytes, cleared.rows)

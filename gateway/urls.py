@@ -1,0 +1,34 @@
+"""Every address. The short way's paths stand in both tables, with the same views."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import path
+from django.views.generic import RedirectView
+
+from gateway.api.chat import ChatCompletionsView
+from gateway.api.health import HealthView, ReadyView
+from gateway.api.models import LayersView, ModelsView, ModelView
+from gateway.api.requests import RequestView
+from gateway.api.route import RouteView
+from gateway.short_way import View
+
+short_way_views: dict[str, View] = {
+    "/v1/chat/completions": ChatCompletionsView.as_view(),
+    "/health": HealthView.as_view(),
+}
+
+urlpatterns = [
+    *(path(address.removeprefix("/"), view) for address, view in short_way_views.items()),
+    path("health/ready", ReadyView.as_view()),
+    path("v1/models", ModelsView.as_view()),
+    path("v1/models/layers", LayersView.as_view()),
+    path("v1/models/<path:name>", ModelView.as_view()),
+    path("v1/route", RouteView.as_view()),
+    path("v1/requests/<str:request_id>", RequestView.as_view()),
+    path("admin/", admin.site.urls),
+    path("", RedirectView.as_view(url="/admin/")),
+]
+
+handler404 = "gateway.api.errors.not_found"
+handler500 = "gateway.api.errors.server_error"

@@ -1,0 +1,28 @@
+#!/usr/bin/env python
+"""The command line: `manage.py COMMAND --help`."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
+    from django.core.management import execute_from_command_line
+
+    from gateway.env import EnvError
+    from gateway.secrets import SecretsError
+
+    try:
+        execute_from_command_line(sys.argv)
+        sys.stdout.flush()
+    except (EnvError, SecretsError) as error:
+        sys.exit(f"manage.py: {error}")
+    except BrokenPipeError:
+        # The reader has seen enough (`| head`): say nothing, not even when Python flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    main()

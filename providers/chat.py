@@ -1,0 +1,134 @@
+"""Calls one model at one provider: a chat completion, whole or as a stream. No retry, no choice, no money."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+
+from providers import door
+from providers.dialects import openai
+from providers.dialects.openai_stream import EventReader
+from providers.types import Answer, ChatRequest, FailureKind, Model, ProviderError
+
+END_WAIT_S = 0.05
+"""How long the end of a body may take after `[DONE]` before the connection is cut instead of kept."""
+
+
+async def complete(request: ChatRequest, *, model: Model) -> Answer:
+    """The model's whole answer.
+
+    Raises: ProviderError.
+    """
+    response = await _send(request, model=model)
+    try:
+        return openai.read_answer(await door.read(response))
+    finally:
+        response.release()
+
+
+async def stream(request: ChatRequest, *, model: Model) -> OpenStream:
+    """Starts a stream and returns once its first content is here: until then another model may still take over.
+
+    Raises: ProviderError.
+    """
+    opened = OpenStream(await _send(request, model=model), keep_usage=request.wants_usage)
+    try:
+        await opened.wait_for_content()
+    except BaseException:
+        opened.close()
+        raise
+    return opened
+
+
+class OpenStream:
+    """A stream with content. Iterate it for the frames to relay; what it told stands in `reader`."""
+
+    def __init__(self, response: aiohttp.ClientResponse, *, keep_usage: bool) -> None:
+        self.reader = EventReader(keep_usage=keep_usage)
+        self._response = response
+        self._held = b""
+
+    async def wait_for_content(self) -> None:
+        held: list[bytes] = []
+        while not self.reader.has_content:
+            chunk = await door.read_some(self._response)
+            held.append(self.reader.feed(chunk) if chunk else self.reader.end())
+            if not chunk or self.reader.is_done:
+                break
+        if not self.reader.has_content and not (self.reader.usage and self.reader.usage.output_tokens):
+            raise ProviderError(FailureKind.BAD_ANSWER, "its stream ended without content", status=200)
+        self._held = b"".join(held)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """Raises: ProviderError when the stream breaks, or ends without a finish reason."""
+        if self._held:
+            frames, self._held = self._held, b""
+            return frames
+        while not self.reader.is_done:
+            chunk = await door.read_some(self._response)
+            if not chunk:
+                frames = self.reader.end()
+                self.reader.is_done = True
+            else:
+                frames = self.reader.feed(chunk)
+            if frames:
+                return frames
+        await self._reach_the_end()
+        if not self.reader.finish_reason:
+            raise ProviderError(FailureKind.BROKEN_STREAM, "its stream ended without a finish reason")
+        raise StopAsyncIteration
+
+    async def _reach_the_end(self) -> None:
+        """After `[DONE]` the body's end is usually here already; reading it lets the connection be used again."""
+        if not self._response.content.at_eof():
+            with contextlib.suppress(ProviderError, TimeoutError):
+                async with asyncio.timeout(END_WAIT_S):
+                    await door.read_some(self._response)
+
+    def close(self) -> None:
+        """Gives the connection back when the stream ended, cuts it otherwise. Never waits."""
+        if self._response.content.at_eof():
+            self._response.release()
+        else:
+            self._response.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+async def _send(request: ChatRequest, *, model: Model) -> aiohttp.ClientResponse:
+    provider = model.provider
+    response = await door.post(
+        openai.url(provider),
+        body=openai.compose(request, model=model),
+        headers=openai.headers(provider),
+        timeouts=provider.timeouts,
+    )
+    if response.status == 200 and _is_expected(response, is_stream=request.is_stream):
+        return response
+    try:
+        body = await door.read(response)
+    finally:
+        response.release()
+    if response.status == 200:
+        if response.content_type == "application/json":
+            openai.read_answer(body)  # an error object says more than its content type
+        raise ProviderError(FailureKind.BAD_ANSWER, f"answered with {response.content_type}", status=200)
+    raise openai.read_error(response.status, body=body, retry_after=response.headers.get("Retry-After"))
+
+
+def _is_expected(response: aiohttp.ClientResponse, *, is_stream: bool) -> bool:
+    """A page in HTML is no answer, whatever its status. Nothing else is held against a vendor's content type."""
+    return response.content_type != "text/html" and not (is_stream and response.content_type == "application/json")

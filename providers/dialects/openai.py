@@ -1,0 +1,206 @@
+"""OpenAI's chat completions as providers speak them: composes requests, reads answers, streams and errors.
+
+What the client sent is sent on byte for byte, except the edits of `compose`. What comes back is relayed byte for byte,
+except a usage chunk that the client did not ask for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from providers.types import Answer, ChatRequest, FailureKind, Model, Provider, ProviderError, Usage
+
+_ASK_FOR_USAGE = Raw(b'{"include_usage":true}')
+_CONTENT_FIELDS = (
+    "content",
+    "reasoning",
+    "reasoning_content",
+    "reasoning_details",
+    "refusal",
+    "tool_calls",
+    "function_call",
+    "annotations",
+    "audio",
+)
+_CONTEXT_CODES = frozenset({"context_length_exceeded", "string_above_max_length"})
+_CONTEXT_WORDS = ("context length", "context window", "maximum context", "too many tokens", "prompt is too long")
+
+_encode = msgspec.json.encode
+_decode = msgspec.json.decode
+
+
+def url(provider: Provider) -> str:
+    return f"{provider.base_url}/chat/completions"
+
+
+def headers(provider: Provider) -> dict[str, str]:
+    """Only what the provider needs; nothing of the client's headers goes out."""
+    wanted = {"Content-Type": "application/json", "Accept-Encoding": "identity", "User-Agent": "ai-mcp-gateway"}
+    if provider.credential:
+        wanted["Authorization"] = f"Bearer {provider.credential}"
+    return wanted
+
+
+def compose(request: ChatRequest, *, model: Model) -> bytes:
+    """The body for `model`: the client's own, with the model's name, without the gateway's `models` list, with usage
+    asked for at the end of a stream, and with the fields the provider's row adds where the client sent none."""
+    fields = dict(request.fields)
+    fields["model"] = Raw(_encode(model.name))
+    fields.pop("models", None)
+    if request.is_stream and not request.wants_usage and model.provider.usage_in_streams:
+        fields["stream_options"] = _with_usage(fields.get("stream_options"))
+    for name, value in model.provider.extra_body.items():
+        fields.setdefault(name, Raw(_encode(value)))
+    return _encode(fields)
+
+
+def _with_usage(options: Raw | None) -> Raw:
+    known = _decode(options) if options is not None else None
+    return Raw(_encode(known | {"include_usage": True})) if known else _ASK_FOR_USAGE
+
+
+def read_answer(body: bytes) -> Answer:
+    """Reads a 200's body.
+
+    Raises: ProviderError when it is no answer: not JSON, an error object, no choices, or nothing in them.
+    """
+    try:
+        content = _decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ProviderError(FailureKind.BAD_ANSWER, "its answer is not valid JSON", status=200) from error
+    if not isinstance(content, dict):
+        raise ProviderError(FailureKind.BAD_ANSWER, "its answer is not a JSON object", status=200)
+    if content.get("error"):
+        raise error_in_answer(content)
+    choices = content.get("choices")
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        raise ProviderError(FailureKind.BAD_ANSWER, "its answer has no choices", status=200)
+    usage = read_usage(content.get("usage"))
+    finish_reason = str(choices[0].get("finish_reason") or "")
+    if is_empty(choices, usage=usage, part="message"):
+        raise ProviderError(FailureKind.BAD_ANSWER, "its answer is empty", status=200)
+    return Answer(body, usage, finish_reason)
+
+
+def is_empty(choices: list[Any], *, usage: Usage | None, part: str) -> bool:
+    return not (usage and usage.output_tokens) and not any(has_content(choice.get(part)) for choice in choices)
+
+
+def has_content(part: object) -> bool:
+    """Whether a message or delta carries anything a user would see or pay for, beyond its role."""
+    return isinstance(part, dict) and any(part.get(name) for name in _CONTENT_FIELDS)
+
+
+def read_error(status: int, *, body: bytes, retry_after: str | None) -> ProviderError:
+    """What an answer that is not a 200 means."""
+    try:
+        content = _decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        content = None
+    error = content.get("error") if isinstance(content, dict) else None
+    return ProviderError(
+        _kind(status, error=error),
+        _message(error) or f"answered {status}",
+        status=status,
+        retry_after_s=_seconds(retry_after),
+        body=error if isinstance(error, dict) else None,
+    )
+
+
+def error_in_answer(content: Mapping[str, Any]) -> ProviderError:
+    """An error object in a 200 or as an event: judged by its own code or status, else as a broken answer."""
+    error = content.get("error")
+    code = error.get("code") if isinstance(error, dict) else None
+    code = code if code is not None or not isinstance(error, dict) else error.get("status")
+    text = str(code)
+    status = int(text) if text.isascii() and text.isdecimal() and 400 <= int(text[:4]) < 600 else None
+    kind = _kind(status, error=error) if status else FailureKind.BAD_ANSWER
+    return ProviderError(
+        kind,
+        _message(error) or "answered with an error object",
+        status=status or 200,
+        body=error if isinstance(error, dict) else None,
+    )
+
+
+_KINDS = {
+    401: FailureKind.CREDENTIALS,
+    402: FailureKind.CREDENTIALS,
+    403: FailureKind.CREDENTIALS,
+    404: FailureKind.NOT_FOUND,
+    408: FailureKind.SERVER_ERROR,
+    429: FailureKind.RATE_LIMITED,
+}
+
+
+def _kind(status: int, *, error: object) -> FailureKind:
+    if status >= 500:
+        return FailureKind.SERVER_ERROR
+    if status < 400:
+        return FailureKind.BAD_ANSWER  # a redirect, or a success that is not 200: nobody's chat answer
+    if status in _KINDS:
+        return _KINDS[status]
+    if status in (400, 413) and _says_too_long(error):
+        return FailureKind.CONTEXT_TOO_LONG
+    return FailureKind.REJECTED
+
+
+def _says_too_long(error: object) -> bool:
+    if not isinstance(error, dict):
+        return False
+    # Only OpenAI has a code for it; of the other vendors the text is all there is.
+    return error.get("code") in _CONTEXT_CODES or any(words in _message(error).lower() for words in _CONTEXT_WORDS)
+
+
+def _message(error: object) -> str:
+    if isinstance(error, str):
+        return error[:500]
+    message = error.get("message") if isinstance(error, dict) else None
+    return message[:500] if isinstance(message, str) else ""
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    try:
+        return max(0.0, float(retry_after)) if retry_after else None
+    except ValueError:
+        return None  # the HTTP-date form: nobody in this field sends it
+
+
+def read_usage(usage: object) -> Usage | None:
+    """OpenAI's usage object in disjoint buckets: its prompt tokens contain the cached ones."""
+    if not isinstance(usage, dict):
+        return None
+    details = usage.get("prompt_tokens_details")
+    prompt = _count(usage.get("prompt_tokens"))
+    cached = min(prompt, _count(details.get("cached_tokens")) if isinstance(details, dict) else 0)
+    details = usage.get("completion_tokens_details")
+    return Usage(
+        input_tokens=prompt - cached,
+        cached_input_tokens=cached,
+        output_tokens=_count(usage.get("completion_tokens")),
+        reasoning_tokens=_count(details.get("reasoning_tokens")) if isinstance(details, dict) else 0,
+        reported_cost_usd=_reported_cost(usage),
+    )
+
+
+def _count(value: object) -> int:
+    return max(0, int(value)) if isinstance(value, int | float) else 0
+
+
+def _reported_cost(usage: Mapping[str, Any]) -> Decimal | None:
+    """OpenRouter's `cost`, plus what its upstream charged to the user's own key where one was used."""
+    if not isinstance(usage.get("cost"), int | float):
+        return None
+    try:
+        cost = Decimal(str(usage["cost"]))
+        details = usage.get("cost_details")
+        if usage.get("is_byok") and isinstance(details, dict):
+            cost += Decimal(str(details.get("upstream_inference_cost") or 0))
+    except InvalidOperation:
+        return None
+    return cost if cost.is_finite() and cost >= 0 else None

@@ -1,0 +1,202 @@
+"""The frozen values that travel between the vendors' side and everything above it.
+
+Owns what a provider, a model, a price and a usage are once they have left the database or the wire, and how a failed
+call is described. Does not load them (`providers.rows`) and does not turn usage into money (`analytics.cost`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from msgspec import Raw
+
+
+class Capability(StrEnum):
+    """What a model can do beyond plain text in, plain text out."""
+
+    TOOLS = "tools"
+    VISION = "vision"
+    JSON_SCHEMA = "json_schema"
+    AUDIO = "audio"
+    REASONING = "reasoning"
+
+
+class Unit(StrEnum):
+    """What a price is a price of. The token units are disjoint: a token is counted in exactly one of them."""
+
+    INPUT = "input"
+    CACHED_INPUT = "cached_input"
+    CACHE_WRITE_5M = "cache_write_5m"
+    CACHE_WRITE_1H = "cache_write_1h"
+    OUTPUT = "output"
+    REQUEST = "request"
+    WEB_SEARCH = "web_search"
+    IMAGE = "image"
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """USD for one unit (one token, one request), valid from a moment on and from a number of input tokens on."""
+
+    unit: Unit
+    usd_per_unit: Decimal
+    from_tokens: int
+    valid_from: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds, each counted from the step before it."""
+
+    connect_s: float
+    headers_s: float
+    first_content_s: float
+    between_frames_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """Who is called, and how: one row of `providers_provider` with its credential opened."""
+
+    id: int
+    slug: str
+    name: str
+    dialect: str
+    base_url: str
+    is_local: bool
+    needs_credential: bool
+    credential: str | None = field(repr=False)
+    usage_in_streams: bool
+    """Whether `stream_options.include_usage` may be sent."""
+    extra_body: Mapping[str, Any]
+    timeouts: Timeouts
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One model at one provider."""
+
+    id: int
+    provider: Provider
+    name: str
+    """The vendor's own id, sent upstream as it stands."""
+    title: str
+    context_tokens: int | None
+    """Input and output together; None when nobody told us."""
+    max_output_tokens: int | None
+    max_input_tokens_per_file: int
+    """Upper estimate of what one image or file costs, in input tokens."""
+    capabilities: frozenset[Capability]
+    prices: tuple[Price, ...]
+    created_at: datetime
+    qualified_name: str = field(init=False)
+    """`provider/id`, as it is also asked for."""
+    is_priced: bool = field(init=False)
+    """Whether a chat can be costed: there is a price for input and one for output."""
+
+    def __post_init__(self) -> None:
+        # Read several times a request: worked out once.
+        object.__setattr__(self, "qualified_name", f"{self.provider.slug}/{self.name}")
+        units = {price.unit for price in self.prices}
+        object.__setattr__(self, "is_priced", Unit.INPUT in units and Unit.OUTPUT in units)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one answer consumed, in disjoint buckets: their sum is the total number of tokens."""
+
+    input_tokens: int = 0
+    cached_input_tokens: int = 0
+    cache_write_5m_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    """Already part of `output_tokens`; told apart for reports only."""
+    web_searches: int = 0
+    images: int = 0
+    reported_cost_usd: Decimal | None = None
+    """What the provider says the call cost, its upstream's share included."""
+
+    @property
+    def total_tokens(self) -> int:
+        return self.all_input_tokens + self.output_tokens
+
+    @property
+    def all_input_tokens(self) -> int:
+        return self.input_tokens + self.cached_input_tokens + self.cache_write_5m_tokens + self.cache_write_1h_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """A chat completion as the client sent it, in OpenAI's dialect.
+
+    `fields` holds every top-level field in its original bytes: what nobody edits is sent on exactly as it came. The
+    rest is what deciding and accounting need to read, checked at the edge.
+    """
+
+    fields: Mapping[str, Raw] = field(repr=False)
+    model: str
+    models: tuple[str, ...]
+    messages: Sequence[Mapping[str, Any]] = field(repr=False)
+    tools: Sequence[Any] = field(repr=False)
+    response_format: str
+    """`text`, `json_object` or `json_schema`."""
+    max_output_tokens: int | None
+    is_stream: bool
+    wants_usage: bool
+    """Whether the client asked for usage at the end of its stream."""
+    session: str
+    """What the body says of the session: `prompt_cache_key`, else `user`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer, byte for byte as the provider sent it, and what was read from it."""
+
+    body: bytes = field(repr=False)
+    usage: Usage | None
+    finish_reason: str
+
+
+class FailureKind(StrEnum):
+    """Why a call failed, by what it means for the next step (DESIGN section 3's table)."""
+
+    UNREACHABLE = "unreachable"
+    TIMEOUT = "timeout"
+    SERVER_ERROR = "server_error"
+    BAD_ANSWER = "bad_answer"
+    RATE_LIMITED = "rate_limited"
+    CREDENTIALS = "credentials"
+    NOT_FOUND = "not_found"
+    CONTEXT_TOO_LONG = "context_too_long"
+    REJECTED = "rejected"
+    BROKEN_STREAM = "broken_stream"
+
+
+class ProviderError(Exception):
+    """A failed call to a provider. Callers read the fields, never the text.
+
+    `status` is the provider's HTTP status where there was one; `retry_after_s` what it asked us to wait; `body` the
+    vendor's error object, passed on for failures the caller has to mend.
+    """
+
+    def __init__(
+        self,
+        kind: FailureKind,
+        message: str,
+        *,
+        status: int | None = None,
+        retry_after_s: float | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.status = status
+        self.retry_after_s = retry_after_s
+        self.body = body

@@ -1,0 +1,382 @@
+"""The catalog file: providers, models, prices and layers as one TOML that people read and write.
+
+Owns the format (described at the head of `catalog.toml`), its parsing into frozen values, its rendering, and the
+rules a file must keep (`routing.catalog_mistakes` finds the line of a broken one). Pure: knows neither Django nor the
+database; what a catalog changes there is `routing.catalog_rows`' business. None means: the file does not say.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+import types
+import typing
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+import tomli_w
+from msgspec import Meta
+
+from providers.types import Capability, Unit
+from routing import catalog_mistakes as mistakes
+from routing.catalog_mistakes import CatalogError, Mistake, join, refuse_unknown
+from routing.types import UnknownPrice
+
+__all__ = ["SHIPPED", "Catalog", "CatalogError", "parse", "read", "render"]
+
+SHIPPED = Path(__file__).with_name("catalog.toml")
+VERSION = 1
+MILLION = Decimal(1_000_000)
+PRICED_BY_ONE = frozenset({Unit.REQUEST, Unit.WEB_SEARCH, Unit.IMAGE})
+"""Units whose price in the file is USD for one; all others are USD per million tokens."""
+FINEST_USD = 14
+"""Decimal places of a price for one unit that the database keeps."""
+EXACT_DIGITS = 15
+"""Significant digits that every database returns as they went in (SQLite computes in binary floating point)."""
+
+
+Slug = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
+LayerName = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=64)]
+Title = Annotated[str, Meta(max_length=200)]
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+Tokens = Annotated[int, Meta(ge=1, le=2_147_483_647)]
+Seconds = Annotated[float, Meta(ge=0.01)]
+Rank = Annotated[int, Meta(ge=0, le=32_767)]
+Prices = Mapping[Unit, Decimal]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    default_layer: str
+    unknown_price: UnknownPrice | None = None
+    deadline_s: Annotated[float, Meta(ge=0.1, le=3600)] | None = None
+    max_attempts: Annotated[int, Meta(ge=1, le=32_767)] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    name: LayerName
+    title: Title | None = None
+    from_score: Annotated[float, Meta(ge=0, le=1)]
+    enabled: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A model's place in one layer."""
+
+    layer: str
+    priority: Rank | None = None
+    weight: Annotated[float, Meta(ge=0.001)] | None = None
+    relative_cost: Decimal | None = None
+    enabled: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceTier:
+    """Prices from a number of input tokens on, or from a day on, or both."""
+
+    from_tokens: Annotated[int, Meta(ge=0, le=2_147_483_647)] = 0
+    valid_from: datetime | None = None
+    prices: Prices
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPrice:
+    """USD for one unit; `valid_from` is None for a price that has always held."""
+
+    unit: Unit
+    usd_per_unit: Decimal
+    from_tokens: int
+    valid_from: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    name: Name
+    title: Title | None = None
+    kind: Literal["chat", "embeddings"] | None = None
+    enabled: bool | None = None
+    layer: str | None = None
+    priority: Rank | None = None
+    weight: Annotated[float, Meta(ge=0.001)] | None = None
+    relative_cost: Decimal | None = None
+    context_tokens: Tokens | None = None
+    max_output_tokens: Tokens | None = None
+    max_input_tokens_per_file: Tokens | None = None
+    capabilities: frozenset[Capability] | None = None
+    prices: Prices = field(default_factory=dict)
+    price_tiers: tuple[PriceTier, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+
+    def places(self) -> tuple[Candidate, ...]:
+        """The layers this model stands in, whichever way the file says so."""
+        if self.layer is None:
+            return self.candidates
+        return (
+            Candidate(layer=self.layer, priority=self.priority, weight=self.weight, relative_cost=self.relative_cost),
+        )
+
+    def price_list(self) -> tuple[ListedPrice, ...]:
+        """Every price of the model in USD for one unit, exactly."""
+        return tuple(
+            ListedPrice(unit, usd_per_unit(unit, usd), tier.from_tokens, tier.valid_from)
+            for tier in (PriceTier(prices=self.prices), *self.price_tiers)
+            for unit, usd in tier.prices.items()
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    slug: Slug
+    name: Name
+    dialect: Literal["openai", "anthropic"]
+    base_url: Annotated[str, Meta(max_length=500)]
+    credential_env: str | None = None
+    enabled: bool | None = None
+    is_local: bool | None = None
+    needs_credential: bool | None = None
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = None
+    usage_in_streams: bool | None = None
+    connect_timeout_s: Seconds | None = None
+    headers_timeout_s: Seconds | None = None
+    first_content_timeout_s: Seconds | None = None
+    between_frames_timeout_s: Seconds | None = None
+    extra_body: Mapping[str, Any] | None = None
+    models: tuple[Model, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalog:
+    version: int
+    policy: Policy
+    layers: tuple[Layer, ...]
+    providers: tuple[Provider, ...] = ()
+
+
+def read(path: Path) -> Catalog:
+    """Raises: CatalogError, OSError."""
+    try:
+        return parse(path.read_text(encoding="utf-8"), source=path.name)
+    except UnicodeDecodeError as error:
+        raise CatalogError("not a UTF-8 text file", source=path.name) from error
+
+
+def parse(text: str, *, source: str) -> Catalog:
+    """The catalog in `text`; `source` is what an error calls it.
+
+    Raises: CatalogError, for the first mistake found.
+    """
+    try:
+        document = tomllib.loads(text, parse_float=Decimal)
+    except tomllib.TOMLDecodeError as error:
+        raise mistakes.in_syntax(error, text=text, source=source) from error
+    try:
+        _refuse_unknown_names(document, Catalog, path="")
+        catalog = _convert(document)
+        _refuse_contradictions(catalog)
+    except Mistake as mistake:
+        raise mistakes.located(mistake, document=document, text=text, source=source) from mistake
+    return catalog
+
+
+def render(catalog: Catalog) -> str:
+    """The same catalog as TOML; what it does not say is left out."""
+    return tomli_w.dumps(_table(catalog))
+
+
+def usd_per_unit(unit: Unit, listed: Decimal) -> Decimal:
+    """The file's price as USD for one unit, exactly."""
+    return listed if unit in PRICED_BY_ONE else listed.scaleb(-6)
+
+
+def listed_usd(unit: Unit, usd: Decimal) -> Decimal:
+    """USD for one unit as the file writes it: the reverse of `usd_per_unit`."""
+    listed = (usd if unit in PRICED_BY_ONE else usd * MILLION).normalize()
+    return Decimal(f"{listed:f}")
+
+
+# -- what can be wrong -------------------------------------------------------------------------------------------------
+
+
+NOUNS = {"capabilities": "capability", "prices": "price"}
+
+
+def _refuse_unknown_names(value: object, kind: Any, *, path: str) -> None:
+    """Walks `value` beside the type it should have; a key or a word that the type does not know is a mistake.
+
+    Values of another shape than their type's are left for `_convert` to refuse.
+    """
+    if typing.get_origin(kind) in (types.UnionType, typing.Union):
+        kind = next(part for part in typing.get_args(kind) if part is not types.NoneType)
+    of, parts = typing.get_origin(kind), typing.get_args(kind)
+    if is_dataclass(kind) and isinstance(value, dict):
+        known = typing.get_type_hints(kind)
+        for key, inner in value.items():
+            refuse_unknown(key, known, noun="key", path=join(path, key))
+            _refuse_unknown_names(inner, known[key], path=join(path, key))
+    elif of in (tuple, frozenset) and isinstance(value, list):
+        for index, inner in enumerate(value):
+            _refuse_unknown_names(inner, parts[0], path=f"{path}[{index}]")
+    elif of is Mapping and isinstance(value, dict) and parts[0] is Unit:
+        for key in value:
+            refuse_unknown(key, list(Unit), noun=_noun(path), path=join(path, key))
+    elif isinstance(value, str) and (words := _words(kind)):
+        refuse_unknown(value, words, noun=_noun(path), path=path)
+
+
+def _words(kind: Any) -> list[str]:
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return [member.value for member in kind]
+    return list(typing.get_args(kind)) if typing.get_origin(kind) is Literal else []
+
+
+def _noun(path: str) -> str:
+    key = path.rpartition(".")[2].partition("[")[0]
+    return NOUNS.get(key, key)
+
+
+TABLES = ("providers", "models", "layers", "policy", "price_tiers", "candidates")
+MSGSPEC_TEXT = re.compile(r"^(?:Object )?(?P<what>.*?)(?: - at `\$\.?(?P<path>.*)`)?$", re.DOTALL)
+
+
+def _convert(document: dict[str, Any]) -> Catalog:
+    try:
+        return msgspec.convert(_plain(document), Catalog)
+    except msgspec.ValidationError as error:
+        match = MSGSPEC_TEXT.match(str(error))
+        path, what = ((match["path"] or "").replace("[...]", ""), match["what"]) if match else ("", str(error))
+        key = path.rpartition(".")[2].partition("[")[0]
+        raise Mistake(path, what if key in ("", *TABLES) else f"{key}: {what}") from error
+
+
+def _plain(value: Any) -> Any:
+    """Days become midnight UTC, and the free-form `extra_body` plain JSON."""
+    if isinstance(value, dict):
+        return {key: _json(inner) if key == "extra_body" else _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, datetime):
+        return value if value.tzinfo else value.replace(tzinfo=UTC)
+    if isinstance(value, date):
+        return datetime.combine(value, time(), tzinfo=UTC)
+    return value
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _json(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_json(inner) for inner in value]
+    if isinstance(value, Decimal):
+        return float(value)
+    return value.isoformat() if isinstance(value, date | time) else value
+
+
+def _refuse_contradictions(catalog: Catalog) -> None:
+    """Everything that the shape of a single value cannot show."""
+    if catalog.version != VERSION:
+        raise Mistake("version", f"version {catalog.version} is not known here, only {VERSION}")
+    layers = [layer.name for layer in catalog.layers]
+    _refuse_twice(layers, path="layers", noun="layer")
+    _refuse_twice([provider.slug for provider in catalog.providers], path="providers", noun="provider")
+    for index, (lower, layer) in enumerate(zip(catalog.layers, catalog.layers[1:], strict=False), start=1):
+        if layer.from_score < lower.from_score:
+            below = f"from_score {layer.from_score} is below {lower.from_score} of the cheaper layer"
+            raise Mistake(f"layers[{index}].from_score", f'{below} "{lower.name}"')
+    refuse_unknown(catalog.policy.default_layer, layers, noun="layer", path="policy.default_layer")
+    for index, provider in enumerate(catalog.providers):
+        _check_provider(provider, layers=layers, path=f"providers[{index}]")
+
+
+def _check_provider(provider: Provider, *, layers: Collection[str], path: str) -> None:
+    address = urlsplit(provider.base_url)
+    if address.scheme not in ("http", "https") or not address.hostname:
+        raise Mistake(f"{path}.base_url", f'base_url "{provider.base_url}" is not an http or https address')
+    if address.username or address.password:
+        raise Mistake(f"{path}.base_url", "base_url carries a user name or password; name a variable in credential_env")
+    # The text stays out of the message: it may be the secret itself.
+    if provider.credential_env is not None and not re.fullmatch(r"[A-Za-z_]\w{0,199}", provider.credential_env, re.A):
+        raise Mistake(f"{path}.credential_env", "credential_env is the name of a variable, such as OPENAI_API_KEY")
+    _refuse_twice([model.name for model in provider.models], path=f"{path}.models", noun="model")
+    for index, model in enumerate(provider.models):
+        _check_places(model, layers=layers, path=f"{path}.models[{index}]")
+        _check_prices(model, path=f"{path}.models[{index}]")
+
+
+def _check_places(model: Model, *, layers: Collection[str], path: str) -> None:
+    if model.layer is not None:
+        refuse_unknown(model.layer, layers, noun="layer", path=f"{path}.layer")
+        if model.candidates:
+            raise Mistake(f"{path}.candidates", "says both layer and candidates; keep one of them")
+    elif (model.priority, model.weight, model.relative_cost) != (None, None, None):
+        raise Mistake(path, "priority, weight and relative_cost need a layer")
+    for index, place in enumerate(model.candidates):
+        refuse_unknown(place.layer, layers, noun="layer", path=f"{path}.candidates[{index}].layer")
+    _refuse_twice([place.layer for place in model.candidates], path=f"{path}.candidates", noun="layer")
+    for place in model.places():
+        cost = place.relative_cost
+        if cost is not None and (not cost.is_finite() or cost < 0 or _is_too_fine(cost, places=10)):
+            raise Mistake(f"{path}.relative_cost", f"relative_cost {cost} is negative or has more than 10 decimals")
+
+
+def _check_prices(model: Model, *, path: str) -> None:
+    seen: set[tuple[Unit, int, datetime | None]] = set()
+    tiers = [("", PriceTier(prices=model.prices))]
+    tiers += [(f"price_tiers[{index}].", tier) for index, tier in enumerate(model.price_tiers)]
+    for prefix, tier in tiers:
+        for unit, listed in tier.prices.items():
+            at = f"{path}.{prefix}prices.{unit}"
+            if not listed.is_finite() or listed < 0:
+                raise Mistake(at, f"the {unit} price is {listed}; a price is a number, zero or more")
+            if _is_too_fine(usd_per_unit(unit, listed), places=FINEST_USD):
+                raise Mistake(at, f"the {unit} price {listed} has more digits than can be kept exactly")
+            key = (unit, tier.from_tokens, tier.valid_from)
+            if key in seen:
+                raise Mistake(at, f"the {unit} price from {tier.from_tokens} tokens on is given twice")
+            seen.add(key)
+
+
+def _is_too_fine(number: Decimal, *, places: int) -> bool:
+    exact = number.normalize()
+    digits, exponent = exact.as_tuple()[1:]
+    # Six digits before the point at the most: the column has twenty in all.
+    return -int(exponent) > places or len(digits) > EXACT_DIGITS or exact.adjusted() >= 20 - FINEST_USD
+
+
+def _refuse_twice(names: Iterable[str], *, path: str, noun: str) -> None:
+    seen: set[str] = set()
+    for index, name in enumerate(names):
+        if name in seen:
+            raise Mistake(f"{path}[{index}]", f'{noun} "{name}" is there twice')
+        seen.add(name)
+
+
+# -- rendering ---------------------------------------------------------------------------------------------------------
+
+
+def _table(value: Any) -> Any:
+    if is_dataclass(value):
+        return dict(_said((part.name, getattr(value, part.name)) for part in fields(value)))
+    if isinstance(value, Mapping):
+        return dict(_said(value.items()))
+    if isinstance(value, frozenset):
+        return sorted(str(member) for member in value)
+    if isinstance(value, tuple | list):
+        return [_table(inner) for inner in value if inner is not None]
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    return value
+
+
+def _said(pairs: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    for key, value in pairs:
+        if value is not None and value not in ({}, (), []):
+            yield str(key), _table(value)

@@ -1,0 +1,200 @@
+"""A chat completion: the use case. Decide, try, answer, settle; the only place that knows this order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+from uuid import UUID
+
+from analytics.models import Outcome
+from analytics.spool import Spool, SpoolError
+from analytics.types import Caller
+from providers import chat as provider_chat
+from providers.chat import OpenStream
+from providers.types import Answer, ChatRequest, FailureKind, ProviderError
+from routing import attempts, decision
+from routing.attempts import Answered, AttemptsError, Clock, Step
+from routing.decision import Decision
+from routing.entry import Bill, Entry
+from routing.types import Candidate, Snapshot, Wishes
+
+T = TypeVar("T")
+
+CLIENT_CLOSED = 499
+"""The status a row gets when its client left; nobody ever receives it."""
+
+
+class ChatError(Exception):
+    """Root of what keeps a planned request from being answered.
+
+    ChatError
+    ├── NothingToTry    the plan is empty; carries it, with the reason of every dropped model
+    ├── NobodyAnswered  every attempt failed; carries the trail and the last failure
+    └── NotRecordable   the spool cannot be written, so no upstream was called
+    """
+
+    def __init__(self, message: str, *, made: Decision) -> None:
+        super().__init__(message)
+        self.decision = made
+
+
+class NothingToTry(ChatError):
+    def __init__(self, made: Decision) -> None:
+        reasons = sorted({dropped.reason.value for dropped in made.plan.dropped}) or ["none is set up"]
+        super().__init__(f"No model can be tried: {'; '.join(reasons)}.", made=made)
+
+
+class NotRecordable(ChatError):
+    def __init__(self, made: Decision) -> None:
+        super().__init__("Usage cannot be recorded, so no model was called.", made=made)
+
+
+class NobodyAnswered(ChatError):
+    def __init__(self, made: Decision, *, trail: tuple[Step, ...], failure: AttemptsError) -> None:
+        super().__init__(f"No model answered. {failure.candidate_name}: {failure}.", made=made)
+        self.trail = trail
+        self.error = failure.error
+        self.candidate = failure.candidate
+        self.is_deadline = failure.is_deadline
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A whole answer, settled."""
+
+    decision: Decision
+    candidate: Candidate
+    answer: Answer
+    bill: Bill
+    attempts: int
+
+
+async def complete(
+    request: ChatRequest, *, wishes: Wishes, caller: Caller, snapshot: Snapshot, request_id: UUID, spool: Spool
+) -> Completed:
+    """Answers a request as a whole.
+
+    Raises: NeedError, DecisionError, ChatError.
+    """
+    entry = _begin(request, wishes=wishes, caller=caller, snapshot=snapshot, request_id=request_id, spool=spool)
+    answered = await _walk(entry, snapshot=snapshot, call=_completing(request))
+    answer = answered.answer
+    entry.first_token_ms = entry.clock.elapsed_ms()
+    bill = entry.bill(answer.usage, content_chars=len(answer.body))
+    entry.settle(Outcome.OK, status=200, bill=bill, finish_reason=answer.finish_reason)
+    return Completed(entry.decision, answered.candidate, answer, bill, len(entry.trail))
+
+
+async def stream(
+    request: ChatRequest, *, wishes: Wishes, caller: Caller, snapshot: Snapshot, request_id: UUID, spool: Spool
+) -> Streaming:
+    """Starts a streamed answer; returns when its first content is here, until when another model may take over.
+
+    Raises: NeedError, DecisionError, ChatError.
+    """
+    entry = _begin(request, wishes=wishes, caller=caller, snapshot=snapshot, request_id=request_id, spool=spool)
+    answered = await _walk(entry, snapshot=snapshot, call=_streaming(request))
+    entry.first_token_ms = entry.clock.elapsed_ms()
+    return Streaming(entry, upstream=answered.answer, candidate=answered.candidate)
+
+
+class Streaming:
+    """A streamed answer under way. Iterate it to its end or close it: either settles the request."""
+
+    def __init__(self, entry: Entry, *, upstream: OpenStream, candidate: Candidate) -> None:
+        self.decision = entry.decision
+        self.candidate = candidate
+        self.attempts = len(entry.trail)
+        self.bill: Bill | None = None
+        """Known once the last frame is out."""
+        self.error: ProviderError | None = None
+        """Set when the stream broke after content."""
+        self._entry = entry
+        self._upstream = upstream
+
+    async def frames(self) -> AsyncIterator[bytes]:
+        """The frames to relay, without the closing `[DONE]`; ends early, with `error` set, when the stream breaks."""
+        try:
+            while (frames := await self._next()) is not None:
+                yield frames
+        except ProviderError as error:
+            self.error = error
+        finally:
+            self.close()
+
+    async def _next(self) -> bytes | None:
+        patience_s = min(self._entry.clock.left_s(), self.candidate.model.provider.timeouts.between_frames_s)
+        try:
+            async with asyncio.timeout(max(0.0, patience_s)):
+                return await anext(self._upstream, None)
+        except TimeoutError:
+            raise ProviderError(FailureKind.TIMEOUT, f"nothing came for {patience_s:.0f} s") from None
+
+    def close(self) -> None:
+        """Cuts the upstream and settles by what was used until now. Never waits; harmless when all is done."""
+        self._upstream.close()
+        if self._entry.is_settled:
+            return
+        reader = self._upstream.reader
+        self.bill = self._entry.bill(reader.usage, content_chars=reader.content_chars)
+        if self.error is not None:
+            outcome, status = Outcome.ERROR, 502
+        elif reader.finish_reason and reader.is_done:
+            outcome, status = Outcome.OK, 200
+        else:
+            outcome, status = Outcome.CANCELLED, CLIENT_CLOSED
+        self._entry.settle(
+            outcome,
+            status=status,
+            bill=self.bill,
+            finish_reason=reader.finish_reason,
+            error_kind=self.error.kind.value if self.error else "",
+            error_message=self.error.message if self.error else "",
+        )
+
+
+def _begin(
+    request: ChatRequest, *, wishes: Wishes, caller: Caller, snapshot: Snapshot, request_id: UUID, spool: Spool
+) -> Entry:
+    made = decision.make(request, wishes=wishes, caller=caller, snapshot=snapshot, request_id=request_id)
+    deadline_s = min(snapshot.policy.deadline_s, wishes.timeout_s or snapshot.policy.deadline_s)
+    entry = Entry(caller, request, made, spool, Clock(deadline_s))
+    if not made.plan.attempts:
+        entry.settle(Outcome.ERROR, status=503, error_kind="nothing_to_try", error_message=made.plan.entry_reason)
+        raise NothingToTry(made)
+    return entry
+
+
+async def _walk(entry: Entry, *, snapshot: Snapshot, call: Callable[[Candidate], Awaitable[T]]) -> Answered[T]:
+    """Walks the plan and settles the request when nobody answers or nobody waits any more."""
+    try:
+        return await attempts.walk(
+            entry.decision.plan.attempts,
+            call=call,
+            clock=entry.clock,
+            max_attempts=snapshot.policy.max_attempts,
+            trail=entry.trail,
+            before=entry.opened,
+        )
+    except AttemptsError as failure:
+        kind = failure.error.kind.value if failure.error else "deadline"
+        status = 504 if failure.is_deadline else 502
+        entry.settle(Outcome.ERROR, status=status, error_kind=kind, error_message=str(failure))
+        raise NobodyAnswered(entry.decision, trail=tuple(entry.trail), failure=failure) from failure
+    except SpoolError as error:
+        entry.settle(Outcome.ERROR, status=503, error_kind="spool", error_message=str(error))
+        raise NotRecordable(entry.decision) from error
+    except BaseException:
+        # Cancelled: the client is gone while a provider may be at work already, and may charge for it.
+        entry.settle(Outcome.CANCELLED, status=CLIENT_CLOSED, bill=entry.estimate(output_tokens=0))
+        raise
+
+
+def _completing(request: ChatRequest) -> Callable[[Candidate], Awaitable[Answer]]:
+    return lambda candidate: provider_chat.complete(request, model=candidate.model)
+
+
+def _streaming(request: ChatRequest) -> Callable[[Candidate], Awaitable[OpenStream]]:
+    return lambda candidate: provider_chat.stream(request, model=candidate.model)

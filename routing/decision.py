@@ -1,0 +1,128 @@
+"""Takes the decision for one request: reads its need, scores it, plans it. What a live request and a dry run share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from rapidfuzz import fuzz, process
+
+from analytics import ids
+from analytics.types import Caller
+from providers.types import ChatRequest
+from routing import complexity, plan
+from routing import need as needs
+from routing.types import Candidate, Live, Need, Plan, Score, Snapshot, Wishes
+
+NEAR_NAMES = 3
+
+
+class DecisionError(Exception):
+    """Root of what keeps a request from being planned at all.
+
+    DecisionError
+    └── UnknownModel    no provider serves any of the ids asked for; carries near names
+    """
+
+
+class UnknownModel(DecisionError):
+    def __init__(self, name: str, *, near: list[str]) -> None:
+        hint = f" Did you mean {' or '.join(near)}?" if near else " GET /v1/models lists what there is."
+        super().__init__(f"The model {name!r} does not exist or you do not have access to it.{hint}")
+        self.name = name
+        self.near = near
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What was decided for a request, and all it was decided from."""
+
+    request_id: UUID
+    started_at: datetime
+    need: Need
+    score: Score
+    plan: Plan
+    live: Live
+    version: str
+    """Of the snapshot."""
+    warnings: tuple[str, ...]
+
+    @property
+    def entry(self) -> str:
+        return self.plan.entry or (self.plan.attempts[0].layer if self.plan.attempts else "")
+
+
+def make(request: ChatRequest, *, wishes: Wishes, caller: Caller, snapshot: Snapshot, request_id: UUID) -> Decision:
+    """Decides which models answer `request`.
+
+    Raises: need.UnknownLayer, UnknownModel.
+    """
+    need = needs.read(request, wishes=wishes, layers=[layer.name for layer in snapshot.layers])
+    if need.models and not any(_is_visible(name, snapshot=snapshot, caller=caller) for name in need.models):
+        raise UnknownModel(need.models[0], near=near_names(need.models[0], snapshot=snapshot, caller=caller))
+    score = complexity.score(need)
+    started_at = ids.started_at(request_id)
+    live = Live(now=started_at.timestamp())
+    planned = plan.decide(
+        need,
+        score=score,
+        snapshot=snapshot,
+        caller=caller,
+        live=live,
+        policy=snapshot.policy,
+        draw=ids.draw(request_id),
+    )
+    return Decision(
+        request_id, started_at, need, score, planned, live, snapshot.version, _warnings(request, wishes=wishes)
+    )
+
+
+def stored(decision: Decision) -> msgspec.Raw:
+    """The decision as a ledger row keeps it: enough to take it again, without the words of the request."""
+    need, score, planned = decision.need, decision.score, decision.plan
+    content = {
+        "version": decision.version,
+        "draw": ids.draw(decision.request_id),
+        "entry": planned.entry,
+        "entry_reason": planned.entry_reason,
+        "reasons": [(reason.name, round(reason.points, 4)) for reason in score.reasons],
+        "need": {
+            "turns": need.turns,
+            "tools": need.tools,
+            "models": need.models,
+            "enter": need.enter,
+            "fenced": need.fenced,
+            "capabilities": sorted(need.capabilities),
+            "files": need.files,
+            "input_tokens": need.input_tokens,
+            "max_output_tokens": need.max_output_tokens,
+            "max_cost_usd": need.max_cost_usd,
+        },
+        "attempts": [_named(candidate) for candidate in planned.attempts],
+        "dropped": [(*_named(dropped.candidate), dropped.reason.value, dropped.detail) for dropped in planned.dropped],
+    }
+    return msgspec.Raw(msgspec.json.encode(content))
+
+
+def _named(candidate: Candidate) -> tuple[str, str]:
+    return candidate.model.qualified_name, candidate.layer
+
+
+def _is_visible(name: str, *, snapshot: Snapshot, caller: Caller | None) -> bool:
+    candidates = snapshot.served.get(name, ())
+    return any(caller is None or plan.is_model_allowed(candidate.model, caller=caller) for candidate in candidates)
+
+
+def near_names(name: str, *, snapshot: Snapshot, caller: Caller | None) -> list[str]:
+    """Known ids that look like `name`, best first, out of those the caller may use (None: all)."""
+    visible = [known for known in snapshot.served if _is_visible(known, snapshot=snapshot, caller=caller)]
+    found = process.extract(name, visible, scorer=fuzz.WRatio, limit=NEAR_NAMES, score_cutoff=60)
+    return [known for known, _, _ in found]
+
+
+def _warnings(request: ChatRequest, *, wishes: Wishes) -> tuple[str, ...]:
+    if wishes.layer is not None and request.model != needs.AUTO and not request.model.startswith(f"{needs.AUTO}:"):
+        return (f"model {request.model} was not used: X-Gateway-Layer decides",)
+    return ()

@@ -1,0 +1,183 @@
+"""One request's entry in the ledger, from its first attempt to its settlement.
+
+Gathers what becomes known on the way and writes it to the spool: an `opened` line before each attempt, one `settled`
+line at the end, whatever the end is. Settling never waits and never raises, so that it can stand in any `finally`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from analytics import cost
+from analytics.models import CostSource, Outcome
+from analytics.spool import Spool
+from analytics.types import Caller, UsageRow
+from providers.types import ChatRequest, Usage
+from routing import decision as decisions
+from routing.attempts import Clock, Step
+from routing.decision import Decision
+from routing.types import Candidate
+
+CHARS_PER_TOKEN = 4
+"""Of text in an answer that ended without usage: what an estimate of its tokens divides by."""
+DISPUTED_BELOW = Decimal("0.5")
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What a request cost, where the figure comes from, and the other figure where there are two."""
+
+    usd: Decimal
+    source: CostSource
+    usage: Usage
+    computed_usd: Decimal | None = None
+    reported_usd: Decimal | None = None
+    is_disputed: bool = False
+    prices: dict[str, str] = field(default_factory=dict)
+
+
+NOTHING = Bill(cost.ZERO, CostSource.NONE, Usage())
+
+
+@dataclass(slots=True)
+class Entry:
+    """Mutable while the request is under way; `settle` may be called more than once and counts once."""
+
+    caller: Caller
+    request: ChatRequest
+    decision: Decision
+    spool: Spool
+    clock: Clock
+    trail: list[Step] = field(default_factory=list)
+    candidate: Candidate | None = None
+    first_token_ms: float | None = None
+    is_settled: bool = False
+    _row: UsageRow | None = None
+
+    def opened(self, candidate: Candidate) -> None:
+        """An attempt is about to start. Raises: SpoolError, and then it must not start."""
+        self.candidate = candidate
+        self._row = self._row_for(candidate, estimate=self.estimate(output_tokens=0))
+        self.spool.opened(self._row)
+
+    def settle(
+        self,
+        outcome: Outcome,
+        *,
+        status: int,
+        bill: Bill = NOTHING,
+        finish_reason: str = "",
+        error_kind: str = "",
+        error_message: str = "",
+    ) -> None:
+        if self.is_settled:
+            return
+        self.is_settled = True
+        self.spool.settled(
+            msgspec.structs.replace(
+                self._row or self._row_for(None, estimate=NOTHING),
+                outcome=outcome.value,
+                status=status,
+                attempts=len(self.trail),
+                trail=msgspec.Raw(msgspec.json.encode(self.trail)),
+                duration_ms=self.clock.elapsed_ms(),
+                first_token_ms=self.first_token_ms,
+                finish_reason=_clean(finish_reason, 64),
+                error_kind=error_kind,
+                error_message=_clean(error_message, 500),
+                **_billed(bill),
+            )
+        )
+
+    def bill(self, usage: Usage | None, *, content_chars: int) -> Bill:
+        """What was consumed: by the provider's word where it gave one, else by our price, else by estimate."""
+        if usage is None:
+            return self.estimate(output_tokens=-(-content_chars // CHARS_PER_TOKEN))
+        computed = self._computed(usage)
+        reported = usage.reported_cost_usd
+        if reported is not None:
+            disputed = computed.usd is not None and reported < computed.usd * DISPUTED_BELOW
+            usd, source = reported, CostSource.PROVIDER
+        elif computed.usd is not None:
+            disputed, usd, source = False, computed.usd, CostSource.PRICE
+        else:
+            return self.estimate(output_tokens=usage.output_tokens)
+        return Bill(
+            cost.rounded(usd),
+            source,
+            usage,
+            None if computed.usd is None else cost.rounded(computed.usd),
+            None if reported is None else cost.rounded(reported),
+            disputed,
+            computed.used,
+        )
+
+    def estimate(self, *, output_tokens: int) -> Bill:
+        """Half the upper estimate of the input, which is what texts usually have, and the output given."""
+        usage = Usage(input_tokens=self.decision.need.input_tokens // 2, output_tokens=output_tokens)
+        computed = self._computed(usage)
+        return Bill(cost.rounded(computed.usd or cost.ZERO), CostSource.ESTIMATE, usage, None, prices=computed.used)
+
+    def _computed(self, usage: Usage) -> cost.Computed:
+        if self.candidate is None:
+            return cost.Computed(cost.ZERO, {})
+        return cost.compute(usage, self.candidate.model.prices, at=self.decision.started_at)
+
+    def _row_for(self, candidate: Candidate | None, *, estimate: Bill) -> UsageRow:
+        """The row as it stands when the process dies now."""
+        decision = self.decision
+        model = candidate.model if candidate else None
+        return UsageRow(
+            id=decision.request_id,
+            started_at=decision.started_at,
+            outcome=Outcome.INTERRUPTED.value,
+            status=0,
+            project_id=self.caller.project_id,
+            project=self.caller.project,
+            key_id=self.caller.key_id,
+            key_name=self.caller.key_name,
+            requested_model=_clean(self.request.model, 200),
+            provider=model.provider.slug if model else "",
+            model_id=model.id if model else None,
+            model=model.name if model else "",
+            layer=candidate.layer if candidate else "",
+            is_stream=self.request.is_stream,
+            session=_clean(decision.need.session, 200),
+            score=decision.score.value,
+            attempts=len(self.trail) + 1,
+            fell_back=bool(model and self.trail and self.trail[0].model != model.name),
+            decision=self._row.decision if self._row else decisions.stored(decision),
+            **_billed(estimate),
+        )
+
+
+def _billed(bill: Bill) -> dict[str, Any]:
+    """A bill in the columns of a row."""
+    usage = bill.usage
+    return {
+        "input_tokens": usage.input_tokens,
+        "cached_input_tokens": usage.cached_input_tokens,
+        "cache_write_5m_tokens": usage.cache_write_5m_tokens,
+        "cache_write_1h_tokens": usage.cache_write_1h_tokens,
+        "output_tokens": usage.output_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
+        "web_searches": usage.web_searches,
+        "images": usage.images,
+        "cost_usd": bill.usd,
+        "cost_source": bill.source.value,
+        "computed_cost_usd": bill.computed_usd,
+        "reported_cost_usd": bill.reported_usd,
+        "is_disputed": bill.is_disputed,
+        "prices": msgspec.Raw(msgspec.json.encode(bill.prices)),
+    }
+
+
+def _clean(text: str, length: int) -> str:
+    """PostgreSQL stores no NUL, and no database half a surrogate pair."""
+    if text.isalnum():
+        return text[:length]
+    return text.replace("\0", "").encode("utf-8", "replace").decode()[:length]

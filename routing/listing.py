@@ -1,0 +1,56 @@
+"""Lists what can be asked for: models and layers, as seen by a caller. Reads the snapshot, decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from analytics import cost, ids
+from analytics.types import Caller
+from providers.types import Unit
+from routing import plan
+from routing.decision import UnknownModel, near_names
+from routing.types import Candidate, Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class ListedModel:
+    """A model id and who serves it, best first. What it can do and costs is told of the first."""
+
+    name: str
+    candidates: tuple[Candidate, ...]
+
+    @property
+    def first(self) -> Candidate:
+        return self.candidates[0]
+
+    def prices(self, *, at: float) -> Mapping[Unit, Decimal]:
+        """USD per million units."""
+        return cost.per_million(self.first.model.prices, at=ids.moment(at))
+
+
+def models(snapshot: Snapshot, *, caller: Caller | None) -> list[ListedModel]:
+    """Every id under its provider's own name, that `caller` may use; all of them for a user (None)."""
+    listed = (_listed(name, snapshot=snapshot, caller=caller) for name in sorted(snapshot.served))
+    return [model for model in listed if model.candidates and model.name == model.first.model.name]
+
+
+def model(name: str, *, snapshot: Snapshot, caller: Caller | None) -> ListedModel:
+    """One model by its own id or as `provider/id`. Raises: UnknownModel."""
+    found = _listed(name, snapshot=snapshot, caller=caller)
+    if not found.candidates:
+        raise UnknownModel(name, near=near_names(name, snapshot=snapshot, caller=caller))
+    return found
+
+
+def _listed(name: str, *, snapshot: Snapshot, caller: Caller | None) -> ListedModel:
+    candidates = snapshot.served.get(name, ())
+    return ListedModel(name, tuple(candidate for candidate in candidates if _may_use(candidate, caller=caller)))
+
+
+def _may_use(candidate: Candidate, *, caller: Caller | None) -> bool:
+    if caller is None:
+        return True
+    layer_allowed = not candidate.layer or plan.is_layer_allowed(candidate.layer, caller=caller)
+    return layer_allowed and plan.is_model_allowed(candidate.model, caller=caller)

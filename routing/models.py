@@ -1,0 +1,106 @@
+"""Tables of the decision: layers, the models in them, and the policy that holds for all."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models
+from django.db.models import Q
+
+from providers.models import Model
+from routing.types import UnknownPrice
+
+layer_name_validator = RegexValidator(
+    r"^[A-Za-z][A-Za-z0-9_-]*$", "Use letters, digits, '-' and '_', starting with a letter."
+)
+
+
+class Layer(models.Model):
+    """A price class of models. Requests enter at one and move up when it is exhausted."""
+
+    name = models.CharField(max_length=64, unique=True, validators=[layer_name_validator])
+    title = models.CharField(max_length=200, blank=True)
+    position = models.PositiveSmallIntegerField(unique=True, help_text="Cheapest first.")
+    from_score = models.FloatField(
+        validators=[MinValueValidator(0.0), MaxValueValidator(1.0)],
+        help_text="Requests that look at least this hard enter here (0 to 1).",
+    )
+    enabled = models.BooleanField(default=True)
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [
+            models.CheckConstraint(condition=Q(from_score__gte=0) & Q(from_score__lte=1), name="layer_score_0_to_1"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.title}".strip()
+
+
+class Candidate(models.Model):
+    """A model in a layer, and its place in the order of trying."""
+
+    layer = models.ForeignKey(Layer, on_delete=models.CASCADE, related_name="candidates")
+    model = models.ForeignKey(Model, on_delete=models.CASCADE, related_name="candidates")
+    priority = models.PositiveSmallIntegerField(default=0, help_text="0 is tried first.")
+    relative_cost = models.DecimalField(
+        max_digits=20,
+        decimal_places=10,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(Decimal(0))],
+        help_text="Orders models of one priority, lowest first; empty: derived from the price.",
+    )
+    weight = models.FloatField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0.001)],
+        help_text="Models of one priority with a weight share its requests in that proportion, whatever they cost.",
+    )
+    enabled = models.BooleanField(default=True)
+
+    class Meta:
+        ordering = ["layer", "priority", "model"]
+        constraints = [
+            models.UniqueConstraint(fields=["layer", "model"], name="candidate_unique"),
+            models.CheckConstraint(
+                condition=Q(weight__isnull=True) | Q(weight__gt=0), name="candidate_weight_positive"
+            ),
+            models.CheckConstraint(
+                condition=Q(relative_cost__isnull=True) | Q(relative_cost__gte=0), name="candidate_cost_not_negative"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model} in {self.layer.name}"
+
+
+class Policy(models.Model):
+    """What holds for every request. There is one row."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1, editable=False)
+    default_layer = models.ForeignKey(
+        Layer, on_delete=models.PROTECT, related_name="+", help_text="Entered when a request cannot be judged."
+    )
+    unknown_price = models.CharField(
+        max_length=16, choices=[(choice.value, choice.value) for choice in UnknownPrice], default=UnknownPrice.DENY
+    )
+    deadline_s = models.FloatField(
+        default=600.0,
+        validators=[MinValueValidator(0.1), MaxValueValidator(3600.0)],
+        help_text="Seconds for a whole request, retries and fall-backs included.",
+    )
+    max_attempts = models.PositiveSmallIntegerField(default=6, validators=[MinValueValidator(1)])
+
+    class Meta:
+        verbose_name_plural = "policy"
+        constraints = [
+            models.CheckConstraint(condition=Q(id=1), name="policy_single_row"),
+            models.CheckConstraint(condition=Q(deadline_s__gt=0), name="policy_deadline_positive"),
+            models.CheckConstraint(condition=Q(max_attempts__gte=1), name="policy_attempts_positive"),
+            models.CheckConstraint(condition=Q(unknown_price__in=list(UnknownPrice)), name="policy_price_known"),
+        ]
+
+    def __str__(self) -> str:
+        return "Policy"

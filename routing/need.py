@@ -1,0 +1,119 @@
+"""Reads what a request needs out of its body and headers. Pure; knows the names of layers, not what is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from msgspec import json
+
+from providers.types import Capability, ChatRequest
+from routing.types import Need, Wishes
+
+AUTO = "auto"
+_FILE_PARTS = {"image_url": Capability.VISION, "input_audio": Capability.AUDIO, "file": None}
+
+
+class NeedError(Exception):
+    """Root of what can be wrong with what a request asks of the router.
+
+    NeedError
+    └── UnknownLayer    names the layer asked for and those there are
+    """
+
+
+class UnknownLayer(NeedError):
+    def __init__(self, name: str, *, layers: Sequence[str]) -> None:
+        super().__init__(f"There is no layer {name!r}; the layers are {', '.join(layers) or 'not set up yet'}.")
+        self.name = name
+
+
+def read(request: ChatRequest, *, wishes: Wishes, layers: Sequence[str]) -> Need:
+    """What `request` needs. The header's layer wins over the body's; exact models win over the score.
+
+    Raises: UnknownLayer.
+    """
+    enter, fenced, models = _wanted(request, wishes=wishes, layers=layers)
+    parts = [part for message in request.messages for part in _parts(message)]
+    return Need(
+        prompt=_last_user_text(request.messages),
+        system="\n".join(
+            _text(message) for message in request.messages if message.get("role") in ("system", "developer")
+        ),
+        turns=len(request.messages),
+        tools=len(request.tools),
+        models=models,
+        enter=enter,
+        fenced=fenced,
+        capabilities=_capabilities(request, parts=parts),
+        files=sum(part.get("type") in _FILE_PARTS for part in parts),
+        input_tokens=sum(map(_message_tokens, request.messages))
+        + (_tokens(_json(request.tools)) if request.tools else 0),
+        max_output_tokens=request.max_output_tokens,
+        max_cost_usd=wishes.max_cost_usd,
+        session=wishes.session or request.session,
+    )
+
+
+def upper_tokens(text: str) -> int:
+    """More tokens than `text` has, without a tokenizer: half a token a byte, one a byte beyond ASCII."""
+    if text.isascii():
+        return len(text) // 2 + 1
+    ascii_bytes = len(text.encode("ascii", "ignore"))
+    return ascii_bytes // 2 + (len(text.encode("utf-8", "surrogatepass")) - ascii_bytes) + 1
+
+
+def _wanted(request: ChatRequest, *, wishes: Wishes, layers: Sequence[str]) -> tuple[str | None, bool, tuple[str, ...]]:
+    if wishes.layer is not None:
+        return _known(wishes.layer, layers=layers), wishes.fenced, ()
+    kind, _, layer = request.model.partition(":")
+    if kind == AUTO and layer:
+        return _known(layer, layers=layers), False, ()
+    if request.model in layers:
+        return request.model, False, ()
+    named = () if request.model == AUTO else (request.model,)
+    return None, False, tuple(dict.fromkeys(named + request.models))
+
+
+def _known(name: str, *, layers: Sequence[str]) -> str:
+    if name not in layers:
+        raise UnknownLayer(name, layers=layers)
+    return name
+
+
+def _capabilities(request: ChatRequest, *, parts: Sequence[Mapping[str, Any]]) -> frozenset[Capability]:
+    needed = {capability for part in parts if (capability := _FILE_PARTS.get(str(part.get("type"))))}
+    if request.tools:
+        needed.add(Capability.TOOLS)
+    if request.response_format == "json_schema":
+        needed.add(Capability.JSON_SCHEMA)
+    return frozenset(needed)
+
+
+def _last_user_text(messages: Sequence[Mapping[str, Any]]) -> str:
+    return next((_text(message) for message in reversed(messages) if message.get("role") == "user"), "")
+
+
+def _text(message: Mapping[str, Any]) -> str:
+    content = message.get("content")
+    if isinstance(content, str):
+        return content
+    return "\n".join(text for part in _parts(message) if isinstance(text := part.get("text"), str))
+
+
+def _parts(message: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+    content = message.get("content")
+    return [part for part in content if isinstance(part, dict)] if isinstance(content, list) else ()
+
+
+def _message_tokens(message: Mapping[str, Any]) -> int:
+    calls = message.get("tool_calls")
+    return upper_tokens(_text(message)) + 8 + (_tokens(_json(calls)) if calls else 0)
+
+
+def _tokens(data: bytes) -> int:
+    return len(data) // 2 + 1
+
+
+def _json(value: object) -> bytes:
+    return json.encode(value)

@@ -1,0 +1,193 @@
+"""Decides which models are tried, in which order, and why the others are not. Pure: values in, a plan out.
+
+The same function answers a live request, a dry run, the dashboard and a back-test over stored rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from fnmatch import fnmatchcase
+from itertools import groupby
+
+from analytics import cost, ids
+from analytics.types import Caller
+from providers.dialects import SPOKEN
+from providers.types import Model, Usage
+from routing.types import Candidate, Dropped, DropReason, Layer, Live, Need, Plan, Policy, Score, Snapshot, UnknownPrice
+
+DEFAULT_OUTPUT_TOKENS = 4096
+"""Taken for the output when neither the request nor the model says how long it may get."""
+
+
+def decide(
+    need: Need,
+    *,
+    score: Score,
+    snapshot: Snapshot,
+    caller: Caller,
+    live: Live,
+    policy: Policy,
+    draw: float,
+) -> Plan:
+    """The plan for one request. `draw` in [0, 1) settles the order among weighted equals."""
+    if need.models:
+        found = [candidate for name in need.models for candidate in snapshot.served.get(name, ())]
+        entry, reason = "", "asked for by name"
+        dropped: list[Dropped] = []
+    else:
+        entry, reason = _entry(need, score=score, layers=snapshot.layers, caller=caller, policy=policy)
+        found, dropped = _from_layers(need, entry=entry, layers=snapshot.layers, caller=caller, draw=draw)
+    attempts: list[Candidate] = []
+    for candidate in _unique(found):
+        refusal = _refusal(candidate, need=need, caller=caller, live=live, policy=policy)
+        if refusal is None:
+            attempts.append(candidate)
+        else:
+            dropped.append(refusal)
+    return Plan(tuple(attempts), tuple(dropped), entry, reason)
+
+
+def is_layer_allowed(name: str, *, caller: Caller) -> bool:
+    return not caller.allowed_layers or any(fnmatchcase(name, pattern) for pattern in caller.allowed_layers)
+
+
+def is_model_allowed(model: Model, *, caller: Caller) -> bool:
+    names = (model.name, model.qualified_name)
+    patterns = caller.allowed_models
+    return not patterns or any(fnmatchcase(name, pattern) for pattern in patterns for name in names)
+
+
+def worst_cost(model: Model, *, need: Need, at: float) -> Decimal | None:
+    """Upper estimate of what a request costs at this model: estimated input and the longest output it may write."""
+    return cost.compute(
+        Usage(input_tokens=_input_tokens(model, need=need), output_tokens=_longest_output(model, need=need)),
+        model.prices,
+        at=ids.moment(at),
+    ).usd
+
+
+def _entry(need: Need, *, score: Score, layers: Sequence[Layer], caller: Caller, policy: Policy) -> tuple[str, str]:
+    if need.enter is not None:
+        wanted, reason = need.enter, "asked for by the caller"
+    elif score.value is None:
+        wanted, reason = policy.default_layer, "the default layer: the request could not be judged"
+    else:
+        wanted = next((layer.name for layer in reversed(layers) if score.value >= layer.from_score), "")
+        reason = f"score {score.value:.2f}"
+    allowed = [layer.name for layer in layers if is_layer_allowed(layer.name, caller=caller)]
+    names = [layer.name for layer in layers]
+    if wanted not in names:
+        return (allowed[0] if allowed else ""), f"{reason}; layer {wanted!r} is not enabled"
+    if allowed and names.index(wanted) > names.index(allowed[-1]) and not need.fenced:
+        return allowed[-1], f"{reason}, lowered to the key's ceiling"
+    return wanted, reason
+
+
+def _from_layers(
+    need: Need, *, entry: str, layers: Sequence[Layer], caller: Caller, draw: float
+) -> tuple[list[Candidate], list[Dropped]]:
+    found: list[Candidate] = []
+    dropped: list[Dropped] = []
+    is_reached = False
+    for layer in layers:
+        is_reached = is_reached or layer.name == entry
+        reason = None
+        if not is_reached:
+            reason = DropReason.BELOW_ENTRY
+        elif need.fenced and layer.name != entry:
+            reason = DropReason.OUTSIDE_FENCE
+        elif not is_layer_allowed(layer.name, caller=caller):
+            reason = DropReason.LAYER_NOT_ALLOWED
+        if reason is None:
+            found += _in_order(layer.candidates, draw=draw)
+        else:
+            dropped += [Dropped(candidate, reason) for candidate in layer.candidates]
+    return found, dropped
+
+
+def _in_order(candidates: Sequence[Candidate], *, draw: float) -> list[Candidate]:
+    """Priority, then cost; the weighted ones of a priority share the place of the cheapest of them by draw.
+
+    The snapshot keeps candidates sorted by priority and cost already.
+    """
+    ordered: list[Candidate] = []
+    for _, group in groupby(candidates, key=lambda candidate: candidate.priority):
+        members = list(group)
+        weighted = [member for member in members if member.weight is not None]
+        if len(weighted) < 2:
+            ordered += members
+            continue
+        place = members.index(weighted[0])
+        others = [member for member in members if member.weight is None]
+        ordered += others[:place] + _drawn(weighted, draw=draw) + others[place:]
+    return ordered
+
+
+def _drawn(candidates: list[Candidate], *, draw: float) -> list[Candidate]:
+    """All of them, each next one drawn by weight; the part of `draw` left over from one draw serves for the next."""
+    left, ordered = list(candidates), []
+    while left:
+        total = sum(candidate.weight or 0.0 for candidate in left)
+        mark = draw * total
+        for candidate in left:
+            weight = candidate.weight or 0.0
+            if mark < weight or candidate is left[-1]:
+                break
+            mark -= weight
+        draw = min(max(mark / weight, 0.0), 0.999999) if weight else 0.0
+        left.remove(candidate)
+        ordered.append(candidate)
+    return ordered
+
+
+def _unique(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """A model in two layers is tried once, where it comes first."""
+    return list({candidate.model.id: candidate for candidate in reversed(list(candidates))}.values())[::-1]
+
+
+def _refusal(candidate: Candidate, *, need: Need, caller: Caller, live: Live, policy: Policy) -> Dropped | None:
+    model = candidate.model
+    if need.models and candidate.layer and not is_layer_allowed(candidate.layer, caller=caller):
+        return Dropped(candidate, DropReason.LAYER_NOT_ALLOWED)
+    if not is_model_allowed(model, caller=caller):
+        return Dropped(candidate, DropReason.MODEL_NOT_ALLOWED)
+    if model.provider.dialect not in SPOKEN:
+        return Dropped(candidate, DropReason.DIALECT_UNAVAILABLE, model.provider.dialect)
+    if model.provider.needs_credential and not model.provider.credential:
+        return Dropped(candidate, DropReason.NO_CREDENTIAL)
+    if missing := need.capabilities - model.capabilities:
+        return Dropped(candidate, DropReason.MISSING_CAPABILITY, ", ".join(sorted(missing)))
+    return _size_refusal(candidate, need=need) or _cost_refusal(candidate, need=need, live=live, policy=policy)
+
+
+def _size_refusal(candidate: Candidate, *, need: Need) -> Dropped | None:
+    model = candidate.model
+    wanted = need.max_output_tokens
+    if wanted is not None and model.max_output_tokens is not None and wanted > model.max_output_tokens:
+        return Dropped(candidate, DropReason.OUTPUT_TOO_SMALL, f"{wanted} > {model.max_output_tokens}")
+    if model.context_tokens is not None:
+        # Half the upper estimate is what a text usually has: a model is dropped only when it will hardly fit.
+        needed = _input_tokens(model, need=need) // 2 + (wanted or 0)
+        if needed > model.context_tokens:
+            return Dropped(candidate, DropReason.CONTEXT_TOO_SMALL, f"about {needed} > {model.context_tokens}")
+    return None
+
+
+def _cost_refusal(candidate: Candidate, *, need: Need, live: Live, policy: Policy) -> Dropped | None:
+    if not candidate.model.is_priced:
+        return Dropped(candidate, DropReason.PRICE_UNKNOWN) if policy.unknown_price is UnknownPrice.DENY else None
+    if need.max_cost_usd is None:
+        return None
+    worst = worst_cost(candidate.model, need=need, at=live.now)
+    if worst is not None and worst > need.max_cost_usd:
+        return Dropped(candidate, DropReason.TOO_DEAR, f"up to {worst:f} USD")
+    return None
+
+
+def _input_tokens(model: Model, *, need: Need) -> int:
+    return need.input_tokens + need.files * model.max_input_tokens_per_file
+
+
+def _longest_output(model: Model, *, need: Need) -> int:
+    return need.max_output_tokens or model.max_output_tokens or DEFAULT_OUTPUT_TOKENS

@@ -1,0 +1,172 @@
+"""The frozen values of a routing decision: what is needed, how hard it is, what there is, what will be tried.
+
+Owns no behaviour beyond look-ups. Imported by the pure modules, so it knows neither Django nor HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+
+from analytics.types import Caller
+from providers.types import Capability, Model
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """What a request asks for, read once from its body and headers."""
+
+    prompt: str = field(repr=False)
+    """The text of the last user message; never stored."""
+    system: str = field(default="", repr=False)
+    """System and developer instructions, joined; never stored."""
+    turns: int = 1
+    """Messages in the conversation."""
+    tools: int = 0
+    """Tools offered."""
+    models: tuple[str, ...] = ()
+    """Exact model ids in the caller's order; empty means `auto`."""
+    enter: str | None = None
+    """Name of the layer to enter at; None leaves it to the score."""
+    fenced: bool = False
+    """Stay in the layer entered."""
+    capabilities: frozenset[Capability] = frozenset()
+    """What a model must be able to do."""
+    files: int = 0
+    """Images and files in the messages."""
+    input_tokens: int = 0
+    """Upper estimate without files (`routing.need`)."""
+    max_output_tokens: int | None = None
+    max_cost_usd: Decimal | None = None
+    session: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the caller's headers ask for, beside the body. They win over the body."""
+
+    layer: str | None = None
+    fenced: bool = False
+    max_cost_usd: Decimal | None = None
+    timeout_s: float | None = None
+    session: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One rule that spoke, and by how much it moved the score."""
+
+    name: str
+    points: float
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How hard a request looks: 0 a greeting, 1 a proof. `value` is None when nothing could be said."""
+
+    value: float | None
+    reasons: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A model in a layer."""
+
+    model: Model
+    layer: str
+    priority: int
+    relative_cost: Decimal
+    """Lower is tried first within a priority; derived from the price unless the row says otherwise."""
+    weight: float | None
+    """Share among the weighted models of its priority; None: ordered by cost alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    name: str
+    title: str
+    position: int
+    from_score: float
+    """A request whose score is at least this enters here, unless a higher layer claims it."""
+    candidates: tuple[Candidate, ...]
+
+
+class UnknownPrice(StrEnum):
+    """What happens to a model without a price."""
+
+    DENY = "deny"
+    ESTIMATE = "estimate"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    default_layer: str
+    unknown_price: UnknownPrice
+    deadline_s: float
+    max_attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What changes from second to second, seen once per request. Circuits, outstanding calls and remaining budget
+    join it with the features that measure them."""
+
+    now: float
+    """Unix time, seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The whole configuration at one moment. Immutable; one per process; replaced, never changed."""
+
+    version: str
+    loaded_at: float
+    """`time.monotonic()` when the database last confirmed it."""
+    callers: Mapping[bytes, Caller] = field(repr=False)
+    """By keyed hash of the API key; disabled and expired ones too, so that the refusal can say so."""
+    layers: tuple[Layer, ...]
+    """Enabled ones, cheapest first."""
+    served: Mapping[str, tuple[Candidate, ...]] = field(repr=False)
+    """Enabled models by exact id, each under the provider's own id and as `provider/id`, best first. A model outside
+    every layer has the layer name ''."""
+    policy: Policy
+
+    def layer(self, name: str) -> Layer | None:
+        return next((layer for layer in self.layers if layer.name == name), None)
+
+
+class DropReason(StrEnum):
+    """Why a model will not be tried."""
+
+    BELOW_ENTRY = "below the entry layer"
+    OUTSIDE_FENCE = "outside the fenced layer"
+    LAYER_NOT_ALLOWED = "layer not allowed for this key"
+    MODEL_NOT_ALLOWED = "model not allowed for this key"
+    NO_CREDENTIAL = "no credential for the provider"
+    MISSING_CAPABILITY = "lacks a capability the request needs"
+    CONTEXT_TOO_SMALL = "context too small"
+    OUTPUT_TOO_SMALL = "cannot write that many tokens"
+    TOO_DEAR = "above the request's cost ceiling"
+    PRICE_UNKNOWN = "price unknown"
+    DIALECT_UNAVAILABLE = "dialect not available"
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    candidate: Candidate
+    reason: DropReason
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will be tried, best first, and what will not and why."""
+
+    attempts: tuple[Candidate, ...]
+    dropped: tuple[Dropped, ...]
+    entry: str
+    """Name of the layer entered; '' when exact models were asked for."""
+    entry_reason: str
+    """In words: the score, the caller, the key's ceiling."""

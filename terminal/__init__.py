@@ -1,0 +1,1 @@
+"""The web terminal. Empty until its feature arrives."""

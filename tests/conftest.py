@@ -1,0 +1,65 @@
+"""Fixtures every test may use: two projects with their keys, a configuration, a scripted upstream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+
+import pytest
+
+from analytics import keys
+from analytics.models import ApiKey, Project
+from providers.models import Model, Price, Provider
+from providers.types import Unit
+from routing import snapshot
+from routing.models import Candidate, Layer, Policy
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """A project with one key."""
+
+    project: Project
+    key: ApiKey
+    secret: str
+
+
+@pytest.fixture
+def ours(db: None) -> Tenant:
+    return _tenant(Project.objects.get(slug="default"))
+
+
+@pytest.fixture
+def theirs(db: None) -> Tenant:
+    """A second tenant, always there to be kept out."""
+    return _tenant(Project.objects.create(slug="theirs", name="Theirs"))
+
+
+def _tenant(project: Project) -> Tenant:
+    made = keys.create("first", actor="tests", project=project)
+    return Tenant(project, made.row, made.secret)
+
+
+@pytest.fixture
+def layers(db: None) -> dict[str, Model]:
+    """Four layers with one model each, `m0` (free) to `m3`, at one local provider; by layer name."""
+    provider = Provider.objects.create(
+        slug="up", name="Upstream", base_url="http://127.0.0.1:1/v1", is_local=True, needs_credential=False
+    )
+    models = {}
+    for position in range(4):
+        layer = Layer.objects.create(name=f"L{position}", position=position, from_score=position / 4)
+        model = Model.objects.create(provider=provider, name=f"m{position}", tools=True, json_schema=True)
+        for unit in (Unit.INPUT, Unit.OUTPUT):
+            Price.objects.create(model=model, unit=unit, usd_per_unit=Decimal("0.000001") * position)
+        Candidate.objects.create(layer=layer, model=model)
+        models[layer.name] = model
+    Policy.objects.create(default_layer=Layer.objects.get(name="L1"))
+    return models
+
+
+@pytest.fixture(autouse=True)
+def no_snapshot_left() -> Iterator[None]:
+    yield
+    snapshot.forget()

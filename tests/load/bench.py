@@ -1,0 +1,258 @@
+"""The gateway's cost beside the floor's.
+
+Run: `python -m tests.load.bench [--short] [--json FILE] [--record] [--self-check]`
+
+Both servers share one core, taking turns round by round; upstream and clients share another. A run fails, with a
+sentence, when an answer is not what the upstream sent, when the ledger or the upstream counted anything but one row
+and one call for each request, or when a recorded ratio, a ceiling or the memory bound does not hold (`judge`).
+
+`--self-check` measures the floor against itself: how far a ratio of 1 strays on this machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median, quantiles
+
+import msgspec
+import uvloop
+from rich.console import Console
+
+from tests.load import expected, judge, ledger, load, report, servers
+from tests.load.expected import Expected, WrongAnswer
+from tests.load.judge import Measured, Sample
+from tests.load.ledger import LedgerError
+from tests.load.load import Crowd, LoadError, Volley
+from tests.load.servers import Server, ServerError
+from tests.upstream.process import RunningUpstream, UpstreamError, running
+
+ROUNDS = 5
+SLICES = 10
+"""A round's turns for each server."""
+CONNECTIONS = 32
+SCRIPT = "chunks=62"
+PATH = "/v1/chat/completions"
+FIRST_CONTENT = b'"delta":{"content":'
+PROMPT = (
+    "We are moving our small bookshop to a new street next month and would like to tell our regular customers. "
+    "Please write a short, friendly letter that says when we close here, when we open there, and that everyone is "
+    "invited to a reading with wine on the first evening. Mention that gift cards and open orders stay valid, and "
+    "thank them warmly."
+)
+
+
+class Miscount(Exception):
+    """The upstream was not called exactly once for each request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    json: int
+    stream: int
+
+
+FULL, SHORT = Size(json=3000, stream=800), Size(json=400, stream=150)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of request."""
+
+    name: str
+    body: bytes
+    marker: bytes
+    count: int
+
+
+@dataclass(slots=True)
+class Subject:
+    """A server under test, and what was found out about it so far."""
+
+    name: str
+    server: Server
+    expect: Callable[[bytes], Expected]
+    settle: Callable[[int], None] = lambda _sent: None
+    """Waits until the server has done all it owes for so many requests."""
+    sent: int = 0
+    samples: dict[str, list[Sample]] = field(default_factory=lambda: {"json": [], "stream": []})
+
+
+@dataclass(slots=True)
+class Turn:
+    """One subject's part in a round."""
+
+    subject: Subject
+    kind: Kind
+    crowd: Crowd
+    volleys: list[Volley] = field(default_factory=list)
+    used_ms: float = 0.0
+
+    async def warm_up(self) -> None:
+        """Every connection has been used once before anything is measured."""
+        self._account(await self.crowd.send(self._request, count=CONNECTIONS))
+
+    async def take(self, count: int) -> None:
+        """The CPU counted includes what comes after the answers: the rows of the ledger."""
+        begin_ms = self.subject.server.cpu_ms()
+        volley = await self.crowd.send(self._request, count=count)
+        self._account(volley)
+        self.used_ms += self.subject.server.cpu_ms() - begin_ms
+        self.volleys.append(volley)
+
+    def sample(self) -> Sample:
+        answers = [answer for volley in self.volleys for answer in volley.answers]
+        latencies = [answer.latency_ms for answer in answers]
+        return Sample(
+            cpu_ms=self.used_ms / len(answers),
+            requests_per_s=len(answers) / sum(volley.seconds for volley in self.volleys),
+            p50_ms=median(latencies),
+            p99_ms=quantiles(latencies, n=100)[98],
+            first_p50_ms=median(answer.first_ms for answer in answers),
+        )
+
+    @property
+    def _request(self) -> load.Request:
+        return load.post(PATH, self.kind.body, headers=self.subject.server.headers, marker=self.kind.marker)
+
+    def _account(self, volley: Volley) -> None:
+        """Every answer is right, and the server has finished with all of them."""
+        self.subject.sent += len(volley.answers)
+        self.subject.expect(self.kind.body).check(volley.answers)
+        self.subject.settle(self.subject.sent)
+
+
+def main() -> int:
+    options = _read_options()
+    console = Console()
+    try:
+        subjects = _run(options, console)
+    except (ServerError, LoadError, WrongAnswer, LedgerError, Miscount, UpstreamError) as failure:
+        console.print(f"FAILED: {failure}", style="red", markup=False)
+        return 1
+    base, subject = subjects
+    found = judge.ratios(gateway=subject, floor=base)
+    report.show(subjects, found, console=console)
+    if options.record:
+        judge.record(found)
+    complaints = judge.complaints(found, rss_mb=subject.rss_mb, recorded=judge.load_recorded())
+    if options.json:
+        report.write(options.json, subjects, found, complaints=complaints)
+    for sentence in complaints:
+        console.print(f"FAILED: {sentence}", style="red", markup=False)
+    return 1 if complaints else 0
+
+
+def _read_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.load.bench", description="The gateway beside the floor.")
+    parser.add_argument("--short", action="store_true", help="an eighth of the requests")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
+    parser.add_argument("--record", action="store_true", help=f"write the ratios to {judge.RECORDED.name}")
+    parser.add_argument("--self-check", action="store_true", help="the floor against itself")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--script", default=SCRIPT, help="what the upstream answers (see tests/upstream/script.py)")
+    options = parser.parse_args()
+    if options.record and (options.self_check or options.short or options.script != SCRIPT):
+        parser.error("--record wants a full run of the gateway with the usual script")
+    return options
+
+
+def _run(options: argparse.Namespace, console: Console) -> tuple[Measured, Measured]:
+    core, other_core = _cores()
+    os.sched_setaffinity(0, {other_core})  # for us, and for the upstream, which inherits it
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        log = folder / "upstream.jsonl"
+        vendor = stack.enter_context(running(log=log, default_script=options.script, log_bodies=False))
+        first = stack.enter_context(_floor("floor", vendor, options, core=core, folder=folder))
+        second_maker = _floor if options.self_check else _gateway
+        second_name = "floor again" if options.self_check else "gateway"
+        second = stack.enter_context(second_maker(second_name, vendor, options, core=core, folder=folder))
+        for number in range(1, options.rounds + 1):
+            console.print(f"round {number} of {options.rounds}", style="dim")
+            for kind in _kinds(SHORT if options.short else FULL):
+                uvloop.run(_round((first, second), kind))
+        _check_upstream(vendor, sent=first.sent + second.sent)
+        return _measured(first), _measured(second)
+
+
+def _cores() -> tuple[int, int]:
+    """The servers' core and everybody else's. Raises: ServerError on a machine with one."""
+    allowed = sorted(os.sched_getaffinity(0))
+    if len(allowed) == 1:
+        raise ServerError("The bench needs two cores: one for the server under test, one for the rest.")
+    return allowed[0], allowed[1]
+
+
+@contextmanager
+def _floor(
+    name: str, vendor: RunningUpstream, options: argparse.Namespace, *, core: int, folder: Path
+) -> Iterator[Subject]:
+    with servers.floor(upstream=vendor.url, core=core, log=folder / f"{name}.log") as server:
+        yield Subject(name, server, lambda body: expected.from_floor(body, script=options.script))
+
+
+@contextmanager
+def _gateway(
+    name: str, vendor: RunningUpstream, options: argparse.Namespace, *, core: int, folder: Path
+) -> Iterator[Subject]:
+    var_dir = folder / "var"
+    var_dir.mkdir()
+    with servers.gateway(upstream=vendor.url, core=core, log=folder / f"{name}.log", var_dir=var_dir) as server:
+        yield Subject(
+            name,
+            server,
+            lambda body: expected.from_gateway(body, script=options.script),
+            lambda sent: ledger.wait_for(sent, var_dir=var_dir),
+        )
+
+
+def _kinds(size: Size) -> tuple[Kind, Kind]:
+    request = {"model": "auto", "messages": [{"role": "user", "content": PROMPT}]}
+    return (
+        Kind("json", msgspec.json.encode(request), b"", size.json),
+        Kind("stream", msgspec.json.encode(request | {"stream": True}), FIRST_CONTENT, size.stream),
+    )
+
+
+async def _round(subjects: tuple[Subject, ...], kind: Kind) -> None:
+    """One round, in slices: the subjects take turns so quickly that a busy second of the machine meets all of them."""
+    async with AsyncExitStack() as stack:
+        turns = [Turn(subject, kind, await _enter(stack, subject)) for subject in subjects]
+        for turn in turns:
+            await turn.warm_up()
+        for number in range(SLICES):
+            for turn in turns if number % 2 else reversed(turns):  # neither always goes first
+                await turn.take(kind.count // SLICES)
+    for turn in turns:
+        turn.subject.samples[kind.name].append(turn.sample())
+
+
+async def _enter(stack: AsyncExitStack, subject: Subject) -> Crowd:
+    return await stack.enter_async_context(load.crowd(subject.server.port, size=CONNECTIONS))
+
+
+def _measured(subject: Subject) -> Measured:
+    return Measured(
+        name=subject.name,
+        started_in_s=subject.server.started_in_s,
+        rss_mb=subject.server.rss_mb(),
+        json=tuple(subject.samples["json"]),
+        stream=tuple(subject.samples["stream"]),
+    )
+
+
+def _check_upstream(vendor: RunningUpstream, *, sent: int) -> None:
+    seen = len(vendor.requests(at_least=sent))
+    if seen != sent:
+        raise Miscount(f"The upstream was called {seen} times for {sent} requests.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""What was measured against what was recorded, and which sentences that earns. Pure but for the recorded file.
+
+Owns the limits: a ratio may be 15 % over the recorded one and never over its ceiling; memory never over its bound.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+
+import msgspec
+
+RECORDED = Path(__file__).with_name("recorded.json")
+TOLERANCE = 1.15
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One round of one kind of request at one server."""
+
+    cpu_ms: float
+    """Per request."""
+    requests_per_s: float
+    p50_ms: float
+    p99_ms: float
+    first_p50_ms: float
+    """Until the first content."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """All rounds of one server, by kind of request."""
+
+    name: str
+    started_in_s: float
+    rss_mb: float
+    json: tuple[Sample, ...]
+    stream: tuple[Sample, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The committed figures. A ratio is null until the first `--record`."""
+
+    json_ratio: float | None
+    stream_ratio: float | None
+    ceiling_json: float
+    ceiling_stream: float
+    rss_mb: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ratios:
+    """CPU per request, gateway over floor."""
+
+    json: float
+    stream: float
+
+
+def middle(samples: tuple[Sample, ...]) -> Sample:
+    """The median of each figure."""
+    names = Sample.__dataclass_fields__
+    return Sample(**{name: median(getattr(sample, name) for sample in samples) for name in names})
+
+
+def ratios(*, gateway: Measured, floor: Measured) -> Ratios:
+    """The median over rounds of each round's ratio: what slows a whole round slows both."""
+    return Ratios(_ratio(gateway.json, floor.json), _ratio(gateway.stream, floor.stream))
+
+
+def complaints(found: Ratios, *, rss_mb: float, recorded: Recorded) -> list[str]:
+    """A sentence for each limit that does not hold."""
+    sentences = [
+        *_too_dear("JSON", found.json, recorded=recorded.json_ratio, ceiling=recorded.ceiling_json),
+        *_too_dear("Stream", found.stream, recorded=recorded.stream_ratio, ceiling=recorded.ceiling_stream),
+    ]
+    if rss_mb > recorded.rss_mb:
+        sentences.append(f"The gateway holds {rss_mb:.0f} MB after the run; {recorded.rss_mb:.0f} MB are allowed.")
+    return sentences
+
+
+def load_recorded(path: Path = RECORDED) -> Recorded:
+    return msgspec.json.decode(path.read_bytes(), type=Recorded)
+
+
+def record(found: Ratios, *, path: Path = RECORDED) -> None:
+    """Writes the measured ratios beside the limits, which stay."""
+    recorded = replace(load_recorded(path), json_ratio=round(found.json, 3), stream_ratio=round(found.stream, 3))
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(recorded), indent=2) + b"\n")
+
+
+def _ratio(ours: tuple[Sample, ...], theirs: tuple[Sample, ...]) -> float:
+    return median(our.cpu_ms / their.cpu_ms for our, their in zip(ours, theirs, strict=True))
+
+
+def _too_dear(kind: str, ratio: float, *, recorded: float | None, ceiling: float) -> list[str]:
+    sentences = []
+    if recorded is not None and ratio > recorded * TOLERANCE:
+        sentences.append(f"{kind}: {ratio:.2f} times the floor's CPU, over 15 % more than the recorded {recorded:.2f}.")
+    if ratio > ceiling:
+        sentences.append(f"{kind}: {ratio:.2f} times the floor's CPU; the ceiling is {ceiling:.2f}.")
+    return sentences

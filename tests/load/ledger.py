@@ -1,0 +1,31 @@
+"""Counts the gateway's usage records in its SQLite file, from outside. Does not look into a row."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+
+DRAIN_S = 10.0
+_POLL_S = 0.01
+
+
+class LedgerError(Exception):
+    """The ledger does not hold exactly one row for each request."""
+
+
+def wait_for(rows: int, *, var_dir: Path, within_s: float = DRAIN_S) -> None:
+    """Returns once the ledger holds `rows` rows. Raises: LedgerError when it holds more, or fewer after `within_s`."""
+    deadline = time.monotonic() + within_s
+    while (found := count(var_dir)) < rows and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+    if found != rows:
+        raise LedgerError(f"The ledger has {found} usage records for {rows} requests.")
+
+
+def count(var_dir: Path) -> int:
+    """Usage records in `var_dir`."""
+    address = f"file:{var_dir / 'gateway.sqlite3'}?mode=ro"
+    with closing(sqlite3.connect(address, uri=True, timeout=DRAIN_S)) as connection:
+        return int(connection.execute("SELECT count(*) FROM analytics_usagerecord").fetchone()[0])

@@ -1,0 +1,50 @@
+"""Makes an installation ready: migrations, catalog, keys. Run as `python -m tests.process.set_up CATALOG` in its environment.
+
+Prints the keys as one JSON object, by name. One process does it all: starting Python and Django takes longer than the
+rest.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+KEYS: dict[str, dict[str, Any]] = {
+    "main": {},
+    "colleague": {},
+    "auditor": {"scopes": ["usage:project"]},
+    "blind": {"scopes": ["chat"]},
+    "fenced": {"allowed_layers": ["L0", "L1"]},
+    "to_revoke": {},
+    "to_delete": {},
+}
+"""What is made in the default project, with the arguments of `analytics.keys.create`."""
+
+
+def main() -> None:
+    import django
+
+    os.environ["DJANGO_SETTINGS_MODULE"] = "gateway.settings"
+    django.setup()
+    from django.core.management import call_command
+
+    with open(os.devnull, "w") as nowhere:
+        call_command("migrate", stdout=nowhere)
+        call_command("catalog", "load", sys.argv[1], stdout=nowhere)
+    print(json.dumps(_make_keys()))
+
+
+def _make_keys() -> dict[str, str]:
+    from analytics import keys
+    from analytics.models import Project
+
+    made = {name: keys.create(name, actor="tests", **arguments).secret for name, arguments in KEYS.items()}
+    theirs = Project.objects.create(slug="theirs", name="Theirs")
+    scopes = ["chat", "usage:own", "usage:project"]
+    return made | {"theirs": keys.create("theirs", actor="tests", project=theirs, scopes=scopes).secret}
+
+
+if __name__ == "__main__":
+    main()

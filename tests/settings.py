@@ -1,0 +1,33 @@
+"""The project's own settings over an empty var folder; SQLite, or a real PostgreSQL with `TEST_DATABASE=postgres`."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from urllib.parse import quote
+
+VAR = Path(tempfile.mkdtemp(prefix="gateway-tests-"))
+atexit.register(shutil.rmtree, VAR, ignore_errors=True)
+for name in ("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL"):
+    os.environ.pop(name, None)
+os.environ["VAR_DIR"] = str(VAR)
+
+if os.environ.get("TEST_DATABASE") == "postgres":
+    from tests.postgres import server_folder
+
+    os.environ["DATABASE_URL"] = f"postgres://postgres@{quote(str(server_folder()), safe='')}/postgres"
+    os.environ["SECRET_KEY"] = "tests-only"
+    os.environ["KEY_HASH_KEY"] = "tests-only"
+    os.environ["CREDENTIAL_KEY"] = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+
+from gateway.settings import *
+
+if IS_EMBEDDED:
+    # A file, not memory: the snapshot's and the drainer's threads have connections of their own.
+    DATABASES["default"]["TEST"] = {"NAME": str(VAR / "test.sqlite3")}
+else:
+    DATABASES["default"]["OPTIONS"].pop("pool")
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -1,0 +1,137 @@
+"""What a request asks the scripted upstream to do. Pure: text in, `Script` out; knows neither HTTP nor JSON.
+
+Grammar: a script is words joined by `;`, each a flag or `key=value`, in any order; every key is a field of `Script`.
+
+    ok                           a plain answer, "You said: <the last user message>"
+    content=Hello%20you          this text instead (percent-encoded)
+    chunks=62                    62 words, `w0 w1 ... w61`: one content chunk each in a stream
+    delay_ms=100                 so long before each content chunk; before a JSON answer once
+    status=429;retry_after=2     an error with this status, and a Retry-After header
+    error_first                  the error comes as a 200: as the JSON body, or as a stream's first event
+    status=429;error_first       the same, the error object carrying 429 as its `code`
+    html                         an HTML page, with 200 or the given status
+    bad_json                     JSON cut in half, its Content-Length right; in a stream one broken line before content
+    empty                        a finish reason, but no content and no completion tokens
+    no_finish                    no finish reason: the stream's finish chunk is missing, in JSON it is null
+    no_done                      a stream without its `data: [DONE]`
+    no_usage                     never any usage, whether asked for or not
+    stall=headers|first|mid      goes silent there and holds the connection until the client leaves
+    cut=headers|first|mid        closes the connection there
+
+`headers` is before the status line, `first` after headers and role chunk but before any content, `mid` after half of
+the content. Without `delay_ms`, `stall` or `cut` a body goes out in one write.
+
+Where a script is found, first match wins:
+
+1. in the model's name: after its first `?` (`gpt-4o?status=503`), or all of it when it holds a `=` or begins with a
+   flag (`stall=first`, `ok;chunks=3`, `empty`);
+2. in the last user message, when that begins with a line `#!chunks=3`;
+3. the server's own default (`--default-script`, else `ok`).
+
+To add a behaviour: a field here with a line above, then `answers.py` if it changes bytes, `server.py` if timing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Any
+from urllib.parse import unquote
+
+MESSAGE_MARK = "#!"
+ERROR_STATUSES = range(400, 600)
+
+
+class ScriptError(ValueError):
+    """A script with an unknown word or an unusable value: a mistake in the test, answered with 400 so that it shows."""
+
+
+class Point(StrEnum):
+    """Where in an answer a stall or a cut happens."""
+
+    HEADERS = "headers"
+    FIRST = "first"
+    MID = "mid"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Script:
+    """One answer's behaviour; the defaults are a healthy vendor. Each field is a word of the grammar."""
+
+    content: str | None = None
+    chunks: int | None = None
+    delay_ms: float = 0
+    status: int = 200
+    retry_after: int | None = None
+    error_first: bool = False
+    html: bool = False
+    bad_json: bool = False
+    empty: bool = False
+    no_finish: bool = False
+    no_done: bool = False
+    no_usage: bool = False
+    stall: Point | None = None
+    cut: Point | None = None
+
+    @property
+    def is_error(self) -> bool:
+        return self.status in ERROR_STATUSES or self.error_first
+
+
+_VALUES: Mapping[str, Callable[[str], Any]] = {
+    "content": unquote,
+    "chunks": int,
+    "delay_ms": float,
+    "status": int,
+    "retry_after": int,
+    "stall": Point,
+    "cut": Point,
+}
+_FLAGS = frozenset(field.name for field in fields(Script)).difference(_VALUES)
+_NOTHING = "ok"
+
+
+def parse(text: str) -> Script:
+    """Reads a script. Raises: ScriptError, naming the word."""
+    settings: dict[str, Any] = {}
+    for word in filter(None, (part.strip() for part in text.split(";"))):
+        if word != _NOTHING:
+            key, value = _read_word(word)
+            settings[key] = value
+    if settings.keys() >= {"content", "chunks"}:
+        raise ScriptError("content and chunks exclude each other")
+    return Script(**settings)
+
+
+def find(*, model: str, message: str, default: str) -> Script:
+    """The script of a request with this model and last user message. Raises: ScriptError."""
+    _, asked, in_model = model.partition("?")
+    if asked:
+        return parse(in_model)
+    if _is_a_script(model):
+        return parse(model)
+    if message.startswith(MESSAGE_MARK):
+        return parse(message.removeprefix(MESSAGE_MARK).partition("\n")[0])
+    return parse(default)
+
+
+def without_script(message: str) -> str:
+    """The message as a person meant it: without its `#!` line."""
+    return message.partition("\n")[2] if message.startswith(MESSAGE_MARK) else message
+
+
+def _read_word(word: str) -> tuple[str, Any]:
+    key, has_value, value = word.partition("=")
+    if not has_value and key in _FLAGS:
+        return key, True
+    if not has_value or key not in _VALUES:
+        raise ScriptError(f"unknown word {word!r}")
+    try:
+        return key, _VALUES[key](value)
+    except ValueError as error:
+        raise ScriptError(f"{key} cannot be {value!r}") from error
+
+
+def _is_a_script(model: str) -> bool:
+    return "=" in model or model.partition(";")[0].strip() in _FLAGS | {_NOTHING}

@@ -1,0 +1,178 @@
+"""The scripted upstream's HTTP side: logs each request, then plays its answer, delays, stalls and cuts included.
+
+Owns timing and connections. What an answer says is composed in `answers`; what a script may ask for stands in `script`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Never
+
+import msgspec
+from aiohttp import web
+
+from tests.upstream.answers import CREATED, Answer, answer_to
+from tests.upstream.log import Ending, Log, SeenAnswer, SeenRequest
+from tests.upstream.script import Point, Script
+
+MAX_BODY_BYTES = 64 * 1024 * 1024
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class _Cut(Exception):
+    """The script closes the connection here."""
+
+
+@dataclass(slots=True)
+class Turn:
+    """One request being answered: what `SeenAnswer` will say of it."""
+
+    sequence: int
+    sent_bytes: int = 0
+
+
+_TURN = web.RequestKey("turn", Turn)
+
+
+@dataclass(slots=True, kw_only=True)
+class Upstream:
+    """The application's handlers and what they share."""
+
+    log: Log
+    default_script: str = "ok"
+    models: tuple[str, ...] = ("ok",)
+    log_bodies: bool = True
+    stopping: bool = field(default=False, init=False)
+    _sequence: count[int] = field(default_factory=lambda: count(1), init=False)
+
+    def application(self) -> web.Application:
+        application = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[self._logged])
+        application.router.add_post("/v1/chat/completions", self.chat)
+        application.router.add_get("/v1/models", self.list_models)
+        application.on_shutdown.append(self._stop)
+        return application
+
+    async def chat(self, request: web.Request) -> web.StreamResponse:
+        answer = answer_to(await request.read(), default_script=self.default_script)
+        script, turn = answer.script, request[_TURN]
+        await _fault(script, Point.HEADERS)
+        if script.stall or script.cut or script.delay_ms:
+            return await _play(request, answer, turn)
+        if answer.is_stream:
+            response = await _prepared(request, answer)
+            await _send(response, answer.body, turn)
+            return response
+        turn.sent_bytes = len(answer.body)
+        return web.Response(status=answer.status, headers=_headers(answer), body=answer.body)
+
+    async def list_models(self, request: web.Request) -> web.StreamResponse:
+        rows = [{"id": name, "object": "model", "created": CREATED, "owned_by": "scripted"} for name in self.models]
+        body = msgspec.json.encode({"object": "list", "data": rows})
+        request[_TURN].sent_bytes = len(body)
+        return web.Response(body=body, content_type="application/json")
+
+    @web.middleware
+    async def _logged(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        turn = request[_TURN] = Turn(next(self._sequence))
+        body = await request.read()
+        self.log.write(self._seen(request, body, turn))
+        how = Ending.CLIENT_LEFT
+        try:
+            response = await handler(request)
+            await response.prepare(request)
+            await response.write_eof()
+            how = Ending.FINISHED
+            return response
+        except web.HTTPException:  # no such path or method: aiohttp's own answer
+            how = Ending.FINISHED
+            raise
+        except _Cut:
+            how = Ending.CUT
+            return _hang_up(request)
+        except asyncio.CancelledError:
+            how = Ending.SERVER_STOPPED if self.stopping else Ending.CLIENT_LEFT
+            raise
+        finally:
+            self.log.write(SeenAnswer(sequence=turn.sequence, at=time.time(), how=how, sent_bytes=turn.sent_bytes))
+
+    def _seen(self, request: web.Request, body: bytes, turn: Turn) -> SeenRequest:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        authorization = headers.pop("authorization", None)
+        host, port = request.get_extra_info("peername")[:2] if request.transport else ("gone", 0)
+        return SeenRequest(
+            sequence=turn.sequence,
+            at=time.time(),
+            method=request.method,
+            path=request.path_qs,
+            connection=f"{host}:{port}",
+            has_authorization=authorization is not None,
+            headers=headers,
+            body=body.decode(errors="replace") if self.log_bodies else None,
+        )
+
+    async def _stop(self, _application: web.Application) -> None:
+        self.stopping = True
+
+
+async def _play(request: web.Request, answer: Answer, turn: Turn) -> web.StreamResponse:
+    """An answer in steps. A JSON answer waits before its headers, a stream before each content chunk."""
+    script, delay_s = answer.script, answer.script.delay_ms / 1000
+    if not answer.is_stream:
+        await asyncio.sleep(delay_s)
+    response = await _prepared(request, answer)
+    await _send(response, answer.opening, turn)
+    await _fault(script, Point.FIRST)
+    content = answer.content or (b"",)
+    for sent, chunk in enumerate(content, start=1):
+        if answer.is_stream:
+            await asyncio.sleep(delay_s)
+        await _send(response, chunk, turn)
+        if sent == (len(content) + 1) // 2:
+            await _fault(script, Point.MID)
+    await _send(response, answer.closing, turn)
+    return response
+
+
+async def _prepared(request: web.Request, answer: Answer) -> web.StreamResponse:
+    response = web.StreamResponse(status=answer.status, headers=_headers(answer))
+    if not answer.is_stream:
+        response.content_length = len(answer.body)
+    await response.prepare(request)
+    return response
+
+
+async def _send(response: web.StreamResponse, data: bytes, turn: Turn) -> None:
+    if data:
+        await response.write(data)
+        turn.sent_bytes += len(data)
+
+
+async def _fault(script: Script, point: Point) -> None:
+    """Stalls or cuts if the script says so of this point; a stall ends when the client leaves and cancels us."""
+    if script.stall is point:
+        await _forever()
+    if script.cut is point:
+        raise _Cut
+
+
+async def _forever() -> Never:
+    while True:
+        await asyncio.Event().wait()
+
+
+def _hang_up(request: web.Request) -> web.Response:
+    if request.transport is not None:
+        request.transport.close()  # sends what was written, then FIN; abort() would throw it away
+    return web.Response()
+
+
+def _headers(answer: Answer) -> dict[str, str]:
+    headers = {"Content-Type": answer.content_type}
+    if answer.script.retry_after is not None:
+        headers["Retry-After"] = str(answer.script.retry_after)
+    return headers
