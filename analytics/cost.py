@@ -38,8 +38,6 @@ def compute(usage: Usage, prices: Sequence[Price], *, at: datetime) -> Computed:
     total = ZERO
     used: dict[str, str] = {}
     for unit, quantity in _quantities(usage):
-        if not quantity:
-            continue
         price = _price_of(unit, in_force)
         if price is None:
             return Computed(None, {})
@@ -58,8 +56,9 @@ def per_million(prices: Sequence[Price], *, at: datetime) -> dict[Unit, Decimal]
     return {unit: usd * 1_000_000 for unit, usd in _in_force(prices, input_tokens=0, at=at).items()}
 
 
-def _quantities(usage: Usage) -> tuple[tuple[Unit, int], ...]:
-    return (
+def _quantities(usage: Usage) -> list[tuple[Unit, int]]:
+    """What was used, by unit; a request is always one."""
+    quantities = (
         (Unit.INPUT, usage.input_tokens),
         (Unit.CACHED_INPUT, usage.cached_input_tokens),
         (Unit.CACHE_WRITE_5M, usage.cache_write_5m_tokens),
@@ -69,6 +68,7 @@ def _quantities(usage: Usage) -> tuple[tuple[Unit, int], ...]:
         (Unit.WEB_SEARCH, usage.web_searches),
         (Unit.IMAGE, usage.images),
     )
+    return [(unit, quantity) for unit, quantity in quantities if quantity]
 
 
 def _in_force(prices: Sequence[Price], *, input_tokens: int, at: datetime) -> dict[Unit, Decimal]:

@@ -10,13 +10,15 @@ import logging
 import os
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, connection
 
-from analytics import ledger, spool
-from analytics.types import UsageRow
+from analytics import ids, ledger, spool
+from analytics.models import CostSource, Outcome
+from analytics.types import Opened, UsageRow
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +27,14 @@ LOOK_FOR_DEAD_S = 2.0
 LONGEST_PAUSE_S = 5.0
 _WAITS = (DatabaseError, InterfaceError, OSError)
 """The database, or the disk for what it refuses, is away: the rows stay where they are and are tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """A line that will never become a row, and the reason."""
+
+    line: bytes
+    why: str
 
 
 class Drainer(threading.Thread):
@@ -60,7 +70,7 @@ class Drainer(threading.Thread):
         self._stopping.set()
         self.join(timeout_s)
         try:
-            return not self.is_alive() and self._try() and not self._reader.open_rows
+            return not self.is_alive() and self._try() and not self._reader.still_open
         finally:
             connection.close()  # this thread's own
 
@@ -81,11 +91,12 @@ class Drainer(threading.Thread):
 def drain(reader: spool.Reader, *, root: Path) -> None:
     """Moves every settled row that the reader has before it. Raises what the database raises when it is away."""
     while (batch := reader.next_batch()) is not None:
-        if batch.unreadable:
-            _reject([bytes(raw) for raw in batch.unreadable], root=root, why="unreadable line")
-        rows = [line.row for line in batch.lines if line.is_settled]
+        refused = [_Refused(bytes(raw), "unreadable line") for raw in batch.unreadable]
+        rows = [line for line in batch.lines if isinstance(line, UsageRow)]
         for start in range(0, len(rows), ROWS_AT_ONCE):
-            _insert(rows[start : start + ROWS_AT_ONCE], root=root)
+            refused += _insert(rows[start : start + ROWS_AT_ONCE])
+        # Last, so that a batch that is tried again because the database went away sets nothing aside twice.
+        _set_aside(refused, root=root)
         reader.accept(batch)
 
 
@@ -99,9 +110,9 @@ def replay_abandoned(root: Path) -> int:
         try:
             reader = spool.Reader(folder)
             drain(reader, root=root)
-            if reader.open_rows:
-                logger.warning("%d requests of a process that died are settled as interrupted", len(reader.open_rows))
-                _insert(reader.open_rows, root=root)
+            if interrupted := [_interrupted(opened) for opened in reader.still_open]:
+                logger.warning("%d requests of a process that died are settled as interrupted", len(interrupted))
+                _set_aside(_insert(interrupted), root=root)
             spool.remove_folder(folder)
             adopted += 1
         except _WAITS as error:
@@ -111,29 +122,44 @@ def replay_abandoned(root: Path) -> int:
     return adopted
 
 
+def _interrupted(opened: Opened) -> UsageRow:
+    """The row of a request whose process died: charged at its estimate, as the provider has probably been at work."""
+    return UsageRow(
+        **msgspec.structs.asdict(opened),
+        started_at=ids.started_at(opened.id),
+        outcome=Outcome.INTERRUPTED.value,
+        status=0,
+        cost_source=CostSource.ESTIMATE.value,
+    )
+
+
 def _insert_from_memory(own: spool.Spool, *, root: Path) -> None:
     rows = own.take_unwritten()
     try:
         if rows:
-            _insert(rows, root=root)
+            _set_aside(_insert(rows), root=root)
     except _WAITS:
         own.unwritten.extend(rows)
         raise
 
 
-def _insert(rows: Sequence[UsageRow], *, root: Path) -> None:
+def _insert(rows: Sequence[UsageRow]) -> list[_Refused]:
+    """Puts the rows into the ledger; returns those it refuses for what they hold."""
     try:
         ledger.insert(rows)
     except (DataError, IntegrityError, ValueError, OverflowError) as error:
         if len(rows) == 1:
-            _reject([msgspec.json.encode(rows[0])], root=root, why=str(error))
-            return
-        for row in rows:  # one bad row must not hold up the others
-            _insert([row], root=root)
+            return [_Refused(msgspec.json.encode(rows[0]), str(error))]
+        # One bad row must not hold up the others.
+        return [refused for row in rows for refused in _insert([row])]
+    return []
 
 
-def _reject(lines: Sequence[bytes], *, root: Path, why: str) -> None:
-    logger.error("%d usage rows cannot be stored and went to %s: %s", len(lines), root / "rejected.jsonl", why)
-    with (root / "rejected.jsonl").open("ab") as file:
-        for line in lines:
-            file.write(msgspec.json.encode({"why": why, "line": line.decode(errors="replace")}) + b"\n")
+def _set_aside(refused: Sequence[_Refused], *, root: Path) -> None:
+    if not refused:
+        return
+    path = root / "rejected.jsonl"
+    logger.error("%d usage rows cannot be stored and went to %s: %s", len(refused), path, refused[0].why)
+    with path.open("ab") as file:
+        for row in refused:
+            file.write(msgspec.json.encode({"why": row.why, "line": row.line.decode(errors="replace")}) + b"\n")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_DRAW_BITS = 48
+_DRAW_BYTES = 6
 
 
 def new() -> UUID:
@@ -21,8 +22,9 @@ def started_at(request_id: UUID) -> datetime:
 
 
 def draw(request_id: UUID) -> float:
-    """A number in [0, 1) out of the id's random end: the same id always draws the same."""
-    return (request_id.int & ((1 << _DRAW_BITS) - 1)) / (1 << _DRAW_BITS)
+    """A number in [0, 1): the same id always draws the same. Hashed, as ids of one millisecond count upwards."""
+    digest = hashlib.blake2b(request_id.bytes, digest_size=_DRAW_BYTES).digest()
+    return int.from_bytes(digest) / (1 << 8 * _DRAW_BYTES)
 
 
 def moment(unix_s: float) -> datetime:

@@ -1,9 +1,9 @@
 """The spool: what a request cost is on disk before the database hears of it, and before the upstream is called.
 
 Each process that calls models has a folder of its own below `SPOOL_DIR`, locked for its life, with append-only
-segments in it. Before the first upstream byte of an attempt an `opened` line is written; it carries the row that is
-true if the process dies in the next moment (outcome `interrupted`, cost estimated). Settling writes the `settled` line
-with the real row. Killing the process loses nothing: the lines are in the kernel's page cache; `SPOOL_FSYNC` puts them
+segments in it. Before the first upstream byte of an attempt an `opened` line is written, which becomes a row if the
+process dies before anything else is known (outcome `interrupted`, cost estimated). Settling writes the `settled` line
+with the whole row. Killing the process loses nothing: the lines are in the kernel's page cache; `SPOOL_FSYNC` puts them
 on the disk as well.
 
 This module writes and reads the files. Moving rows to the database is `analytics.drainer`'s.
@@ -24,7 +24,7 @@ from uuid import UUID
 import msgspec
 
 from analytics import ids
-from analytics.types import UsageRow
+from analytics.types import Opened, UsageRow
 
 SEGMENT_BYTES = 4 * 1024 * 1024
 """A segment that has grown past this is followed by a new one, so that drained ones can go."""
@@ -36,12 +36,7 @@ class SpoolError(Exception):
     """The spool cannot be written: the disk is full or the folder not writable. No upstream may be called."""
 
 
-class Line(msgspec.Struct, frozen=True):
-    """One line: the row, and whether it is final."""
-
-    is_settled: bool
-    row: UsageRow
-
+Line = Opened | UsageRow
 
 _encode = msgspec.json.Encoder(decimal_format="string").encode
 _decode = msgspec.json.Decoder(Line).decode
@@ -64,17 +59,17 @@ class Spool:
         except OSError as error:
             raise SpoolError(f"Cannot write to {root}: {error.strerror}") from error
 
-    def opened(self, row: UsageRow) -> None:
+    def opened(self, line: Opened) -> None:
         """Notes that an upstream is about to be called. Raises: SpoolError, and then it must not be called."""
         try:
-            self._append(Line(False, row))
+            self._append(line)
         except OSError as error:
             raise SpoolError(f"Cannot write to {self.folder}: {error.strerror}") from error
 
     def settled(self, row: UsageRow) -> None:
         """Notes the final row. Never raises: a row that cannot be written waits in memory for the drainer."""
         try:
-            self._append(Line(True, row))
+            self._append(row)
         except OSError:
             self.unwritten.append(row)
 
@@ -141,14 +136,15 @@ class Reader:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._segment = 1
+        # The first ones may have been drained and deleted by the process that owned the folder.
+        self._segment = min((int(path.stem) for path in folder.glob("*.jsonl")), default=1)
         self._offset = 0
-        self._open: dict[UUID, UsageRow] = {}
+        self._open: dict[UUID, Opened] = {}
         self._segment_of: dict[UUID, int] = {}
 
     @property
-    def open_rows(self) -> list[UsageRow]:
-        """The rows of requests opened and not settled, as far as batches were accepted: their latest `opened` line."""
+    def still_open(self) -> list[Opened]:
+        """Requests opened and not settled, as far as batches were accepted: the latest `opened` line of each."""
         return list(self._open.values())
 
     def next_batch(self) -> Batch | None:
@@ -167,12 +163,12 @@ class Reader:
         """The batch is in the database: go on behind it, and delete segments nobody needs any more."""
         self._offset = batch.end
         for line in batch.lines:
-            if line.is_settled:
-                self._open.pop(line.row.id, None)
-                self._segment_of.pop(line.row.id, None)
+            if isinstance(line, UsageRow):
+                self._open.pop(line.id, None)
+                self._segment_of.pop(line.id, None)
             else:
-                self._open[line.row.id] = line.row
-                self._segment_of.setdefault(line.row.id, batch.segment)
+                self._open[line.id] = line
+                self._segment_of.setdefault(line.id, batch.segment)
         needed = min(self._segment_of.values(), default=self._segment)
         for path in self.folder.glob("*.jsonl"):
             if int(path.stem) < min(needed, self._segment):

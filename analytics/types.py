@@ -39,7 +39,27 @@ class Caller:
     enabled: bool
 
 
-class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
+class Opened(msgspec.Struct, frozen=True, kw_only=True, tag="opened", tag_field="line"):
+    """What the spool knows of a request whose answer is not here yet: enough for a row if the process dies."""
+
+    id: UUID
+    project_id: int
+    project: str
+    key_id: int | None
+    key_name: str
+    requested_model: str
+    provider: str
+    model_id: int
+    model: str
+    layer: str
+    is_stream: bool
+    session: str
+    attempts: int
+    input_tokens: int
+    cost_usd: Decimal
+
+
+class UsageRow(msgspec.Struct, frozen=True, kw_only=True, tag="settled", tag_field="line"):
     """One row of the ledger on its way there: the columns of `analytics.models.UsageRecord` under their own names,
     JSON columns as bytes already encoded."""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from argparse import RawDescriptionHelpFormatter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
-from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
+from django.core.management.base import BaseCommand, CommandParser, DjangoHelpFormatter
 from django.db import DatabaseError
 from rich.console import Console
 from rich.table import Table
@@ -38,13 +38,18 @@ class ConsoleCommand(BaseCommand):
         try:
             self.run(options)
         except self.PROBLEMS as error:
-            raise CommandError(str(error)) from error
+            self.fail(str(error))
         except DatabaseError as error:
-            text = str(error).splitlines()[0]
-            raise CommandError(f"The database refused: {text}. Is it set up? Run `manage.py migrate`.") from error
+            self.fail(f"The database refused: {error}. Is it set up? Run `manage.py migrate`.")
 
     def run(self, options: Mapping[str, Any]) -> None:
         raise NotImplementedError
+
+    def fail(self, message: str) -> NoReturn:
+        """Says one sentence on stderr and ends with exit status 1."""
+        name = type(self).__module__.rpartition(".")[2]
+        self.stderr.write(f"{name}: {' '.join(message.split())}")
+        sys.exit(1)
 
     def print_json(self, value: object) -> None:
         self.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())

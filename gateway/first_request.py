@@ -67,7 +67,7 @@ def decision_in_words(headers: Mapping[str, str]) -> str:
     """What the `X-Gateway-*` headers of an answer say."""
     score = headers.get("x-gateway-score", "")
     attempts = headers.get("x-gateway-attempts", "1")
-    judged = f"judged {score} of 1 hard" if score else "not judged"
+    judged = f"scored {float(score):.2f} from 0 (trivial) to 1 (hard)" if score else "not scored"
     return (
         f"{judged}, answered in layer {headers.get('x-gateway-layer') or 'none'} "
         f"by {headers.get('x-gateway-model', 'an unnamed model')} at {headers.get('x-gateway-provider', '?')}, "

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import secrets
 import tomllib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,7 +73,8 @@ def _create(path: Path) -> None:
     except OSError as error:
         raise SecretsError(f"Cannot write {path}: {error.strerror}. Free the disk or set VAR_DIR.") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def _read(path: Path) -> dict[str, str]:

@@ -99,7 +99,6 @@ def serve(options: Options) -> None:
         in_plain_words(),
         crew(grace_s=CHILDREN_GRACE_S) as helpers,
     ):
-        Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)  # WhiteNoise warns where there is none
         if options.with_model:
             _start_model(helpers)
         if options.with_worker:

@@ -88,7 +88,6 @@ TEMPLATES = [
 ]
 
 STATIC_URL = "/static/"
-STATIC_ROOT = VAR_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 # Serves the admin's files straight from the packages: no collectstatic step stands between clone and dashboard.
 WHITENOISE_USE_FINDERS = True
@@ -221,6 +220,8 @@ CELERY_BEAT_SCHEDULE = {
 
 # -- logging -----------------------------------------------------------------------------------------------------------
 
+# Nothing below prints them, and gathering them costs (Python's logging HOWTO, "Optimization").
+logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 LOG_LEVEL = env.log_level("LOG_LEVEL", logging.INFO)
 LOGGING = {
     "version": 1,

@@ -158,9 +158,9 @@ async def _send_response(response: HttpResponseBase, *, send: Send) -> None:
         await _send_whole(response, send=send)
         return
     await send({"type": "http.response.start", "status": response.status_code, "headers": _headers(response)})
-    async for chunk in response:
-        await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    await send({"type": "http.response.body"})
+    async for frames in response.frames():
+        await send({"type": "http.response.body", "body": frames, "more_body": True})
+    await send({"type": "http.response.body", "body": response.tail()})
 
 
 async def _send_whole(response: HttpResponseBase, *, send: Send) -> None:

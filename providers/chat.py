@@ -72,6 +72,7 @@ class OpenStream:
             frames, self._held = self._held, b""
             return frames
         while not self.reader.is_done:
+            self.reader.check()
             chunk = await door.read_some(self._response)
             if not chunk:
                 frames = self.reader.end()

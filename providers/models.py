@@ -38,7 +38,7 @@ class Provider(models.Model):
 
     slug = models.CharField(max_length=64, unique=True, validators=[slug_validator])
     name = models.CharField(max_length=200)
-    dialect = models.CharField(max_length=32, choices=Dialect)
+    dialect = models.CharField(max_length=32, choices=Dialect, default=Dialect.OPENAI)
     base_url = models.URLField(max_length=500, help_text="Up to and including the version, as in .../v1")
     enabled = models.BooleanField(default=True)
     is_local = models.BooleanField(default=False, help_text="May live at a private or loopback address.")

@@ -24,7 +24,7 @@ BACKOFF_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Consequence:
-    """What a failure means for the next step."""
+    """What a failure means for the next step. A rate limit is waited for only where no other model is left."""
 
     same_again: bool
     next_model: bool
@@ -42,6 +42,14 @@ CONSEQUENCES = {
     FailureKind.REJECTED: Consequence(same_again=False, next_model=False),
     FailureKind.BROKEN_STREAM: Consequence(same_again=False, next_model=False),
 }
+
+
+CLIENT_STATUS = {
+    FailureKind.RATE_LIMITED: 429,
+    FailureKind.CONTEXT_TOO_LONG: 400,
+    FailureKind.TIMEOUT: 504,
+}
+"""What a client gets when this was the last failure; a rejection keeps its own status, all else is 502."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +92,15 @@ class AttemptsError(Exception):
         self.is_deadline = is_deadline
 
     @property
+    def client_status(self) -> int:
+        """What the client gets when this is the end."""
+        if self.error is None or self.is_deadline:
+            return 504
+        if self.error.kind is FailureKind.REJECTED:
+            return self.error.status or 400
+        return CLIENT_STATUS.get(self.error.kind, 502)
+
+    @property
     def candidate_name(self) -> str:
         return self.candidate.model.qualified_name if self.candidate else "none"
 
@@ -122,11 +139,22 @@ async def walk(
                 return Answered(candidate, await _attempt(candidate, call=call, clock=clock, trail=trail))
             except ProviderError as failure:
                 error = failure
-            if is_again or not CONSEQUENCES[error.kind].same_again or not await _pause(clock):
+            pause_s = None if is_again else _pause_s(error, is_last=candidate is candidates[-1])
+            if pause_s is None or pause_s >= clock.left_s():
                 break
+            await asyncio.sleep(pause_s)
         if error is not None and not CONSEQUENCES[error.kind].next_model:
             break
     raise AttemptsError(error, candidate=last, is_deadline=clock.left_s() <= 0)
+
+
+def _pause_s(error: ProviderError, *, is_last: bool) -> float | None:
+    """How long to wait before the same model is tried again, in seconds; None when it is not."""
+    if error.kind is FailureKind.RATE_LIMITED:
+        return error.retry_after_s if is_last else None
+    if not CONSEQUENCES[error.kind].same_again:
+        return None
+    return BACKOFF_S * random.uniform(0.5, 1.5)  # noqa: S311 - jitter, not a secret
 
 
 async def _attempt(
@@ -171,12 +199,3 @@ def _may_take_over(candidate: Candidate, *, error: ProviderError, failed: Candid
         return True
     mine, theirs = candidate.model.context_tokens, failed.model.context_tokens
     return mine is not None and theirs is not None and mine > theirs
-
-
-async def _pause(clock: Clock) -> bool:
-    """Waits a jittered moment; False when the deadline leaves no time for it."""
-    pause_s = BACKOFF_S * random.uniform(0.5, 1.5)  # noqa: S311 - jitter, not a secret
-    if pause_s >= clock.left_s():
-        return False
-    await asyncio.sleep(pause_s)
-    return True

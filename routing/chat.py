@@ -18,7 +18,7 @@ from routing import attempts, decision
 from routing.attempts import Answered, AttemptsError, Clock, Step
 from routing.decision import Decision
 from routing.entry import Bill, Entry
-from routing.types import Candidate, Snapshot, Wishes
+from routing.types import Candidate, DropReason, Snapshot, Wishes
 
 T = TypeVar("T")
 
@@ -27,7 +27,7 @@ CLIENT_CLOSED = 499
 
 
 class ChatError(Exception):
-    """Root of what keeps a planned request from being answered.
+    """Root of what keeps a planned request from being answered. `status` is the HTTP status it amounts to.
 
     ChatError
     ├── NothingToTry    the plan is empty; carries it, with the reason of every dropped model
@@ -35,29 +35,50 @@ class ChatError(Exception):
     └── NotRecordable   the spool cannot be written, so no upstream was called
     """
 
-    def __init__(self, message: str, *, made: Decision) -> None:
+    def __init__(self, message: str, *, made: Decision, status: int) -> None:
         super().__init__(message)
         self.decision = made
+        self.status = status
 
 
 class NothingToTry(ChatError):
     def __init__(self, made: Decision) -> None:
-        reasons = sorted({dropped.reason.value for dropped in made.plan.dropped}) or ["none is set up"]
-        super().__init__(f"No model can be tried: {'; '.join(reasons)}.", made=made)
+        reasons = {dropped.reason for dropped in made.plan.dropped} - ENTERED_ELSEWHERE
+        words = "; ".join(sorted(reason.value for reason in reasons)) or "none is set up"
+        super().__init__(f"No model can be tried: {words}.", made=made, status=_status_of(reasons))
 
 
 class NotRecordable(ChatError):
     def __init__(self, made: Decision) -> None:
-        super().__init__("Usage cannot be recorded, so no model was called.", made=made)
+        super().__init__("Usage cannot be recorded, so no model was called.", made=made, status=503)
 
 
 class NobodyAnswered(ChatError):
     def __init__(self, made: Decision, *, trail: tuple[Step, ...], failure: AttemptsError) -> None:
-        super().__init__(f"No model answered. {failure.candidate_name}: {failure}.", made=made)
+        super().__init__(
+            f"No model answered. {failure.candidate_name}: {failure}.", made=made, status=failure.client_status
+        )
         self.trail = trail
         self.error = failure.error
         self.candidate = failure.candidate
         self.is_deadline = failure.is_deadline
+
+
+ENTERED_ELSEWHERE = {DropReason.BELOW_ENTRY, DropReason.OUTSIDE_FENCE}
+"""Reasons that say where a request entered, not what is wrong with it."""
+_FORBIDDEN = {DropReason.LAYER_NOT_ALLOWED, DropReason.MODEL_NOT_ALLOWED}
+_TOO_BIG = {DropReason.CONTEXT_TOO_SMALL, DropReason.OUTPUT_TOO_SMALL}
+
+
+def _status_of(reasons: set[DropReason]) -> int:
+    """403, 400 or 402 where the caller can mend it; 503 where only the operator can."""
+    if not reasons:
+        return 503
+    if reasons <= _FORBIDDEN:
+        return 403
+    if reasons <= _FORBIDDEN | _TOO_BIG:
+        return 400
+    return 402 if reasons <= _FORBIDDEN | {DropReason.TOO_DEAR} else 503
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +183,9 @@ def _begin(
     deadline_s = min(snapshot.policy.deadline_s, wishes.timeout_s or snapshot.policy.deadline_s)
     entry = Entry(caller, request, made, spool, Clock(deadline_s))
     if not made.plan.attempts:
-        entry.settle(Outcome.ERROR, status=503, error_kind="nothing_to_try", error_message=made.plan.entry_reason)
-        raise NothingToTry(made)
+        nothing = NothingToTry(made)
+        entry.settle(Outcome.ERROR, status=nothing.status, error_kind="nothing_to_try", error_message=str(nothing))
+        raise nothing
     return entry
 
 
@@ -180,8 +202,7 @@ async def _walk(entry: Entry, *, snapshot: Snapshot, call: Callable[[Candidate],
         )
     except AttemptsError as failure:
         kind = failure.error.kind.value if failure.error else "deadline"
-        status = 504 if failure.is_deadline else 502
-        entry.settle(Outcome.ERROR, status=status, error_kind=kind, error_message=str(failure))
+        entry.settle(Outcome.ERROR, status=failure.client_status, error_kind=kind, error_message=str(failure))
         raise NobodyAnswered(entry.decision, trail=tuple(entry.trail), failure=failure) from failure
     except SpoolError as error:
         entry.settle(Outcome.ERROR, status=503, error_kind="spool", error_message=str(error))

@@ -15,7 +15,7 @@ import msgspec
 from analytics import cost
 from analytics.models import CostSource, Outcome
 from analytics.spool import Spool
-from analytics.types import Caller, UsageRow
+from analytics.types import Caller, Opened, UsageRow
 from providers.types import ChatRequest, Usage
 from routing import decision as decisions
 from routing.attempts import Clock, Step
@@ -24,6 +24,8 @@ from routing.types import Candidate
 
 CHARS_PER_TOKEN = 4
 """Of text in an answer that ended without usage: what an estimate of its tokens divides by."""
+_encode = msgspec.json.encode
+
 DISPUTED_BELOW = Decimal("0.5")
 
 
@@ -56,13 +58,16 @@ class Entry:
     candidate: Candidate | None = None
     first_token_ms: float | None = None
     is_settled: bool = False
-    _row: UsageRow | None = None
 
     def opened(self, candidate: Candidate) -> None:
         """An attempt is about to start. Raises: SpoolError, and then it must not start."""
         self.candidate = candidate
-        self._row = self._row_for(candidate, estimate=self.estimate(output_tokens=0))
-        self.spool.opened(self._row)
+        bill = self.estimate(output_tokens=0)
+        self.spool.opened(
+            Opened(
+                **self._asked(), attempts=len(self.trail) + 1, input_tokens=bill.usage.input_tokens, cost_usd=bill.usd
+            )
+        )
 
     def settle(
         self,
@@ -77,19 +82,37 @@ class Entry:
         if self.is_settled:
             return
         self.is_settled = True
+        usage, decision, model = bill.usage, self.decision, self.candidate.model if self.candidate else None
         self.spool.settled(
-            msgspec.structs.replace(
-                self._row or self._row_for(None, estimate=NOTHING),
+            UsageRow(
+                **self._asked(),
+                started_at=decision.started_at,
                 outcome=outcome.value,
                 status=status,
+                score=decision.score.value,
                 attempts=len(self.trail),
-                trail=msgspec.Raw(msgspec.json.encode(self.trail)),
+                fell_back=bool(model and self.trail) and self._answered_by_another(),
+                decision=decisions.stored(decision),
+                trail=msgspec.Raw(_encode(self.trail)),
+                input_tokens=usage.input_tokens,
+                cached_input_tokens=usage.cached_input_tokens,
+                cache_write_5m_tokens=usage.cache_write_5m_tokens,
+                cache_write_1h_tokens=usage.cache_write_1h_tokens,
+                output_tokens=usage.output_tokens,
+                reasoning_tokens=usage.reasoning_tokens,
+                web_searches=usage.web_searches,
+                images=usage.images,
+                cost_usd=bill.usd,
+                cost_source=bill.source.value,
+                computed_cost_usd=bill.computed_usd,
+                reported_cost_usd=bill.reported_usd,
+                is_disputed=bill.is_disputed,
+                prices=msgspec.Raw(_encode(bill.prices)),
                 duration_ms=self.clock.elapsed_ms(),
                 first_token_ms=self.first_token_ms,
                 finish_reason=_clean(finish_reason, 64),
                 error_kind=error_kind,
                 error_message=_clean(error_message, 500),
-                **_billed(bill),
             )
         )
 
@@ -105,7 +128,7 @@ class Entry:
         elif computed.usd is not None:
             disputed, usd, source = False, computed.usd, CostSource.PRICE
         else:
-            return self.estimate(output_tokens=usage.output_tokens)
+            return self._estimated(usage)
         return Bill(
             cost.rounded(usd),
             source,
@@ -118,8 +141,13 @@ class Entry:
 
     def estimate(self, *, output_tokens: int) -> Bill:
         """Half the upper estimate of the input, which is what texts usually have, and the output given."""
-        usage = Usage(input_tokens=self.decision.need.input_tokens // 2, output_tokens=output_tokens)
+        return self._estimated(Usage(input_tokens=self.decision.need.input_tokens // 2, output_tokens=output_tokens))
+
+    def _estimated(self, usage: Usage) -> Bill:
+        """By the model's own price, else by the dearest one that the plan knows: never a silent zero."""
         computed = self._computed(usage)
+        if computed.usd is None and (stand_in := _dearest(self.decision)) is not None:
+            computed = cost.compute(usage, stand_in.model.prices, at=self.decision.started_at)
         return Bill(cost.rounded(computed.usd or cost.ZERO), CostSource.ESTIMATE, usage, None, prices=computed.used)
 
     def _computed(self, usage: Usage) -> cost.Computed:
@@ -127,57 +155,39 @@ class Entry:
             return cost.Computed(cost.ZERO, {})
         return cost.compute(usage, self.candidate.model.prices, at=self.decision.started_at)
 
-    def _row_for(self, candidate: Candidate | None, *, estimate: Bill) -> UsageRow:
-        """The row as it stands when the process dies now."""
-        decision = self.decision
+    def _answered_by_another(self) -> bool:
+        first, last = self.trail[0], self.trail[-1]
+        return (first.provider, first.model) != (last.provider, last.model)
+
+    def _asked(self) -> dict[str, Any]:
+        """The columns that `opened` and `settled` lines share: who asked for what, and who is to answer."""
+        caller, candidate = self.caller, self.candidate
         model = candidate.model if candidate else None
-        return UsageRow(
-            id=decision.request_id,
-            started_at=decision.started_at,
-            outcome=Outcome.INTERRUPTED.value,
-            status=0,
-            project_id=self.caller.project_id,
-            project=self.caller.project,
-            key_id=self.caller.key_id,
-            key_name=self.caller.key_name,
-            requested_model=_clean(self.request.model, 200),
-            provider=model.provider.slug if model else "",
-            model_id=model.id if model else None,
-            model=model.name if model else "",
-            layer=candidate.layer if candidate else "",
-            is_stream=self.request.is_stream,
-            session=_clean(decision.need.session, 200),
-            score=decision.score.value,
-            attempts=len(self.trail) + 1,
-            fell_back=bool(model and self.trail and self.trail[0].model != model.name),
-            decision=self._row.decision if self._row else decisions.stored(decision),
-            **_billed(estimate),
-        )
+        return {
+            "id": self.decision.request_id,
+            "project_id": caller.project_id,
+            "project": caller.project,
+            "key_id": caller.key_id,
+            "key_name": caller.key_name,
+            "requested_model": _clean(self.request.model, 200),
+            "provider": model.provider.slug if model else "",
+            "model_id": model.id if model else None,
+            "model": model.name if model else "",
+            "layer": candidate.layer if candidate else "",
+            "is_stream": self.request.is_stream,
+            "session": _clean(self.decision.need.session, 200),
+        }
 
 
-def _billed(bill: Bill) -> dict[str, Any]:
-    """A bill in the columns of a row."""
-    usage = bill.usage
-    return {
-        "input_tokens": usage.input_tokens,
-        "cached_input_tokens": usage.cached_input_tokens,
-        "cache_write_5m_tokens": usage.cache_write_5m_tokens,
-        "cache_write_1h_tokens": usage.cache_write_1h_tokens,
-        "output_tokens": usage.output_tokens,
-        "reasoning_tokens": usage.reasoning_tokens,
-        "web_searches": usage.web_searches,
-        "images": usage.images,
-        "cost_usd": bill.usd,
-        "cost_source": bill.source.value,
-        "computed_cost_usd": bill.computed_usd,
-        "reported_cost_usd": bill.reported_usd,
-        "is_disputed": bill.is_disputed,
-        "prices": msgspec.Raw(msgspec.json.encode(bill.prices)),
-    }
+def _dearest(decision: Decision) -> Candidate | None:
+    """The priced model of the plan that costs most, tried or not."""
+    seen = (*decision.plan.attempts, *(dropped.candidate for dropped in decision.plan.dropped))
+    priced = [candidate for candidate in seen if candidate.model.is_priced]
+    return max(priced, key=lambda candidate: candidate.relative_cost, default=None)
 
 
 def _clean(text: str, length: int) -> str:
     """PostgreSQL stores no NUL, and no database half a surrogate pair."""
-    if text.isalnum():
+    if not text or text.isalnum():
         return text[:length]
     return text.replace("\0", "").encode("utf-8", "replace").decode()[:length]

@@ -11,6 +11,8 @@ from providers.types import Capability, ChatRequest
 from routing.types import Need, Wishes
 
 AUTO = "auto"
+MESSAGE_TOKENS = 8
+"""What a message costs beside its text: its role and the marks around it."""
 _FILE_PARTS = {"image_url": Capability.VISION, "input_audio": Capability.AUDIO, "file": None}
 
 
@@ -48,7 +50,7 @@ def read(request: ChatRequest, *, wishes: Wishes, layers: Sequence[str]) -> Need
         capabilities=_capabilities(request, parts=parts),
         files=sum(part.get("type") in _FILE_PARTS for part in parts),
         input_tokens=sum(map(_message_tokens, request.messages))
-        + (_tokens(_json(request.tools)) if request.tools else 0),
+        + (_json_tokens(request.tools) if request.tools else 0),
         max_output_tokens=request.max_output_tokens,
         max_cost_usd=wishes.max_cost_usd,
         session=wishes.session or request.session,
@@ -108,12 +110,8 @@ def _parts(message: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
 
 def _message_tokens(message: Mapping[str, Any]) -> int:
     calls = message.get("tool_calls")
-    return upper_tokens(_text(message)) + 8 + (_tokens(_json(calls)) if calls else 0)
+    return upper_tokens(_text(message)) + MESSAGE_TOKENS + (_json_tokens(calls) if calls else 0)
 
 
-def _tokens(data: bytes) -> int:
-    return len(data) // 2 + 1
-
-
-def _json(value: object) -> bytes:
-    return json.encode(value)
+def _json_tokens(value: object) -> int:
+    return upper_tokens(json.encode(value).decode())

@@ -143,7 +143,10 @@ def _drawn(candidates: list[Candidate], *, draw: float) -> list[Candidate]:
 
 def _unique(candidates: Iterable[Candidate]) -> list[Candidate]:
     """A model in two layers is tried once, where it comes first."""
-    return list({candidate.model.id: candidate for candidate in reversed(list(candidates))}.values())[::-1]
+    first: dict[int, Candidate] = {}
+    for candidate in candidates:
+        first.setdefault(candidate.model.id, candidate)
+    return list(first.values())
 
 
 def _refusal(candidate: Candidate, *, need: Need, caller: Caller, live: Live, policy: Policy) -> Dropped | None:

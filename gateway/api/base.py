@@ -42,9 +42,10 @@ class AsyncAPIView(APIView):
         self.response.headers.setdefault("X-Gateway-Request-Id", str(self.request_id))
         return self.response
 
-    def perform_content_negotiation(self, request: Request, force: bool = False) -> tuple[Any, str]:
-        """These views compose their own bytes: there is nothing to negotiate."""
-        return None, "application/json"
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Who asks and whether they may. These views compose their own bytes: nothing to negotiate, no versions."""
+        self.perform_authentication(request)
+        self.check_permissions(request)
 
     def get_parsers(self) -> list[Any]:
         return []

@@ -40,25 +40,34 @@ class ChatCompletionsView(AsyncAPIView):
 
 
 class EventStream(StreamingHttpResponse):
-    """The answer as server-sent events. Whoever sends it calls `abandon` at the end, on every way out."""
+    """The answer as server-sent events: `frames`, then `tail`. Whoever sends it calls `abandon` on every way out."""
 
     def __init__(self, stream: chat.Streaming, *, headers: dict[str, str]) -> None:
+        self.stream = stream
         super().__init__(
-            _events(stream),
+            self._whole(),
             content_type="text/event-stream; charset=utf-8",
             headers=headers | {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
         )
-        self.abandon = stream.close
 
+    def frames(self) -> AsyncIterator[bytes]:
+        return self.stream.frames()
 
-async def _events(stream: chat.Streaming) -> AsyncIterator[bytes]:
-    async for frames in stream.frames():
-        yield frames
-    if stream.error is not None:
-        status, code, message = errors.of_provider(stream.error, is_deadline=False)
-        yield b"data: " + msgspec.json.encode({"error": errors.body(status, code, message)}) + b"\n\n"
-    elif stream.bill is not None:
-        yield f": X-Gateway-Cost-USD: {cost_text(stream.bill)}\n\ndata: [DONE]\n\n".encode()
+    def tail(self) -> bytes:
+        """What stands after the last frame: the cost and `[DONE]`, or the error that broke the stream."""
+        if self.stream.error is not None:
+            code, message = errors.of_provider(self.stream.error)
+            return b"data: " + msgspec.json.encode({"error": errors.body(502, code, message)}) + b"\n\n"
+        cost = cost_text(self.stream.bill) if self.stream.bill else "0"
+        return f": X-Gateway-Cost-USD: {cost}\n\ndata: [DONE]\n\n".encode()
+
+    def abandon(self) -> None:
+        self.stream.close()
+
+    async def _whole(self) -> AsyncIterator[bytes]:
+        async for frames in self.frames():
+            yield frames
+        yield self.tail()
 
 
 def decision_headers(decision: Decision, *, candidate: Candidate, attempts: int) -> dict[str, str]:

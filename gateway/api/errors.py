@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,7 +20,7 @@ from rest_framework import exceptions
 from gateway.api.bodies import BadBody
 from providers.types import FailureKind, ProviderError
 from routing import chat, decision, need, snapshot
-from routing.types import Dropped, DropReason
+from routing.types import Dropped
 
 logger = logging.getLogger(__name__)
 
@@ -36,10 +37,6 @@ _TYPES = {
     422: "invalid_request_error",
     429: "rate_limit_error",
 }
-_NEUTRAL = {DropReason.BELOW_ENTRY, DropReason.OUTSIDE_FENCE}
-"""Reasons that say where the request entered, not what is wrong."""
-_FORBIDDEN = {DropReason.LAYER_NOT_ALLOWED, DropReason.MODEL_NOT_ALLOWED}
-_TOO_BIG = {DropReason.CONTEXT_TOO_SMALL, DropReason.OUTPUT_TOO_SMALL}
 
 
 def problem(
@@ -111,62 +108,59 @@ def dropped(values: tuple[Dropped, ...]) -> list[dict[str, str]]:
 
 
 def _nothing_to_try(error: chat.NothingToTry) -> HttpResponse:
-    values = [value for value in error.decision.plan.dropped if value.reason not in _NEUTRAL]
-    reasons = {value.reason for value in values}
+    values = [value for value in error.decision.plan.dropped if value.reason not in chat.ENTERED_ELSEWHERE]
+    counts = Counter(value.reason.value for value in values)
+    counted = "; ".join(f"{reason} ({count})" for reason, count in sorted(counts.items()))
+    code, text, param = _NOTHING[error.status]
     detail = {"request_id": str(error.decision.request_id), "dropped": dropped(error.decision.plan.dropped)}
-    counted = "; ".join(f"{reason.value} ({sum(v.reason is reason for v in values)})" for reason in sorted(reasons))
-    status, code, text, param = _why_nothing(reasons)
-    return problem(status, code, f"{text}: {counted or 'none is set up'}.", param=param, detail=detail)
+    return problem(error.status, code, f"{text}: {counted or 'none is set up'}.", param=param, detail=detail)
 
 
-def _why_nothing(reasons: set[DropReason]) -> tuple[int, str, str, str | None]:
-    if reasons and reasons <= _FORBIDDEN:
-        return 403, "model_not_allowed", "This key may not use any model that fits", None
-    if reasons & _TOO_BIG and reasons <= _TOO_BIG | _FORBIDDEN:
-        return 400, "context_length_exceeded", "No model is large enough", None
-    if DropReason.TOO_DEAR in reasons and reasons <= {DropReason.TOO_DEAR} | _FORBIDDEN:
-        text = "Every model may cost more than X-Gateway-Max-Cost allows"
-        return 402, "max_cost_exceeded", text, "X-Gateway-Max-Cost"
-    return 503, "no_model_available", "No model can be tried", None
+_NOTHING = {
+    403: ("model_not_allowed", "This key may not use any model that fits", None),
+    400: ("context_length_exceeded", "No model is large enough", None),
+    402: ("max_cost_exceeded", "Every model may cost more than X-Gateway-Max-Cost allows", "X-Gateway-Max-Cost"),
+    503: ("no_model_available", "No model can be tried", None),
+}
 
 
 def _nobody_answered(failed: chat.NobodyAnswered) -> HttpResponse:
-    status, code, message = of_provider(failed.error, is_deadline=failed.is_deadline)
     error = failed.error
+    code: str | None
+    if error is None or failed.is_deadline:
+        code, message = "deadline_exceeded", "No model answered before the deadline."
+    else:
+        code, message = of_provider(error)
     detail = {"request_id": str(failed.decision.request_id), "trail": failed.trail}
-    answer = body(status, code, message, detail=detail)
+    answer = body(failed.status, code, message, detail=detail)
     if error is not None and error.body and error.kind in (FailureKind.REJECTED, FailureKind.CONTEXT_TOO_LONG):
         answer = {**answer, **error.body, "gateway": detail}
     headers = {
         "X-Gateway-Request-Id": str(failed.decision.request_id),
         "X-Gateway-Attempts": str(len(failed.trail)),
     }
-    if status == 429 and error is not None:
+    if failed.status == 429 and error is not None:
         headers["Retry-After"] = str(math.ceil(error.retry_after_s or 1))
     return HttpResponse(
-        msgspec.json.encode({"error": answer}), status=status, content_type="application/json", headers=headers
+        msgspec.json.encode({"error": answer}), status=failed.status, content_type="application/json", headers=headers
     )
 
 
-def of_provider(error: ProviderError | None, *, is_deadline: bool) -> tuple[int, str | None, str]:
-    """Status, code and message for the last failure of a walk."""
-    if error is None or is_deadline:
-        return 504, "deadline_exceeded", "No model answered before the deadline."
+def of_provider(error: ProviderError) -> tuple[str | None, str]:
+    """Code and message for a provider's failure."""
     if error.kind is FailureKind.REJECTED:
-        return error.status or 400, None, error.message
-    status, code, words = _PROVIDER_FAILURES.get(
-        error.kind, (502, f"provider_{error.kind.value}", "The provider failed")
-    )
-    return status, code, f"{words}: {error.message}."
+        return None, error.message
+    code, words = _PROVIDER_FAILURES.get(error.kind, (f"provider_{error.kind.value}", "The provider failed"))
+    return code, f"{words}: {error.message}."
 
 
-_REFUSED = "The provider refused the gateway's credential or model"
+_REFUSED = ("provider_credentials", "The provider refused the gateway's credential or model")
 _PROVIDER_FAILURES = {
-    FailureKind.RATE_LIMITED: (429, "provider_rate_limited", "The provider is rate limiting"),
-    FailureKind.CREDENTIALS: (502, "provider_credentials", _REFUSED),
-    FailureKind.NOT_FOUND: (502, "provider_credentials", _REFUSED),
-    FailureKind.CONTEXT_TOO_LONG: (400, "context_length_exceeded", "The request is too long for the model"),
-    FailureKind.TIMEOUT: (504, "provider_timeout", "The provider took too long"),
+    FailureKind.RATE_LIMITED: ("provider_rate_limited", "The provider is rate limiting"),
+    FailureKind.CREDENTIALS: _REFUSED,
+    FailureKind.NOT_FOUND: _REFUSED,
+    FailureKind.CONTEXT_TOO_LONG: ("context_length_exceeded", "The request is too long for the model"),
+    FailureKind.TIMEOUT: ("provider_timeout", "The provider took too long"),
 }
 
 _ANSWERS: dict[type[Exception], Callable[[Any], HttpResponse]] = {

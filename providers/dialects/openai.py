@@ -6,6 +6,7 @@ except a usage chunk that the client did not ask for.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -27,6 +28,9 @@ _CONTENT_FIELDS = (
     "annotations",
     "audio",
 )
+MOST_TOKENS = 1_000_000_000
+MOST_USD = 1_000_000
+"""Beyond these a vendor's figure for one request is a mistake, and counts as none."""
 _CONTEXT_CODES = frozenset({"context_length_exceeded", "string_above_max_length"})
 _CONTEXT_WORDS = ("context length", "context window", "maximum context", "too many tokens", "prompt is too long")
 
@@ -78,7 +82,7 @@ def read_answer(body: bytes) -> Answer:
     if content.get("error"):
         raise error_in_answer(content)
     choices = content.get("choices")
-    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+    if not isinstance(choices, list) or not choices or not all(isinstance(choice, dict) for choice in choices):
         raise ProviderError(FailureKind.BAD_ANSWER, "its answer has no choices", status=200)
     usage = read_usage(content.get("usage"))
     finish_reason = str(choices[0].get("finish_reason") or "")
@@ -151,10 +155,9 @@ def _kind(status: int, *, error: object) -> FailureKind:
 
 
 def _says_too_long(error: object) -> bool:
-    if not isinstance(error, dict):
-        return False
+    code = error.get("code") if isinstance(error, dict) else None
     # Only OpenAI has a code for it; of the other vendors the text is all there is.
-    return error.get("code") in _CONTEXT_CODES or any(words in _message(error).lower() for words in _CONTEXT_WORDS)
+    return code in _CONTEXT_CODES or any(words in _message(error).lower() for words in _CONTEXT_WORDS)
 
 
 def _message(error: object) -> str:
@@ -166,9 +169,10 @@ def _message(error: object) -> str:
 
 def _seconds(retry_after: str | None) -> float | None:
     try:
-        return max(0.0, float(retry_after)) if retry_after else None
+        seconds = float(retry_after) if retry_after else math.nan
     except ValueError:
         return None  # the HTTP-date form: nobody in this field sends it
+    return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
 def read_usage(usage: object) -> Usage | None:
@@ -189,7 +193,8 @@ def read_usage(usage: object) -> Usage | None:
 
 
 def _count(value: object) -> int:
-    return max(0, int(value)) if isinstance(value, int | float) else 0
+    """A number of tokens; what no answer can hold is no count."""
+    return int(value) if isinstance(value, int | float) and 0 <= value <= MOST_TOKENS else 0
 
 
 def _reported_cost(usage: Mapping[str, Any]) -> Decimal | None:
@@ -203,4 +208,4 @@ def _reported_cost(usage: Mapping[str, Any]) -> Decimal | None:
             cost += Decimal(str(details.get("upstream_inference_cost") or 0))
     except InvalidOperation:
         return None
-    return cost if cost.is_finite() and cost >= 0 else None
+    return cost if cost.is_finite() and 0 <= cost <= MOST_USD else None

@@ -41,7 +41,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('slug', models.CharField(max_length=64, unique=True, validators=[django.core.validators.RegexValidator('^[a-z0-9][a-z0-9_-]*$', "Use lower-case letters, digits, '-' and '_', starting with a letter or digit.")])),
                 ('name', models.CharField(max_length=200)),
-                ('dialect', models.CharField(choices=[('openai', 'OpenAI'), ('anthropic', 'Anthropic')], max_length=32)),
+                ('dialect', models.CharField(choices=[('openai', 'OpenAI'), ('anthropic', 'Anthropic')], default='openai', max_length=32)),
                 ('base_url', models.URLField(help_text='Up to and including the version, as in .../v1', max_length=500)),
                 ('enabled', models.BooleanField(default=True)),
                 ('is_local', models.BooleanField(default=False, help_text='May live at a private or loopback address.')),

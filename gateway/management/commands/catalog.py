@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
-from django.db import DatabaseError
-from rich.console import Console
-from rich.table import Table
+from django.core.management.base import CommandParser
 
-from gateway.management.commands.serve import ExamplesFormatter
+from gateway.console import ACTOR, ConsoleCommand
 from routing import catalog, catalog_dump, catalog_rows
 
-ACTOR = "command line"
 DIFFERS = 3
-PIPED_WIDTH = 200
-"""Columns of a table that goes into a file or another program."""
+
+
+class UnreadableFile(Exception):
+    """The file named cannot be read as text."""
+
 
 EXAMPLES = """\
 FILE is the catalog that ships with the gateway when it is left out, and standard input when it is "-".
@@ -36,12 +35,13 @@ exit status: 0 done (diff: a load would change nothing), 3 diff: a load would ch
 """
 
 
-class Command(BaseCommand):
+class Command(ConsoleCommand):
     help = "Loads the catalog of providers, models, prices and layers; shows what would change; writes it out again."
+    EXAMPLES = EXAMPLES
+    PROBLEMS = (catalog.CatalogError, UnreadableFile)
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.formatter_class = ExamplesFormatter
-        parser.epilog = EXAMPLES
+        super().add_arguments(parser)
         actions = parser.add_subparsers(dest="action", required=True, metavar="{load,dump,diff}")
         load = actions.add_parser("load", help="Make and update rows, all or none; never delete.")
         diff = actions.add_parser("diff", help="Show what a load would change. Exit status 3 when there is something.")
@@ -50,58 +50,41 @@ class Command(BaseCommand):
             reading.add_argument("file", nargs="?", metavar="FILE", help='The shipped catalog by default; "-": stdin.')
             reading.add_argument("--json", action="store_true", help="One JSON list of changes instead of a table.")
 
-    def handle(self, *_: Any, action: str, **options: Any) -> None:
-        try:
-            status = getattr(self, f"_{action}")(**options)
-        except (catalog.CatalogError, UnicodeDecodeError) as error:
-            status = self._failed(str(error))
-        except OSError as error:
-            status = self._failed(f"cannot read {error.filename}: {error.strerror}")
-        except DatabaseError as error:
-            status = self._failed(f"the database refused: {error} (is it migrated? manage.py migrate)")
-        if status:
-            sys.exit(status)
+    def run(self, options: Mapping[str, Any]) -> None:
+        getattr(self, f"_{options['action']}")(options)
 
-    def _load(self, *, file: str | None, **options: Any) -> int:
-        self._show(catalog_rows.load(_read(file), actor=ACTOR), as_json=options["json"], done=True)
-        return 0
+    def _load(self, options: Mapping[str, Any]) -> None:
+        found = catalog_rows.load(_read(options["file"]), actor=ACTOR)
+        self._show(found, as_json=options["json"], done=True)
 
-    def _diff(self, *, file: str | None, **options: Any) -> int:
-        found = catalog_rows.diff(_read(file))
+    def _diff(self, options: Mapping[str, Any]) -> None:
+        found = catalog_rows.diff(_read(options["file"]))
         self._show(found, as_json=options["json"], done=False)
-        return DIFFERS if found.to_write else 0
+        if found.to_write:
+            sys.exit(DIFFERS)
 
-    def _dump(self, **_: Any) -> int:
+    def _dump(self, _: Mapping[str, Any]) -> None:
         self.stdout.write(catalog.render(catalog_dump.dump()))
-        return 0
-
-    def _failed(self, message: str) -> int:
-        self.stderr.write(f"catalog: {' '.join(message.split())}")
-        return 1
 
     def _show(self, found: catalog_rows.Diff, *, as_json: bool, done: bool) -> None:
         if as_json:
-            self.stdout.write(json.dumps([dataclasses.asdict(change) for change in found.changes], indent=2))
+            self.print_json([dataclasses.asdict(change) for change in found.changes])
             return
-        console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, markup=False, highlight=False)
-        with console.capture() as captured:
-            if found.changes:
-                console.print(_table(found))
-            console.print(_summary(found, done=done))
-        self.stdout.write(captured.get())
+        if found.changes:
+            rows = [dataclasses.astuple(change) for change in found.changes]
+            self.print_table(["action", "kind", "what", "field", "before", "after"], rows, empty="")
+        self.stdout.write(_summary(found, done=done))
 
 
 def _read(file: str | None) -> catalog.Catalog:
-    if file == "-":
-        return catalog.parse(sys.stdin.read(), source="stdin")
-    return catalog.read(Path(file) if file else catalog.SHIPPED)
-
-
-def _table(found: catalog_rows.Diff) -> Table:
-    shown = Table("action", "kind", "what", "field", "before", "after", box=None, pad_edge=False, header_style="bold")
-    for change in found.changes:
-        shown.add_row(*dataclasses.astuple(change))
-    return shown
+    try:
+        if file == "-":
+            return catalog.parse(sys.stdin.read(), source="stdin")
+        return catalog.read(Path(file) if file else catalog.SHIPPED)
+    except OSError as error:
+        raise UnreadableFile(f"Cannot read {error.filename}: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise UnreadableFile(f"{file or 'The catalog'} is not UTF-8 text (byte {error.start}).") from error
 
 
 def _summary(found: catalog_rows.Diff, *, done: bool) -> str:

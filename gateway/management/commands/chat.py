@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandParser
 
 from analytics import callers, ids
 from analytics.spool import SpoolError
@@ -87,4 +87,4 @@ examples:
             layer = f" in {stream.candidate.layer}" if stream.candidate.layer else ""
             self.stderr.write(f"[{model.qualified_name}{layer}, ${cost}]", self.style.HTTP_INFO)
         if stream.error is not None:
-            raise CommandError(f"The answer broke off: {stream.error.message}.")
+            self.fail(f"The answer broke off: {stream.error.message}.")

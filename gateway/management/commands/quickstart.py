@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 
 from gateway import quickstart, serving
-from gateway.management.commands.serve import ExamplesFormatter
+from gateway.console import ExamplesFormatter
 
 EXAMPLES = """\
 examples:

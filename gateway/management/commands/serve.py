@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from argparse import RawDescriptionHelpFormatter
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from gateway import serving
+from gateway.console import ExamplesFormatter
 
 EXAMPLES = """\
 examples:
@@ -15,10 +15,6 @@ examples:
   manage.py serve --host 0.0.0.0 --port 8080       in a container
   manage.py serve --workers 4                      with REDIS_URL set
 """
-
-
-class ExamplesFormatter(RawDescriptionHelpFormatter, DjangoHelpFormatter):
-    """Django's order of options, with the examples left as they are."""
 
 
 class Command(BaseCommand):
