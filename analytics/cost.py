@@ -13,6 +13,9 @@ ZERO = Decimal(0)
 CENT_OF_A_MICRO = Decimal("1e-10")
 """What a cost is rounded to: the ledger's column keeps ten places."""
 
+MOST_USD = Decimal(1_000_000)
+"""A provider's word for one request above this is a mistake, and is not believed."""
+
 STANDS_IN = {
     Unit.CACHED_INPUT: Unit.INPUT,
     Unit.CACHE_WRITE_5M: Unit.INPUT,
@@ -41,9 +44,9 @@ def compute(usage: Usage, prices: Sequence[Price], *, at: datetime) -> Computed:
         price = _price_of(unit, in_force)
         if price is None:
             return Computed(None, {})
-        if price:
-            total += price * quantity
-        used[unit.value] = f"{price:f}"
+        total += price * quantity
+        if price or unit in in_force:
+            used[unit.value] = f"{price.normalize():f}"
     return Computed(total, used)
 
 

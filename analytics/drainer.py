@@ -106,6 +106,7 @@ def replay_abandoned(root: Path) -> int:
     Returns how many folders were adopted. A folder stays for the next try when the database is away.
     """
     adopted = 0
+    spool.remove_half_made(root)
     for folder, lock in spool.abandoned(root):
         try:
             reader = spool.Reader(folder)

@@ -141,7 +141,9 @@ class UsageRecord(models.Model):
     started_at = models.DateTimeField(help_text="Derived from the id.")
     kind = models.CharField(max_length=16, choices=UsageKind, default=UsageKind.CHAT)
     outcome = models.CharField(max_length=16, choices=Outcome)
-    status = models.PositiveSmallIntegerField(help_text="HTTP status the client got; 0 when it got none.")
+    status = models.PositiveSmallIntegerField(
+        help_text="HTTP status the client got; 499 when it left, 0 when our process died."
+    )
 
     project_id = models.BigIntegerField()
     project = models.CharField(max_length=64)

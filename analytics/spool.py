@@ -16,6 +16,7 @@ import fcntl
 import os
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ from analytics.types import Opened, UsageRow
 SEGMENT_BYTES = 4 * 1024 * 1024
 """A segment that has grown past this is followed by a new one, so that drained ones can go."""
 BATCH_BYTES = 1024 * 1024
+HALF_MADE_S = 60.0
 LOCK = "lock"
 
 
@@ -62,6 +64,7 @@ class Spool:
     def opened(self, line: Opened) -> None:
         """Notes that an upstream is about to be called. Raises: SpoolError, and then it must not be called."""
         try:
+            self._refuse_if_deleted()
             self._append(line)
         except OSError as error:
             raise SpoolError(f"Cannot write to {self.folder}: {error.strerror}") from error
@@ -81,6 +84,7 @@ class Spool:
     def is_writable(self) -> bool:
         """Whether an `opened` line could be written now."""
         try:
+            self._refuse_if_deleted()
             with self._mutex:
                 self._write(b"\n")
         except OSError:
@@ -96,6 +100,11 @@ class Spool:
         """Closes and deletes the folder: call when everything in it has reached the database."""
         remove_folder(self.folder)
         self.close()
+
+    def _refuse_if_deleted(self) -> None:
+        """A file whose folder somebody removed still takes lines, and nobody would ever read them."""
+        if os.fstat(self._fd).st_nlink == 0:
+            raise OSError(errno.ENOENT, "the spool's folder was deleted; restart the gateway")
 
     def _append(self, line: Line) -> None:
         data = _encode(line) + b"\n"
@@ -212,6 +221,13 @@ def abandoned(root: Path) -> Iterator[tuple[Path, int]]:
 def remove_folder(folder: Path) -> None:
     """Deletes a folder whose lock is held."""
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_half_made(root: Path) -> None:
+    """Deletes folders whose process died between making one and giving it its name."""
+    for folder in root.glob(".*"):
+        if folder.is_dir() and time.time() - folder.stat().st_mtime > HALF_MADE_S:
+            remove_folder(folder)
 
 
 def segment_path(folder: Path, number: int) -> Path:

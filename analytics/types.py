@@ -11,6 +11,14 @@ from uuid import UUID
 import msgspec
 
 
+def storable(text: str, *, most: int) -> str:
+    """At most `most` characters of a text from outside, as both databases store it: PostgreSQL knows no NUL, and
+    neither half a surrogate pair."""
+    if text.isalnum():
+        return text[:most]
+    return text[: most * 2].replace("\0", "").encode("utf-8", "replace").decode()[:most]
+
+
 class Scope(StrEnum):
     """What an API key may do."""
 

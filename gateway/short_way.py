@@ -33,6 +33,8 @@ View = Callable[..., Any]
 access_log = logging.getLogger("gateway.access")
 logger = logging.getLogger(__name__)
 
+CLIENT_GONE = 499
+"""What the log line says when the client left; nobody receives it."""
 _MIB = 1024 * 1024
 
 
@@ -58,17 +60,16 @@ class ShortWay:
         """One request from first to last byte."""
         started = time.monotonic()
         request_id = ids.new()
-        status = 499
+        status = CLIENT_GONE
         try:
             body = await _read_body(receive, headers=scope["headers"], limits=self._limits)
-            if isinstance(body, HttpResponse):
-                body.headers["X-Gateway-Request-Id"] = str(request_id)
-                status = body.status_code
-                await _send_whole(body, send=send)
-                return
-            request = GatewayRequest(scope, BytesIO(body))
+            request = GatewayRequest(scope, BytesIO(body if isinstance(body, bytes) else b""))
             request.request_id = request_id
-            status = await self._answer(request, receive=receive, send=send)
+            if isinstance(body, bytes):
+                status = await self._answer(request, receive=receive, send=send)
+            else:
+                status = body.status_code
+                await _send_response(self._finished(request, body), send=send)
         except ClientGone:
             pass
         finally:
@@ -95,20 +96,24 @@ class ShortWay:
             if not (watcher.done() and not watcher.cancelled()):
                 raise  # the server is stopping us, not the client
             task.uncancel()
-            return 499
+            return CLIENT_GONE
         finally:
             watcher.cancel()
             if isinstance(response, EventStream):
                 response.abandon()
 
     async def _response(self, request: GatewayRequest) -> HttpResponseBase:
-        preflight = self._cors.check_preflight(request) if request.method == "OPTIONS" else None
-        if preflight is not None:
-            response: HttpResponseBase = preflight
-        else:
-            response = await self.views[request.path](request)
-        if hasattr(response, "render"):
-            response.render()
+        try:
+            preflight = self._cors.check_preflight(request) if request.method == "OPTIONS" else None
+            response = preflight or await self.views[request.path](request)
+            if hasattr(response, "render"):
+                response.render()
+        except Exception as error:
+            response = errors.handle(error, {})
+        return self._finished(request, response)
+
+    def _finished(self, request: GatewayRequest, response: HttpResponseBase) -> HttpResponseBase:
+        response.headers.setdefault("X-Gateway-Request-Id", str(request.request_id))
         if "HTTP_ORIGIN" in request.META:
             self._cors.add_response_headers(request, response)
         return response

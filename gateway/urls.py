@@ -13,6 +13,9 @@ from gateway.api.requests import RequestView
 from gateway.api.route import RouteView
 from gateway.short_way import View
 
+admin.site.site_header = admin.site.site_title = "AI MCP Gateway"
+admin.site.index_title = "Overview"
+
 short_way_views: dict[str, View] = {
     "/v1/chat/completions": ChatCompletionsView.as_view(),
     "/health": HealthView.as_view(),

@@ -57,6 +57,8 @@ class OpenStream:
         while not self.reader.has_content:
             chunk = await door.read_some(self._response)
             held.append(self.reader.feed(chunk) if chunk else self.reader.end())
+            if not self.reader.has_content:
+                self.reader.check()
             if not chunk or self.reader.is_done:
                 break
         if not self.reader.has_content and not (self.reader.usage and self.reader.usage.output_tokens):

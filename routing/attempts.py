@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from analytics.types import storable
 from providers.types import FailureKind, ProviderError
 from routing.types import Candidate
 
@@ -181,7 +182,7 @@ async def _attempt(
                 candidate.layer,
                 outcome,
                 status,
-                message,
+                storable(message, most=500),
                 round(started_ms, 3),
                 round(clock.elapsed_ms() - started_ms, 3),
             )

@@ -161,7 +161,7 @@ class Streaming:
         reader = self._upstream.reader
         self.bill = self._entry.bill(reader.usage, content_chars=reader.content_chars)
         if self.error is not None:
-            outcome, status = Outcome.ERROR, 502
+            outcome, status = Outcome.ERROR, 200
         elif reader.finish_reason and reader.is_done:
             outcome, status = Outcome.OK, 200
         else:

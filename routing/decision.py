@@ -10,7 +10,7 @@ import msgspec
 from rapidfuzz import fuzz, process
 
 from analytics import ids
-from analytics.types import Caller
+from analytics.types import Caller, storable
 from providers.types import ChatRequest
 from routing import complexity, plan
 from routing import need as needs
@@ -91,7 +91,7 @@ def stored(decision: Decision) -> msgspec.Raw:
         "need": {
             "turns": need.turns,
             "tools": need.tools,
-            "models": need.models,
+            "models": [storable(name, most=200) for name in need.models],
             "enter": need.enter,
             "fenced": need.fenced,
             "capabilities": sorted(need.capabilities),

@@ -15,7 +15,7 @@ import msgspec
 from analytics import cost
 from analytics.models import CostSource, Outcome
 from analytics.spool import Spool
-from analytics.types import Caller, Opened, UsageRow
+from analytics.types import Caller, Opened, UsageRow, storable
 from providers.types import ChatRequest, Usage
 from routing import decision as decisions
 from routing.attempts import Clock, Step
@@ -110,9 +110,9 @@ class Entry:
                 prices=msgspec.Raw(_encode(bill.prices)),
                 duration_ms=self.clock.elapsed_ms(),
                 first_token_ms=self.first_token_ms,
-                finish_reason=_clean(finish_reason, 64),
+                finish_reason=storable(finish_reason, most=64),
                 error_kind=error_kind,
-                error_message=_clean(error_message, 500),
+                error_message=storable(error_message, most=500),
             )
         )
 
@@ -122,6 +122,8 @@ class Entry:
             return self.estimate(output_tokens=-(-content_chars // CHARS_PER_TOKEN))
         computed = self._computed(usage)
         reported = usage.reported_cost_usd
+        if reported is not None and reported > cost.MOST_USD:
+            reported = None
         if reported is not None:
             disputed = computed.usd is not None and reported < computed.usd * DISPUTED_BELOW
             usd, source = reported, CostSource.PROVIDER
@@ -169,13 +171,13 @@ class Entry:
             "project": caller.project,
             "key_id": caller.key_id,
             "key_name": caller.key_name,
-            "requested_model": _clean(self.request.model, 200),
+            "requested_model": storable(self.request.model, most=200),
             "provider": model.provider.slug if model else "",
             "model_id": model.id if model else None,
             "model": model.name if model else "",
             "layer": candidate.layer if candidate else "",
             "is_stream": self.request.is_stream,
-            "session": _clean(self.decision.need.session, 200),
+            "session": storable(self.decision.need.session, most=200),
         }
 
 
@@ -184,10 +186,3 @@ def _dearest(decision: Decision) -> Candidate | None:
     seen = (*decision.plan.attempts, *(dropped.candidate for dropped in decision.plan.dropped))
     priced = [candidate for candidate in seen if candidate.model.is_priced]
     return max(priced, key=lambda candidate: candidate.relative_cost, default=None)
-
-
-def _clean(text: str, length: int) -> str:
-    """PostgreSQL stores no NUL, and no database half a surrogate pair."""
-    if not text or text.isalnum():
-        return text[:length]
-    return text.replace("\0", "").encode("utf-8", "replace").decode()[:length]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from analytics import cost, ids
@@ -11,7 +11,7 @@ from analytics.types import Caller
 from providers.types import Unit
 from routing import plan
 from routing.decision import UnknownModel, near_names
-from routing.types import Candidate, Snapshot
+from routing.types import Candidate, Layer, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,15 @@ def model(name: str, *, snapshot: Snapshot, caller: Caller | None) -> ListedMode
     if not found.candidates:
         raise UnknownModel(name, near=near_names(name, snapshot=snapshot, caller=caller))
     return found
+
+
+def layers(snapshot: Snapshot, *, caller: Caller | None) -> list[Layer]:
+    """The layers `caller` may use, each with the candidates it may use; all of them for a user (None)."""
+    return [
+        replace(layer, candidates=tuple(one for one in layer.candidates if _may_use(one, caller=caller)))
+        for layer in snapshot.layers
+        if caller is None or plan.is_layer_allowed(layer.name, caller=caller)
+    ]
 
 
 def _listed(name: str, *, snapshot: Snapshot, caller: Caller | None) -> ListedModel:

@@ -48,7 +48,7 @@ def read(request: ChatRequest, *, wishes: Wishes, layers: Sequence[str]) -> Need
         enter=enter,
         fenced=fenced,
         capabilities=_capabilities(request, parts=parts),
-        files=sum(part.get("type") in _FILE_PARTS for part in parts),
+        files=sum(str(part.get("type")) in _FILE_PARTS for part in parts),
         input_tokens=sum(map(_message_tokens, request.messages))
         + (_json_tokens(request.tools) if request.tools else 0),
         max_output_tokens=request.max_output_tokens,

@@ -61,7 +61,7 @@ class Migration(migrations.Migration):
                         (
                             "status",
                             models.PositiveSmallIntegerField(
-                                help_text="HTTP status the client got; 0 when it got none."
+                                help_text="HTTP status the client got; 499 when it left, 0 when our process died."
                             ),
                         ),
                         ("project_id", models.BigIntegerField()),

@@ -26,20 +26,19 @@ class AsyncAPIView(APIView):
     request_id: UUID
 
     async def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]  # DRF's is sync
-        self.args, self.kwargs = args, kwargs
+        self.args, self.kwargs, self.headers = args, kwargs, {}
         self.request_id = request.request_id if isinstance(request, GatewayRequest) else ids.new()
-        self.headers = {}
         wrapped = self.request = self.initialize_request(request, *args, **kwargs)
         try:
             self.initial(wrapped, *args, **kwargs)
             handler = getattr(self, (request.method or "").lower(), None) if self._is_known(request) else None
+            self.headers = self.default_response_headers if handler in (None, self.options) else {}
             response = (handler or self.http_method_not_allowed)(wrapped, *args, **kwargs)
             if inspect.isawaitable(response):
                 response = await response
         except Exception as error:
             response = self.handle_exception(error)
         self.response = self.finalize_response(wrapped, response, *args, **kwargs)
-        self.response.headers.setdefault("X-Gateway-Request-Id", str(self.request_id))
         return self.response
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:

@@ -7,7 +7,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw, UnsetType
 from rest_framework.parsers import BaseParser
 
 from providers.types import ChatRequest
@@ -34,8 +34,8 @@ class _StreamOptions(msgspec.Struct):
 class _Chat(msgspec.Struct):
     """What must have its type for us to route; everything else is the provider's to judge."""
 
-    model: str
-    messages: list[dict[str, Any]]
+    model: str | UnsetType = UNSET
+    messages: list[dict[str, Any]] | UnsetType = UNSET
     models: list[str] = []
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
@@ -51,13 +51,14 @@ _read_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 _read_chat = msgspec.json.Decoder(_Chat).decode
 
 
-def chat_request(body: bytes) -> ChatRequest:
+def chat_request(body: bytes, *, default_model: str = "") -> ChatRequest:
     """Reads the body of `POST /v1/chat/completions`. Raises: BadBody."""
     fields, chat = _decoded(body)
-    if not chat.model:
-        raise BadBody("model is empty: use a model's id, a layer's name, or 'auto'.", param="model")
+    model = chat.model or default_model
+    if not model:
+        raise BadBody(f"model is {_lack(chat.model)}: use a model's id, a layer's name, or 'auto'.", param="model")
     if not chat.messages:
-        raise BadBody("messages is empty: send at least one message.", param="messages")
+        raise BadBody(f"messages is {_lack(chat.messages)}: send at least one message.", param="messages")
     limit = chat.max_tokens if chat.max_completion_tokens is None else chat.max_completion_tokens
     if limit is not None and limit < 1:
         name = "max_tokens" if chat.max_completion_tokens is None else "max_completion_tokens"
@@ -65,7 +66,7 @@ def chat_request(body: bytes) -> ChatRequest:
     session = chat.prompt_cache_key or chat.user
     return ChatRequest(
         fields=fields,
-        model=chat.model,
+        model=model,
         models=tuple(chat.models),
         messages=chat.messages,
         tools=chat.tools or (),
@@ -75,6 +76,10 @@ def chat_request(body: bytes) -> ChatRequest:
         wants_usage=bool(chat.stream_options and chat.stream_options.include_usage),
         session=session if isinstance(session, str) else "",
     )
+
+
+def _lack(value: object) -> str:
+    return "missing" if value is UNSET else "empty"
 
 
 def wishes(meta: Mapping[str, Any]) -> Wishes:

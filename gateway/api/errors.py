@@ -6,6 +6,7 @@ Shape: `{"error": {"message": str, "type": str, "param": str | null, "code": str
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 from collections import Counter
@@ -89,7 +90,7 @@ def _of_drf(error: exceptions.APIException) -> HttpResponse:
     if challenge := getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = challenge
     detail = error.detail
-    message = str(detail) if not isinstance(detail, list | dict) else msgspec.json.encode(detail).decode()
+    message = str(detail) if not isinstance(detail, list | dict) else json.dumps(detail)
     code = error.get_codes()
     return problem(error.status_code, code if isinstance(code, str) else None, message, headers=headers)
 

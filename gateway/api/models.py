@@ -29,7 +29,7 @@ class ModelView(APIView):
 class LayersView(APIView):
     def get(self, request: Request) -> HttpResponse:
         config = snapshot.current()
-        data = [layer_json(layer) for layer in config.layers]
+        data = [layer_json(layer) for layer in listing.layers(config, caller=_caller(request))]
         return JsonResponse({"object": "list", "default": config.policy.default_layer, "data": data})
 
 

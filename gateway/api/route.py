@@ -24,7 +24,7 @@ class RouteView(APIView):
 
     def post(self, request: Request) -> HttpResponse:
         made = decision.make(
-            bodies.chat_request(request._request.body),
+            bodies.chat_request(request._request.body, default_model="auto"),
             wishes=bodies.wishes(request.META),
             caller=caller_from(request),
             snapshot=snapshot.current(),

@@ -29,8 +29,7 @@ _CONTENT_FIELDS = (
     "audio",
 )
 MOST_TOKENS = 1_000_000_000
-MOST_USD = 1_000_000
-"""Beyond these a vendor's figure for one request is a mistake, and counts as none."""
+"""Beyond this a vendor's figure for one request is a mistake, and counts as none."""
 _CONTEXT_CODES = frozenset({"context_length_exceeded", "string_above_max_length"})
 _CONTEXT_WORDS = ("context length", "context window", "maximum context", "too many tokens", "prompt is too long")
 
@@ -208,4 +207,4 @@ def _reported_cost(usage: Mapping[str, Any]) -> Decimal | None:
             cost += Decimal(str(details.get("upstream_inference_cost") or 0))
     except InvalidOperation:
         return None
-    return cost if cost.is_finite() and 0 <= cost <= MOST_USD else None
+    return cost if cost.is_finite() and cost >= 0 else None

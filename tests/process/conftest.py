@@ -12,6 +12,7 @@ import pytest
 
 from tests.process import gateway_process
 from tests.process.gateway_process import Gateway, Installation
+from tests.process.postgres_process import shared_database
 from tests.upstream import process as upstream_process
 from tests.upstream.process import RunningUpstream
 
@@ -44,6 +45,22 @@ def gateway(
     installation = template.copy(tmp_path_factory.mktemp("gateway") / "var", upstream=upstream.url)
     with gateway_process.start(installation, env=gateway_env) as running:
         yield running
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def installed(
+    request: pytest.FixtureRequest,
+    template: Installation,
+    upstream: RunningUpstream,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Installation]:
+    """An installation over SQLite, and one over PostgreSQL: every test runs with both."""
+    var_dir = tmp_path_factory.mktemp("installed") / "var"
+    if request.param == "sqlite":
+        yield template.copy(var_dir, upstream=upstream.url)
+        return
+    with shared_database() as url:
+        yield Installation(var_dir=var_dir, database_url=url).set_up().pointed_at(upstream.url)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -114,13 +114,24 @@ class Installation:
 
     def execute(self, statement: str) -> list[dict[str, Any]]:
         """Plain SQL, past the application, committed."""
+        return self.execute_all(statement)
+
+    def execute_all(self, *statements: str) -> list[dict[str, Any]]:
+        """Several statements in one transaction; returns what the last one found."""
         if self.database_url:
-            with psycopg.connect(self.database_url, row_factory=dict_row) as database:
-                cursor = database.execute(statement)  # type: ignore[call-overload]  # no literal: tests compose it
-                return cursor.fetchall() if cursor.description else []
-        with closing(sqlite3.connect(self.database_file, timeout=10)) as database, database:
+            return self._in_postgres(statements)
+        with closing(sqlite3.connect(self.database_file, timeout=10, isolation_level=None)) as database:
             database.row_factory = sqlite3.Row
-            return [dict(row) for row in database.execute(statement)]
+            database.execute("BEGIN")  # closing without COMMIT rolls back
+            found = [database.execute(statement).fetchall() for statement in statements]
+            database.execute("COMMIT")
+        return [dict(row) for row in found[-1]]
+
+    def _in_postgres(self, statements: Sequence[str]) -> list[dict[str, Any]]:
+        with psycopg.connect(self.database_url, row_factory=dict_row) as database:
+            for statement in statements:
+                cursor = database.execute(statement)
+            return cursor.fetchall() if cursor.description else []
 
     def rows(self, where: str = "1 = 1") -> list[Row]:
         """What is in the ledger now, oldest first."""
@@ -135,6 +146,7 @@ class Installation:
 
     def set_up(self) -> Installation:
         """Migrates it, loads the catalog, makes the keys; returns itself with them. Raises: GatewayError."""
+        self.var_dir.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "tests.process.set_up", str(CATALOG)]
         done = subprocess.run(
             command, cwd=ROOT, env=self.env, capture_output=True, text=True, timeout=SET_UP_S, check=False

@@ -1,4 +1,4 @@
-"""Makes an installation ready: migrations, catalog, keys. Run as `python -m tests.process.set_up CATALOG` in its environment.
+"""Makes an installation ready: migrations, catalog, keys. `python -m tests.process.set_up CATALOG`, in its environment.
 
 Prints the keys as one JSON object, by name. One process does it all: starting Python and Django takes longer than the
 rest.

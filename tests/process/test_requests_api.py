@@ -52,11 +52,27 @@ def test_its_cost_is_what_the_answer_said(gateway: Gateway) -> None:
     assert row["cost_source"] == "price"
 
 
-def test_a_failed_request_is_found_too(gateway: Gateway) -> None:
-    body = {"model": "failing?status=500", "messages": [{"role": "user", "content": "Hello"}]}
-    answer = httpx.post(gateway.chat_url, headers=gateway.headers(), json=body)
-    row = look_up(gateway, answer.headers["X-Gateway-Request-Id"]).json()
-    assert (row["outcome"], row["status"], row["error_kind"]) == ("error", answer.status_code, "server_error")
+@pytest.mark.parametrize(
+    ("model", "key", "kind"),
+    [
+        ("failing?status=500", "main", "server_error"),
+        ("limited?status=429;retry_after=7", "main", "rate_limited"),
+        ("refusing", "main", "rejected"),
+        ("silent?stall=headers", "main", "timeout"),
+        ("premium", "fenced", "nothing_to_try"),
+    ],
+)
+def test_a_failed_requests_row_has_the_status_the_client_got(gateway: Gateway, model: str, key: str, kind: str) -> None:
+    """A model called `refusing` does not exist: the prompt makes `cheap` refuse."""
+    prompt = "#!status=422\nHello" if model == "refusing" else "Hello"
+    answer = httpx.post(
+        gateway.chat_url,
+        headers={**gateway.headers(key), "X-Session-Id": (nonce := uuid.uuid4().hex), "X-Gateway-Timeout-Ms": "500"},
+        json={"model": "cheap" if model == "refusing" else model, "messages": [{"role": "user", "content": prompt}]},
+    )
+    assert answer.status_code >= 400
+    row = gateway.installation.row_of(nonce)
+    assert (row.outcome, row.error_kind, row.status) == ("error", kind, answer.status_code)
 
 
 def test_another_projects_key_does_not_find_it(gateway: Gateway) -> None:

@@ -1,0 +1,145 @@
+"""The decision for one request: what a live request and a dry run share."""
+
+from dataclasses import replace
+from decimal import Decimal
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from analytics import ids
+from gateway.api import bodies
+from providers.types import Price, Unit
+from routing import decision
+from routing.decision import UnknownModel
+from routing.need import UnknownLayer
+from routing.types import DropReason, Wishes
+from tests.unit.routing.test_plan import ANYONE, LADDER, candidate, model, snapshot
+
+SECRET_WORDS = "the launch code is 0000"
+
+
+def request(model="auto", *, content="Hello", **fields):
+    messages = [{"role": "system", "content": content}, {"role": "user", "content": content}]
+    return bodies.chat_request(msgspec.json.encode({"model": model, "messages": messages} | fields))
+
+
+def make(asked=None, *, config=None, caller=ANYONE, wishes=None, request_id=None):
+    return decision.make(
+        asked or request(),
+        wishes=wishes or Wishes(),
+        caller=caller,
+        snapshot=config or snapshot(*LADDER),
+        request_id=request_id or ids.new(),
+    )
+
+
+class TestMake:
+    def test_the_time_and_the_draw_come_from_the_request_id(self):
+        request_id = ids.new()
+        made = make(request_id=request_id)
+        assert (made.request_id, made.started_at) == (request_id, ids.started_at(request_id))
+        assert made.live.now == ids.started_at(request_id).timestamp()
+
+    def test_the_same_id_gets_the_same_decision(self):
+        config = snapshot(*(candidate(f"w{number}", weight=1.0) for number in range(6)))
+        request_id = ids.new()
+        assert make(config=config, request_id=request_id) == make(config=config, request_id=request_id)
+
+    def test_another_draw_may_get_another(self):
+        config = snapshot(*(candidate(f"w{number}", weight=1.0) for number in range(6)))
+        draws = [0, (1 << 62) - 1]
+        orders = [make(config=config, request_id=UUID(int=7 << 76 | 2 << 62 | draw)).plan.attempts for draw in draws]
+        assert orders[0] != orders[1]
+
+    def test_a_greeting_enters_below_a_proof(self):
+        hello = make(request(content="hi"))
+        hard = make(
+            request(content="Prove that there are infinitely many primes, step by step, with a rigorous proof.")
+        )
+        assert hello.plan.entry < hard.plan.entry
+
+    def test_it_names_the_snapshot_it_was_made_from(self):
+        assert make().version == "1.1.1"
+
+    def test_the_entry_of_an_exact_model_is_the_layer_it_is_in(self):
+        assert make(request("m2")).entry == "L2"
+
+    def test_prices_are_those_of_the_requests_own_time(self):
+        request_id = ids.new()
+        base = model("m", usd="0.001")
+        dearer = Price(Unit.OUTPUT, Decimal(100), 0, ids.started_at(request_id))
+        config = snapshot(candidate(replace(base, prices=(*base.prices, dearer))))
+        made = make(
+            request(max_tokens=1), config=config, wishes=Wishes(max_cost_usd=Decimal(50)), request_id=request_id
+        )
+        assert [each.reason for each in made.plan.dropped] == [DropReason.TOO_DEAR]
+
+
+class TestUnknown:
+    def test_a_model_nobody_serves_is_told_with_near_names(self):
+        config = snapshot(candidate("gpt-4o-mini"), candidate("claude-sonnet"))
+        with pytest.raises(UnknownModel, match="'gpt-4-mini' does not exist .* Did you mean .*gpt-4o-mini") as caught:
+            make(request("gpt-4-mini"), config=config)
+        assert caught.value.near[0] == "gpt-4o-mini"
+
+    def test_without_anything_near_it_says_where_to_look(self):
+        with pytest.raises(UnknownModel, match="GET /v1/models"):
+            make(request("zzzzzzzz"))
+
+    def test_a_model_the_key_may_not_use_is_as_unknown_and_not_named(self):
+        config = snapshot(candidate("secret-model"), candidate("open"))
+        with pytest.raises(UnknownModel) as caught:
+            make(request("secret-model"), config=config, caller=replace(ANYONE, allowed_models=("open",)))
+        assert caught.value.near == []
+
+    def test_one_known_model_of_a_list_is_enough(self):
+        made = make(request("nobody", models=["m1"]))
+        assert [each.model.name for each in made.plan.attempts] == ["m1"]
+
+    def test_an_unknown_layer_is_an_error(self):
+        with pytest.raises(UnknownLayer):
+            make(wishes=Wishes(layer="L9"))
+
+
+class TestWarnings:
+    def test_a_model_that_a_header_overrules_is_told(self):
+        (warning,) = make(request("m3"), wishes=Wishes(layer="L1")).warnings
+        assert "m3 was not used" in warning
+
+    @pytest.mark.parametrize("name", ["auto", "auto:L2"])
+    def test_auto_is_not_overruled(self, name):
+        assert make(request(name), wishes=Wishes(layer="L1")).warnings == ()
+
+    def test_usually_there_is_none(self):
+        assert make(request("m3")).warnings == ()
+
+
+class TestStored:
+    def test_it_keeps_what_the_plan_was_made_from(self):
+        made = make(
+            request("auto:L1", tools=[{"type": "function"}], max_tokens=50),
+            config=snapshot(
+                *(candidate(each.model, each.layer) for each in LADDER[:3]), candidate(tools := model("t"), "L1")
+            ),
+            wishes=Wishes(max_cost_usd=Decimal("0.5")),
+        )
+        stored = msgspec.json.decode(decision.stored(made))
+        assert (stored["version"], stored["draw"]) == ("1.1.1", ids.draw(made.request_id))
+        assert (stored["entry"], stored["need"]["enter"], stored["need"]["fenced"]) == ("L1", "L1", False)
+        assert stored["need"]["capabilities"] == ["tools"]
+        assert (stored["need"]["max_output_tokens"], Decimal(stored["need"]["max_cost_usd"])) == (50, Decimal("0.5"))
+        assert [tools.qualified_name, "L1", "lacks a capability the request needs", "tools"] in stored["dropped"]
+
+    def test_it_keeps_the_attempts_in_order_and_every_reason_to_drop(self):
+        stored = msgspec.json.decode(decision.stored(make(request("auto:L2"))))
+        assert stored["attempts"] == [["acme/m2", "L2"], ["acme/m3", "L3"]]
+        assert [entry[:3] for entry in stored["dropped"]] == [
+            ["acme/m0", "L0", "below the entry layer"],
+            ["acme/m1", "L1", "below the entry layer"],
+        ]
+
+    def test_it_does_not_keep_the_words_of_the_request(self):
+        made = make(request(content=SECRET_WORDS))
+        assert SECRET_WORDS.encode() not in bytes(decision.stored(made))
+        assert SECRET_WORDS not in repr(made)

@@ -1,0 +1,254 @@
+"""One request's entry in the ledger: what is written before each attempt, and what it cost in the end."""
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import msgspec
+import pytest
+
+from analytics import drainer, ids
+from analytics.models import CostSource, Outcome, UsageRecord
+from analytics.spool import Reader, Spool, SpoolError
+from analytics.types import Opened, UsageRow
+from providers.types import Price, Unit, Usage
+from routing.attempts import Clock, Step
+from routing.entry import Entry
+from routing.types import Wishes
+from tests.unit.analytics.test_spool import full_disk
+from tests.unit.routing.test_decision import make, request
+from tests.unit.routing.test_plan import ACME, ANYONE, LONG_AGO, candidate, model, snapshot
+
+STEP = Step("acme", "a", "L0", "timeout", None, "did not answer in time", 0.0, 5.0)
+
+
+@pytest.fixture
+def spool(tmp_path):
+    spool = Spool(tmp_path)
+    yield spool
+    spool.close()
+
+
+@pytest.fixture
+def begin(spool):
+    """Begins an entry for a request; by default its one model costs 1 USD a token of input and 2 of output."""
+
+    def begin(asked=None, *, of=None, wishes=None, decision=None):
+        asked = asked or request("dear")
+        made = decision or make(asked, config=snapshot(candidate(of or dear(), "L1")), wishes=wishes)
+        return Entry(ANYONE, asked, made, spool, Clock(30.0))
+
+    return begin
+
+
+def dear(**fields):
+    prices = (Price(Unit.INPUT, Decimal(1), 0, LONG_AGO), Price(Unit.OUTPUT, Decimal(2), 0, LONG_AGO))
+    return replace(model("dear", **fields), prices=prices)
+
+
+def open_(entry):
+    (only,) = entry.decision.plan.attempts
+    entry.opened(only)
+    return only
+
+
+def lines(spool):
+    batch = Reader(spool.folder).next_batch()
+    return list(batch.lines) if batch else []
+
+
+def settled(spool):
+    (row,) = [line for line in lines(spool) if isinstance(line, UsageRow)]
+    return row
+
+
+class TestOpened:
+    def test_a_line_is_on_disk_before_the_attempt(self, begin, spool):
+        entry = begin()
+        open_(entry)
+        (line,) = lines(spool)
+        assert isinstance(line, Opened)
+        assert (line.id, line.provider, line.model, line.layer) == (entry.decision.request_id, "acme", "dear", "L1")
+        assert (line.key_id, line.project, line.requested_model, line.attempts) == (1, "default", "dear", 1)
+
+    def test_it_carries_an_estimate_of_what_may_be_spent_already(self, begin, spool):
+        entry = begin(request("dear", content="x" * 1000))
+        open_(entry)
+        (line,) = lines(spool)
+        assert line.input_tokens == entry.decision.need.input_tokens // 2
+        assert line.cost_usd == line.input_tokens
+
+    def test_each_attempt_writes_another(self, begin, spool):
+        entry = begin()
+        open_(entry)
+        entry.trail.append(STEP)
+        open_(entry)
+        assert [line.attempts for line in lines(spool)] == [1, 2]
+
+    def test_a_full_disk_is_an_error(self, begin):
+        entry = begin()
+        with full_disk(), pytest.raises(SpoolError):
+            open_(entry)
+
+
+class TestSettle:
+    def test_the_row_says_who_asked_for_what_and_got_what(self, begin, spool):
+        entry = begin(request("dear", user="session-7"))
+        open_(entry)
+        entry.trail.append(STEP)
+        entry.first_token_ms = 12.5
+        bill = entry.bill(Usage(input_tokens=10, output_tokens=5, reasoning_tokens=3), content_chars=0)
+        entry.settle(Outcome.OK, status=200, bill=bill, finish_reason="stop")
+        row = settled(spool)
+        assert (row.outcome, row.status, row.finish_reason, row.first_token_ms) == ("ok", 200, "stop", 12.5)
+        assert (row.project, row.key_name, row.session, row.requested_model) == (
+            "default",
+            "first",
+            "session-7",
+            "dear",
+        )
+        assert (row.provider, row.model, row.layer, row.attempts) == ("acme", "dear", "L1", 1)
+        assert (row.input_tokens, row.output_tokens, row.reasoning_tokens) == (10, 5, 3)
+        assert (row.cost_usd, row.cost_source, row.computed_cost_usd, row.reported_cost_usd) == (20, "price", 20, None)
+        assert msgspec.json.decode(row.prices) == {"input": "1", "output": "2"}
+        assert row.started_at == ids.started_at(row.id)
+        assert row.duration_ms > 0
+
+    def test_twice_counts_once(self, begin, spool):
+        entry = begin()
+        open_(entry)
+        entry.settle(Outcome.OK, status=200)
+        entry.settle(Outcome.CANCELLED, status=499)
+        assert settled(spool).outcome == "ok"
+
+    def test_without_any_attempt_nothing_was_consumed(self, begin, spool):
+        begin().settle(Outcome.ERROR, status=503, error_kind="nothing_to_try", error_message="why")
+        row = settled(spool)
+        assert (row.cost_usd, row.cost_source, row.model, row.attempts) == (0, "none", "", 0)
+        assert (row.error_kind, row.error_message) == ("nothing_to_try", "why")
+
+    def test_the_trail_and_the_decision_are_kept(self, begin, spool):
+        entry = begin()
+        open_(entry)
+        entry.trail.append(STEP)
+        entry.settle(Outcome.ERROR, status=502)
+        row = settled(spool)
+        assert msgspec.json.decode(row.trail)[0]["message"] == "did not answer in time"
+        assert msgspec.json.decode(row.decision)["attempts"] == [["acme/dear", "L1"]]
+
+    def test_a_full_disk_keeps_it_in_memory_and_never_raises(self, begin, spool):
+        entry = begin()
+        open_(entry)
+        with full_disk():
+            entry.settle(Outcome.OK, status=200)
+        (row,) = spool.take_unwritten()
+        assert row.id == entry.decision.request_id
+
+    @pytest.mark.parametrize(
+        ("first", "fell_back"),
+        [
+            (candidate("dear"), False),
+            (candidate("other"), True),
+            (candidate(model("dear", provider=replace(ACME, id=2, slug="second"))), True),
+        ],
+        ids=["the first itself", "another model", "the same id at another provider"],
+    )
+    def test_it_says_whether_another_than_the_first_answered(self, begin, spool, first, fell_back):
+        entry = begin()
+        for tried in (first, entry.decision.plan.attempts[0]):
+            entry.opened(tried)
+            entry.trail.append(Step(tried.model.provider.slug, tried.model.name, tried.layer, "x", None, "", 0.0, 0.0))
+        entry.settle(Outcome.OK, status=200)
+        assert settled(spool).fell_back is fell_back
+
+
+class TestBill:
+    def bill(self, begin, usage, *, content_chars=0, of=None):
+        entry = begin(of=of)
+        entry.opened(entry.decision.plan.attempts[0] if entry.decision.plan.attempts else candidate(of))
+        return entry.bill(usage, content_chars=content_chars), entry
+
+    def test_the_providers_word_comes_first(self, begin):
+        bill, _ = self.bill(begin, Usage(input_tokens=10, reported_cost_usd=Decimal(9)))
+        assert (bill.usd, bill.source, bill.computed_usd, bill.reported_usd) == (9, CostSource.PROVIDER, 10, 9)
+
+    @pytest.mark.parametrize(
+        ("reported", "is_disputed"), [("4.99", True), ("5", False), ("10", False), ("1000", False), ("0", True)]
+    )
+    def test_less_than_half_of_ours_is_kept_but_disputed(self, begin, reported, is_disputed):
+        bill, _ = self.bill(begin, Usage(input_tokens=10, reported_cost_usd=Decimal(reported)))
+        assert (bill.usd, bill.is_disputed) == (Decimal(reported), is_disputed)
+
+    def test_else_it_is_usage_at_our_price(self, begin):
+        bill, _ = self.bill(begin, Usage(input_tokens=10, cached_input_tokens=5, output_tokens=1))
+        assert (bill.usd, bill.source) == (17, CostSource.PRICE)
+
+    def test_without_usage_it_is_an_estimate_from_the_text(self, begin):
+        bill, entry = self.bill(begin, None, content_chars=9)
+        assert bill.source is CostSource.ESTIMATE
+        assert bill.usage == Usage(input_tokens=entry.decision.need.input_tokens // 2, output_tokens=3)
+        assert bill.usd == bill.usage.input_tokens + 2 * 3
+
+    def test_a_free_model_costs_nothing_and_that_is_known(self, begin):
+        bill, _ = self.bill(begin, Usage(input_tokens=10), of=model("dear", usd="0"))
+        assert (bill.usd, bill.source) == (0, CostSource.PRICE)
+
+    def test_prices_are_those_of_the_requests_time(self, begin):
+        request_id = ids.new()
+        later = Price(Unit.INPUT, Decimal(100), 0, ids.started_at(request_id) + timedelta(milliseconds=1))
+        changing = replace(dear(), prices=(*dear().prices, later))
+        made = make(request("dear"), config=snapshot(candidate(changing, "L1")), request_id=request_id)
+        entry = begin(decision=made)
+        open_(entry)
+        assert entry.bill(Usage(input_tokens=1), content_chars=0).usd == 1
+
+    def test_it_is_rounded_to_ten_places(self, begin):
+        bill, _ = self.bill(begin, Usage(input_tokens=1, reported_cost_usd=Decimal("0.123456789012345")))
+        assert str(bill.usd) == "0.1234567890"
+
+    def test_without_a_price_the_providers_own_counts_are_kept(self, begin):
+        usage = Usage(input_tokens=100, cached_input_tokens=20, output_tokens=7)
+        bill, _ = self.bill(begin, usage, of=model("dear", usd=None))
+        assert bill.usage == usage
+
+    @pytest.mark.parametrize("cost", ["1e300", "99999999999999999999"])
+    def test_a_reported_cost_beyond_all_sense_is_no_reason_to_lose_the_row(self, begin, cost):
+        bill, _ = self.bill(begin, Usage(input_tokens=10, reported_cost_usd=Decimal(cost)))
+        assert bill.usd < Decimal(10) ** 10
+
+
+@pytest.mark.django_db
+class TestReachesTheLedger:
+    """Whatever a client or a vendor writes, the row is stored: in either database."""
+
+    def stored(self, spool, tmp_path):
+        drainer.drain(Reader(spool.folder), root=tmp_path)
+        assert not (tmp_path / "rejected.jsonl").exists()
+        return UsageRecord.objects.get()
+
+    @pytest.mark.parametrize("text", ["a\0b", "\x01", "x" * 5000, "😀" * 1000, '"\\\n'])
+    def test_words_of_a_client_in_columns(self, begin, spool, tmp_path, text):
+        asked = request(text, models=["dear"], user=text)
+        entry = begin(asked)
+        open_(entry)
+        entry.settle(Outcome.ERROR, status=502, finish_reason=text, error_message=text)
+        assert self.stored(spool, tmp_path).outcome == "error"
+
+    def test_words_of_a_vendor_in_the_trail(self, begin, spool, tmp_path):
+        entry = begin()
+        open_(entry)
+        entry.trail.append(Step("acme", "dear", "L1", "rejected", 400, "bad \0 byte", 0.0, 1.0))
+        entry.settle(Outcome.ERROR, status=400)
+        assert self.stored(spool, tmp_path).trail[0]["outcome"] == "rejected"
+
+    def test_a_limit_beyond_all_integers(self, begin, spool, tmp_path):
+        entry = begin(request("dear", max_tokens=10**30))
+        open_(entry)
+        entry.settle(Outcome.OK, status=200)
+        self.stored(spool, tmp_path)
+
+    def test_a_ceiling_with_many_digits(self, begin, spool, tmp_path):
+        entry = begin(wishes=Wishes(max_cost_usd=Decimal("1e9") + Decimal("1e-15")))
+        open_(entry)
+        entry.settle(Outcome.OK, status=200)
+        self.stored(spool, tmp_path)

@@ -1,0 +1,184 @@
+"""What a request asks of the router, read from its body and headers."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.api import bodies
+from providers.types import Capability
+from routing import need
+from routing.need import UnknownLayer
+from routing.types import Wishes
+
+LAYERS = ["L0", "L1", "L2", "L3"]
+HELLO = [{"role": "user", "content": "Hello"}]
+PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+SOUND = {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}
+PAPER = {"type": "file", "file": {"file_id": "f"}}
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+
+
+def read(model="auto", *, messages=HELLO, wishes=None, **fields):
+    body = msgspec.json.encode({"model": model, "messages": messages} | fields)
+    return need.read(bodies.chat_request(body), wishes=wishes or Wishes(), layers=LAYERS)
+
+
+def asking(*parts, role="user"):
+    return [{"role": role, "content": list(parts)}]
+
+
+class TestWhatIsWanted:
+    def test_auto_leaves_the_layer_to_the_score(self):
+        found = read("auto")
+        assert (found.enter, found.fenced, found.models) == (None, False, ())
+
+    @pytest.mark.parametrize("model", ["auto:L2", "L2"])
+    def test_a_layers_name_enters_there_and_may_go_up(self, model):
+        found = read(model)
+        assert (found.enter, found.fenced, found.models) == ("L2", False, ())
+
+    @pytest.mark.parametrize(
+        "model",
+        ["gpt-4o", "acme/large:v1", "meta/llama-3:70b:free", "a/b/c", "auto/router", "AUTO", "l2", ":L2", "x:L2"],
+    )
+    def test_everything_else_is_an_exact_id(self, model):
+        found = read(model)
+        assert (found.enter, found.models) == (None, (model,))
+
+    def test_a_list_of_models_follows_the_model(self):
+        assert read("a", models=["b", "a", "c/d:e"]).models == ("a", "b", "c/d:e")
+
+    def test_auto_with_a_list_means_the_list(self):
+        assert read("auto", models=["b", "c"]).models == ("b", "c")
+
+    def test_an_unknown_layer_is_told_with_those_there_are(self):
+        with pytest.raises(UnknownLayer, match="no layer 'L9'; the layers are L0, L1, L2, L3") as caught:
+            read("auto:L9")
+        assert caught.value.name == "L9"
+
+
+class TestHeaders:
+    def test_the_headers_layer_wins_over_the_bodys(self):
+        assert read("auto:L2", wishes=Wishes(layer="L1")).enter == "L1"
+
+    def test_it_wins_over_exact_models_too(self):
+        found = read("gpt-4o", models=["b"], wishes=Wishes(layer="L1"))
+        assert (found.enter, found.models) == ("L1", ())
+
+    @pytest.mark.parametrize("fenced", [True, False])
+    def test_a_fence_holds_in_the_layer_named(self, fenced):
+        assert read(wishes=Wishes(layer="L1", fenced=fenced)).fenced is fenced
+
+    def test_an_unknown_layer_there_is_an_error_too(self):
+        with pytest.raises(UnknownLayer):
+            read(wishes=Wishes(layer="L9"))
+
+    def test_the_headers_session_wins_over_the_bodys(self):
+        assert read(user="body", wishes=Wishes(session="header")).session == "header"
+        assert read(user="body").session == "body"
+
+    def test_a_cost_ceiling_is_passed_on(self):
+        assert read(wishes=Wishes(max_cost_usd=5)).max_cost_usd == 5
+
+
+class TestCapabilities:
+    @pytest.mark.parametrize(
+        ("messages", "fields", "needed"),
+        [
+            (HELLO, {}, set()),
+            (HELLO, {"tools": []}, set()),
+            (HELLO, {"tools": [TOOL]}, {Capability.TOOLS}),
+            (HELLO, {"response_format": {"type": "json_schema", "json_schema": {}}}, {Capability.JSON_SCHEMA}),
+            (HELLO, {"response_format": {"type": "json_object"}}, set()),
+            (HELLO, {"response_format": {"type": "text"}}, set()),
+            (asking(PICTURE), {}, {Capability.VISION}),
+            (asking(SOUND), {}, {Capability.AUDIO}),
+            (asking(PAPER), {}, set()),
+            (asking({"type": "text", "text": "image_url"}), {}, set()),
+            (asking(PICTURE, SOUND), {"tools": [TOOL]}, {Capability.VISION, Capability.AUDIO, Capability.TOOLS}),
+            (asking(PICTURE) + HELLO, {}, {Capability.VISION}),
+        ],
+    )
+    def test_they_come_from_parts_tools_and_format(self, messages, fields, needed):
+        assert read(messages=messages, **fields).capabilities == needed
+
+    def test_images_and_files_are_counted(self):
+        assert read(messages=asking(PICTURE, {"type": "text", "text": "?"}, PAPER) + asking(SOUND)).files == 3
+
+
+class TestText:
+    MESSAGES = [
+        {"role": "system", "content": "Be kind."},
+        {"role": "user", "content": "First"},
+        {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]},
+        {"role": "developer", "content": [{"type": "text", "text": "Be brief."}]},
+        {"role": "user", "content": [{"type": "text", "text": "Last"}, PICTURE, {"type": "text", "text": "words"}]},
+        {"role": "tool", "content": "42"},
+    ]
+
+    def test_the_prompt_is_the_last_thing_the_user_said(self):
+        assert read(messages=self.MESSAGES).prompt == "Last\nwords"
+
+    def test_instructions_are_joined(self):
+        assert read(messages=self.MESSAGES).system == "Be kind.\nBe brief."
+
+    def test_turns_are_messages_and_tools_are_counted(self):
+        found = read(messages=self.MESSAGES, tools=[TOOL, TOOL])
+        assert (found.turns, found.tools) == (6, 2)
+
+    @pytest.mark.parametrize(
+        "content", [None, 5, {}, [], ["text"], [{"type": "text"}], [{"type": "text", "text": 5}], [None]]
+    )
+    def test_odd_content_is_no_text_and_no_error(self, content):
+        assert read(messages=[{"role": "user", "content": content}]).prompt == ""
+
+    @pytest.mark.parametrize(
+        "message", [{}, {"role": 5}, {"role": "user"}, {"role": "user", "content": "", "tool_calls": 5}]
+    )
+    def test_an_odd_message_is_no_error(self, message):
+        assert read(messages=[message]).turns == 1
+
+
+class TestUpperTokens:
+    # Tokens as today's large vocabularies cut these texts, give or take a few.
+    @pytest.mark.parametrize(
+        ("text", "tokens"),
+        [
+            ("", 0),
+            ("Hello, world!", 4),
+            ("The quick brown fox jumps over the lazy dog.", 10),
+            ("3.14159265358979", 7),
+            ("Schöne Grüße aus München", 6),
+            ("日本語のテキストです。", 6),
+            ("👩‍👩‍👧‍👦", 10),
+            ("def f(x):\n    return x**2\n", 10),
+        ],
+    )
+    def test_it_is_not_below_what_tokenizers_count(self, text, tokens):
+        assert need.upper_tokens(text) >= tokens
+
+    @given(st.text())
+    def test_it_is_at_least_half_the_bytes_and_at_most_all_of_them(self, text):
+        size = len(text.encode("utf-8", "surrogatepass"))
+        assert size / 2 <= need.upper_tokens(text) <= size + 1
+
+    @given(st.text(alphabet=st.characters(min_codepoint=0x400)))
+    def test_beyond_latin_every_byte_counts(self, text):
+        assert need.upper_tokens(text) >= len(text.encode("utf-8", "surrogatepass"))
+
+    def test_all_messages_tool_calls_and_tools_count(self):
+        plain = read().input_tokens
+        long = "x" * 1000
+        assert read(messages=[{"role": "system", "content": long}, *HELLO]).input_tokens >= plain + 500
+        assert read(tools=[TOOL | {"description": long}]).input_tokens >= plain + 500
+        called = [{"role": "assistant", "content": None, "tool_calls": [{"function": {"arguments": long}}]}]
+        assert read(messages=called + HELLO).input_tokens >= plain + 500
+
+    def test_tools_in_another_script_count_each_byte_as_well(self):
+        described = TOOL | {"description": "日" * 1000}
+        assert read(tools=[described]).input_tokens >= 3000
+
+    def test_an_images_bytes_are_no_text(self):
+        picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 100_000}}
+        assert read(messages=asking(picture)).input_tokens < 100

@@ -1,0 +1,396 @@
+"""Which models are tried, in which order, and why the others are not. Plain values, no database."""
+
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import count
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analytics.types import Caller, Scope
+from providers.types import Capability, Model, Price, Provider, Timeouts, Unit
+from routing import plan
+from routing.types import Candidate, DropReason, Layer, Live, Need, Policy, Score, Snapshot, UnknownPrice
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+LAYER_NAMES = ("L0", "L1", "L2", "L3")
+
+ANYONE = Caller(
+    key_id=1,
+    key_name="first",
+    key_prefix="agw_000000",
+    project_id=1,
+    project="default",
+    scopes=frozenset(Scope),
+    allowed_models=(),
+    allowed_layers=(),
+    expires_at=None,
+    enabled=True,
+)
+POLICY = Policy(default_layer="L1", unknown_price=UnknownPrice.DENY, deadline_s=30.0, max_attempts=6)
+ACME = Provider(
+    id=1,
+    slug="acme",
+    name="Acme",
+    dialect="openai",
+    base_url="http://127.0.0.1:1/v1",
+    is_local=True,
+    needs_credential=False,
+    credential=None,
+    usage_in_streams=True,
+    extra_body={},
+    timeouts=Timeouts(connect_s=5.0, headers_s=5.0, first_content_s=5.0, between_frames_s=5.0),
+)
+_numbers = count(1)
+
+
+def model(name="m", *, provider=ACME, usd="0.000001", capabilities=(), **fields):
+    """A model priced at `usd` per token of input and output; without a price when None."""
+    prices = () if usd is None else tuple(Price(unit, Decimal(usd), 0, LONG_AGO) for unit in (Unit.INPUT, Unit.OUTPUT))
+    usual = {"context_tokens": None, "max_output_tokens": None, "max_input_tokens_per_file": 2000, "created_at": NOW}
+    return Model(
+        id=next(_numbers),
+        provider=provider,
+        name=name,
+        title=name,
+        capabilities=frozenset(capabilities),
+        prices=prices,
+        **(usual | fields),
+    )
+
+
+def candidate(of="m", layer="L0", *, priority=0, weight=None, **fields):
+    found = of if isinstance(of, Model) else model(of, **fields)
+    return Candidate(found, layer, priority, Decimal(1), weight)
+
+
+def snapshot(*candidates, outside=(), layers=LAYER_NAMES, policy=POLICY):
+    """A configuration with these candidates; `outside` are models in no layer."""
+    served = {}
+    for each in [*candidates, *(Candidate(found, "", 0, Decimal(1), None) for found in outside)]:
+        for name in (each.model.name, each.model.qualified_name):
+            served[name] = (*served.get(name, ()), each)
+    return Snapshot(
+        version="1.1.1",
+        loaded_at=0.0,
+        callers={},
+        layers=tuple(
+            Layer(name, name, position, position / len(layers), tuple(c for c in candidates if c.layer == name))
+            for position, name in enumerate(layers)
+        ),
+        served=served,
+        policy=policy,
+    )
+
+
+def decide(*candidates, score=None, caller=ANYONE, draw=0.0, policy=POLICY, config=None, **need):
+    config = config or snapshot(*candidates)
+    return plan.decide(
+        Need(prompt="Hello", **need),
+        score=Score(score),
+        snapshot=config,
+        caller=caller,
+        live=Live(now=NOW.timestamp()),
+        policy=policy,
+        draw=draw,
+    )
+
+
+def tried(planned):
+    return [each.model.name for each in planned.attempts]
+
+
+def dropped(planned):
+    return {each.candidate.model.name: each.reason for each in planned.dropped}
+
+
+LADDER = tuple(candidate(f"m{number}", f"L{number}") for number in range(4))
+
+
+class TestEntry:
+    @pytest.mark.parametrize(
+        ("score", "entry"),
+        [(0.0, "L0"), (0.2499, "L0"), (0.25, "L1"), (0.5, "L2"), (0.7499, "L2"), (0.75, "L3"), (1.0, "L3")],
+    )
+    def test_by_the_score_goes_to_the_highest_layer_that_claims_it(self, score, entry):
+        planned = decide(*LADDER, score=score)
+        assert (planned.entry, planned.attempts[0].layer) == (entry, entry)
+        assert "score" in planned.entry_reason
+
+    def test_without_a_score_it_is_the_default_layer(self):
+        planned = decide(*LADDER, score=None)
+        assert (planned.entry, tried(planned)) == ("L1", ["m1", "m2", "m3"])
+        assert "default" in planned.entry_reason
+
+    def test_goes_up_from_there_and_drops_what_lies_below(self):
+        planned = decide(*LADDER, score=0.5)
+        assert tried(planned) == ["m2", "m3"]
+        assert dropped(planned) == {"m0": DropReason.BELOW_ENTRY, "m1": DropReason.BELOW_ENTRY}
+
+    def test_the_callers_layer_wins_over_the_score(self):
+        assert decide(*LADDER, score=1.0, enter="L1").entry == "L1"
+
+    def test_a_fence_keeps_the_request_in_its_layer(self):
+        planned = decide(*LADDER, enter="L1", fenced=True)
+        assert tried(planned) == ["m1"]
+        assert dropped(planned) == {
+            "m0": DropReason.BELOW_ENTRY,
+            "m2": DropReason.OUTSIDE_FENCE,
+            "m3": DropReason.OUTSIDE_FENCE,
+        }
+
+    def test_a_layer_that_is_not_enabled_leads_to_the_first_there_is(self):
+        config = snapshot(*LADDER[:2], layers=("L0", "L1"))
+        planned = decide(config=config, policy=replace(POLICY, default_layer="L3"))
+        assert (planned.entry, tried(planned)) == ("L0", ["m0", "m1"])
+        assert "'L3' is not enabled" in planned.entry_reason
+
+    def test_with_no_layer_at_all_nothing_is_tried(self):
+        planned = decide(config=snapshot(layers=()))
+        assert (planned.attempts, planned.dropped, planned.entry) == ((), (), "")
+
+
+class TestCeiling:
+    CEILED = replace(ANYONE, allowed_layers=("L0", "L1"))
+
+    def test_a_key_does_not_climb_above_its_layers(self):
+        planned = decide(*LADDER, score=0.0, caller=self.CEILED)
+        assert tried(planned) == ["m0", "m1"]
+        assert dropped(planned) == {"m2": DropReason.LAYER_NOT_ALLOWED, "m3": DropReason.LAYER_NOT_ALLOWED}
+
+    @pytest.mark.parametrize("wanted", [{"score": 1.0}, {"enter": "L3"}])
+    def test_what_asks_for_more_is_lowered_to_it(self, wanted):
+        planned = decide(*LADDER, caller=self.CEILED, **wanted)
+        assert (planned.entry, tried(planned)) == ("L1", ["m1"])
+        assert "ceiling" in planned.entry_reason
+
+    def test_a_fence_above_it_is_refused_and_not_lowered(self):
+        planned = decide(*LADDER, caller=self.CEILED, enter="L3", fenced=True)
+        assert (planned.entry, tried(planned)) == ("L3", [])
+        assert dropped(planned)["m3"] is DropReason.LAYER_NOT_ALLOWED
+
+    def test_layers_in_between_may_be_forbidden(self):
+        planned = decide(*LADDER, score=0.0, caller=replace(ANYONE, allowed_layers=("L0", "L3")))
+        assert tried(planned) == ["m0", "m3"]
+
+    def test_patterns_are_shell_patterns(self):
+        assert tried(decide(*LADDER, score=0.0, caller=replace(ANYONE, allowed_layers=("L[12]",)))) == ["m1", "m2"]
+
+    def test_a_key_without_any_known_layer_gets_nothing(self):
+        planned = decide(*LADDER, caller=replace(ANYONE, allowed_layers=("gold",)))
+        assert tried(planned) == []
+        assert DropReason.LAYER_NOT_ALLOWED in dropped(planned).values()
+
+
+class TestOrder:
+    def test_layers_keep_their_order_and_candidates_theirs(self):
+        candidates = [candidate("b", "L1"), candidate("a", "L1"), candidate("c", "L2"), candidate("d", "L0")]
+        assert tried(decide(*candidates, enter="L0")) == ["d", "b", "a", "c"]
+
+    def test_a_weight_does_not_lift_a_model_over_its_priority(self):
+        candidates = [candidate("first", priority=0), *(candidate(f"w{n}", priority=1, weight=100.0) for n in range(2))]
+        for draw in (0.0, 0.5, 0.99):
+            assert tried(decide(*candidates, enter="L0", draw=draw))[0] == "first"
+
+    def test_one_weight_alone_changes_nothing(self):
+        candidates = [candidate("a"), candidate("b", weight=100.0), candidate("c")]
+        assert tried(decide(*candidates, enter="L0", draw=0.9)) == ["a", "b", "c"]
+
+    def test_the_weighted_ones_stand_where_the_cheapest_of_them_stood(self):
+        candidates = [candidate("a"), candidate("w1", weight=1.0), candidate("b"), candidate("w2", weight=1.0)]
+        assert tried(decide(*candidates, enter="L0", draw=0.0)) == ["a", "w1", "w2", "b"]
+        assert tried(decide(*candidates, enter="L0", draw=0.9)) == ["a", "w2", "w1", "b"]
+
+    @pytest.mark.parametrize("weights", [(1.0, 1.0), (3.0, 1.0), (5.0, 3.0, 2.0), (0.001, 1.0)])
+    def test_weights_are_shares_of_the_first_place(self, weights):
+        candidates = [candidate(f"w{number}", weight=weight) for number, weight in enumerate(weights)]
+        draws = [step / 2000 for step in range(2000)]
+        first = Counter(tried(decide(*candidates, enter="L0", draw=draw))[0] for draw in draws)
+        for number, weight in enumerate(weights):
+            assert first[f"w{number}"] / len(draws) == pytest.approx(weight / sum(weights), abs=0.002)
+
+    def test_when_the_first_fails_the_others_share_by_weight_too(self):
+        candidates = [candidate("a", weight=6.0), candidate("b", weight=3.0), candidate("c", weight=1.0)]
+        orders = [tried(decide(*candidates, enter="L0", draw=step / 5000)) for step in range(5000)]
+        second = Counter(order[1] for order in orders if order[0] == "a")
+        assert second["b"] / second.total() == pytest.approx(3 / 4, abs=0.01)
+
+    @given(st.lists(st.none() | st.floats(0.001, 1000), min_size=1, max_size=6), st.floats(0, 1, exclude_max=True))
+    def test_whatever_is_drawn_each_model_is_tried_once(self, weights, draw):
+        candidates = [candidate(f"m{number}", weight=weight) for number, weight in enumerate(weights)]
+        assert Counter(tried(decide(*candidates, enter="L0", draw=draw))) == Counter(
+            each.model.name for each in candidates
+        )
+
+    def test_the_same_draw_gives_the_same_order(self):
+        candidates = [candidate(f"w{number}", weight=1.0) for number in range(5)]
+        assert decide(*candidates, enter="L0", draw=0.37) == decide(*candidates, enter="L0", draw=0.37)
+
+    def test_a_model_in_two_layers_is_tried_once_where_it_comes_first(self):
+        shared = model("shared")
+        planned = decide(candidate(shared, "L1"), candidate("other", "L1"), candidate(shared, "L2"), enter="L1")
+        assert [(each.model.name, each.layer) for each in planned.attempts] == [("shared", "L1"), ("other", "L1")]
+
+
+class TestExactIds:
+    OTHER = replace(ACME, id=2, slug="other")
+
+    def test_only_the_providers_that_serve_the_id_are_tried_in_their_order(self):
+        config = snapshot(candidate("x", "L2"), candidate("y", "L1"), candidate(model("x", provider=self.OTHER), "L3"))
+        planned = decide(config=config, models=("x",))
+        assert [each.model.qualified_name for each in planned.attempts] == ["acme/x", "other/x"]
+        assert (planned.entry, planned.entry_reason) == ("", "asked for by name")
+
+    def test_with_its_provider_named_there_is_one(self):
+        config = snapshot(candidate("x", "L2"), candidate(model("x", provider=self.OTHER), "L3"))
+        assert [each.model.qualified_name for each in decide(config=config, models=("other/x",)).attempts] == [
+            "other/x"
+        ]
+
+    def test_several_are_tried_in_the_callers_order_whatever_their_layers(self):
+        assert tried(decide(*LADDER, models=("m3", "m0", "m2"))) == ["m3", "m0", "m2"]
+
+    def test_a_name_nobody_serves_is_passed_over(self):
+        assert tried(decide(*LADDER, models=("nobody", "m1"))) == ["m1"]
+
+    def test_a_model_outside_every_layer_can_be_asked_for(self):
+        assert tried(decide(config=snapshot(*LADDER, outside=[model("rare")]), models=("rare",))) == ["rare"]
+
+    def test_ids_keep_their_slashes_and_colons(self):
+        config = snapshot(candidate("meta/llama-3:70b:free", "L1"))
+        for name in ("meta/llama-3:70b:free", "acme/meta/llama-3:70b:free"):
+            assert tried(decide(config=config, models=(name,))) == ["meta/llama-3:70b:free"]
+
+    def test_the_keys_layers_hold_for_them_too(self):
+        planned = decide(*LADDER, models=("m1", "m3"), caller=replace(ANYONE, allowed_layers=("L0", "L1")))
+        assert tried(planned) == ["m1"]
+        assert dropped(planned) == {"m3": DropReason.LAYER_NOT_ALLOWED}
+
+    def test_the_same_model_named_twice_is_tried_once(self):
+        assert tried(decide(*LADDER, models=("m1", "acme/m1"))) == ["m1"]
+
+
+class TestModelPatterns:
+    @pytest.mark.parametrize(
+        ("patterns", "names"),
+        [
+            ((), ["gpt-4o", "gpt-4o-mini", "llama:8b"]),
+            (("gpt-*",), ["gpt-4o", "gpt-4o-mini"]),
+            (("gpt-4o",), ["gpt-4o"]),
+            (("acme/*",), ["gpt-4o", "gpt-4o-mini", "llama:8b"]),
+            (("acme/llama:*", "*-mini"), ["gpt-4o-mini", "llama:8b"]),
+            (("other/*",), []),
+            (("GPT-*",), []),
+        ],
+    )
+    def test_a_key_may_use_what_its_patterns_match(self, patterns, names):
+        candidates = [candidate(name) for name in ("gpt-4o", "gpt-4o-mini", "llama:8b")]
+        planned = decide(*candidates, enter="L0", caller=replace(ANYONE, allowed_models=patterns))
+        assert tried(planned) == names
+        assert set(dropped(planned).values()) <= {DropReason.MODEL_NOT_ALLOWED}
+
+
+class TestDropReasons:
+    @pytest.mark.parametrize(
+        ("refused", "need", "reason", "detail"),
+        [
+            (model(provider=replace(ACME, dialect="anthropic")), {}, DropReason.DIALECT_UNAVAILABLE, "anthropic"),
+            (model(provider=replace(ACME, needs_credential=True)), {}, DropReason.NO_CREDENTIAL, ""),
+            (
+                model(capabilities=[Capability.TOOLS]),
+                {"capabilities": frozenset({Capability.VISION, Capability.TOOLS, Capability.AUDIO})},
+                DropReason.MISSING_CAPABILITY,
+                "audio, vision",
+            ),
+            (model(max_output_tokens=999), {"max_output_tokens": 1000}, DropReason.OUTPUT_TOO_SMALL, "1000 > 999"),
+            (model(context_tokens=1000), {"input_tokens": 2002}, DropReason.CONTEXT_TOO_SMALL, "about 1001 > 1000"),
+            (
+                model(context_tokens=1000),
+                {"input_tokens": 1000, "max_output_tokens": 501},
+                DropReason.CONTEXT_TOO_SMALL,
+                "about 1001 > 1000",
+            ),
+            (
+                model(context_tokens=1000, max_input_tokens_per_file=2001),
+                {"files": 1, "input_tokens": 1},
+                DropReason.CONTEXT_TOO_SMALL,
+                "about 1001 > 1000",
+            ),
+            (model(usd=None), {}, DropReason.PRICE_UNKNOWN, ""),
+            (
+                model(usd="0.001"),
+                {"input_tokens": 10, "max_output_tokens": 91, "max_cost_usd": Decimal("0.1")},
+                DropReason.TOO_DEAR,
+                "up to 0.101 USD",
+            ),
+        ],
+    )
+    def test_a_refused_model_says_why_and_the_next_is_tried(self, refused, need, reason, detail):
+        free = model("good", usd="0", capabilities=Capability)
+        planned = decide(candidate(refused), candidate(free), enter="L0", **need)
+        assert tried(planned) == ["good"]
+        (drop,) = planned.dropped
+        assert (drop.candidate.model, drop.reason, drop.detail) == (refused, reason, detail)
+
+    @pytest.mark.parametrize(
+        ("fitting", "need"),
+        [
+            (model(provider=replace(ACME, needs_credential=True, credential="sk")), {}),
+            (model(capabilities=[Capability.TOOLS]), {"capabilities": frozenset({Capability.TOOLS})}),
+            (model(max_output_tokens=1000), {"max_output_tokens": 1000}),
+            (model(context_tokens=1000), {"input_tokens": 2001}),
+            (model(context_tokens=1000), {"input_tokens": 1000, "max_output_tokens": 500}),
+            (model(usd="0"), {"max_cost_usd": Decimal("0.0000001")}),
+            (
+                model(usd="0.001"),
+                {"input_tokens": 10, "max_output_tokens": 90, "max_cost_usd": Decimal("0.1")},
+            ),
+        ],
+    )
+    def test_what_just_fits_is_tried(self, fitting, need):
+        assert tried(decide(candidate(fitting), enter="L0", **need)) == ["m"]
+
+    def test_the_keys_own_limits_are_told_first(self):
+        broken = model("broken", provider=replace(ACME, dialect="anthropic"), usd=None)
+        planned = decide(candidate(broken), enter="L0", caller=replace(ANYONE, allowed_models=("good",)))
+        assert dropped(planned) == {"broken": DropReason.MODEL_NOT_ALLOWED}
+
+    def test_every_candidate_is_either_tried_or_dropped(self):
+        planned = decide(*LADDER, enter="L1", fenced=True)
+        assert sorted([*tried(planned), *dropped(planned)]) == ["m0", "m1", "m2", "m3"]
+
+
+class TestCost:
+    def test_a_model_without_a_price_may_be_allowed_by_policy(self):
+        allowing = replace(POLICY, unknown_price=UnknownPrice.ESTIMATE)
+        assert tried(decide(candidate(usd=None), enter="L0", policy=allowing)) == ["m"]
+
+    def test_the_ceiling_counts_the_longest_answer_the_model_may_write(self):
+        dear = candidate(usd="0.001", max_output_tokens=1000)
+        assert tried(decide(dear, enter="L0", max_cost_usd=Decimal("0.999"))) == []
+        assert tried(decide(dear, enter="L0", max_cost_usd=Decimal(1))) == ["m"]
+
+    def test_and_some_length_where_nobody_says_how_long(self):
+        unlimited = candidate(usd="0.001")
+        assert tried(decide(unlimited, enter="L0", max_cost_usd=Decimal("4.095"))) == []
+        assert tried(decide(unlimited, enter="L0", max_cost_usd=Decimal("4.096"))) == ["m"]
+
+    def test_files_count_at_the_models_maximum(self):
+        worst = plan.worst_cost(
+            model(usd="0.001", max_input_tokens_per_file=300),
+            need=Need(prompt="", files=2, input_tokens=10, max_output_tokens=1),
+            at=NOW.timestamp(),
+        )
+        assert worst == Decimal("0.611")
+
+    def test_prices_are_those_in_force_at_the_request(self):
+        dearer = Price(Unit.OUTPUT, Decimal(1), 0, NOW + timedelta(seconds=1))
+        base = model(usd="0.001")
+        found = replace(base, prices=(*base.prices, dearer))
+        need = Need(prompt="", max_output_tokens=1)
+        assert plan.worst_cost(found, need=need, at=NOW.timestamp()) == Decimal("0.001")
+        assert plan.worst_cost(found, need=need, at=NOW.timestamp() + 1) == 1
