@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -9,6 +10,8 @@ from django.db.models import QuerySet
 
 from analytics.models import ApiKey, Project
 from analytics.types import Caller, Scope
+
+logger = logging.getLogger(__name__)
 
 OWNER_NAME = "local owner"
 
@@ -58,8 +61,14 @@ def _rows() -> QuerySet[ApiKey]:
 
 def _collect(callers: Callers, *, rows: QuerySet[ApiKey]) -> Callers:
     for row in rows.iterator(chunk_size=2000):
+        try:
+            caller = _caller(row)
+        except (ValueError, TypeError) as error:
+            # Written past our checks. It opens nothing, and must not keep others from being loaded or switched off.
+            logger.error("API key %s (%s...) cannot be used: %s", row.pk, row.prefix, error)
+            continue
         key_hash = bytes(row.key_hash)
-        callers.by_hash[key_hash] = _caller(row)
+        callers.by_hash[key_hash] = caller
         callers.hash_of[row.pk] = key_hash
     return callers
 

@@ -207,6 +207,9 @@ async def _walk(entry: Entry, *, snapshot: Snapshot, call: Callable[[Candidate],
     except SpoolError as error:
         entry.settle(Outcome.ERROR, status=503, error_kind="spool", error_message=str(error))
         raise NotRecordable(entry.decision) from error
+    except Exception as error:
+        entry.settle(Outcome.ERROR, status=500, error_kind="internal", error_message=type(error).__name__)
+        raise
     except BaseException:
         # Cancelled: the client is gone while a provider may be at work already, and may charge for it.
         entry.settle(Outcome.CANCELLED, status=CLIENT_CLOSED, bill=entry.estimate(output_tokens=0))

@@ -86,7 +86,7 @@ def wishes(meta: Mapping[str, Any]) -> Wishes:
     """Reads the `X-Gateway-*` request headers out of `request.META`. Raises: BadBody naming the header."""
     layer = meta.get("HTTP_X_GATEWAY_LAYER", "").strip()
     return Wishes(
-        layer=layer.removeprefix("=") or None,
+        layer=layer.removeprefix("=").strip() or None,
         fenced=layer.startswith("="),
         max_cost_usd=_positive(meta, "X-Gateway-Max-Cost", example="0.05"),
         timeout_s=_timeout_s(meta),

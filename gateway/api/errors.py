@@ -20,7 +20,7 @@ from rest_framework import exceptions
 
 from gateway.api.bodies import BadBody
 from providers.types import FailureKind, ProviderError
-from routing import chat, decision, need, snapshot
+from routing import chat, decision, need, runtime, snapshot
 from routing.types import Dropped
 
 logger = logging.getLogger(__name__)
@@ -170,6 +170,9 @@ _ANSWERS: dict[type[Exception], Callable[[Any], HttpResponse]] = {
     decision.UnknownModel: lambda error: problem(404, "model_not_found", str(error), param="model"),
     snapshot.Stale: lambda error: problem(503, "snapshot_stale", str(error), headers={"Retry-After": "5"}),
     snapshot.NotLoaded: lambda error: problem(503, "starting", str(error), headers={"Retry-After": "1"}),
+    runtime.NotRunning: lambda error: problem(
+        503, "stopping", "The gateway is stopping.", headers={"Retry-After": "1"}
+    ),
     chat.NothingToTry: _nothing_to_try,
     chat.NotRecordable: lambda error: problem(503, "spool_not_writable", str(error)),
     chat.NobodyAnswered: _nobody_answered,

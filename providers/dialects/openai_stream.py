@@ -15,6 +15,8 @@ from providers.types import FailureKind, ProviderError, Usage
 
 MAX_FRAME_BYTES = 16 * 1024 * 1024
 _END = b"\n\n"
+_LONGEST_MARK = 16
+"""Only a payload shorter than this can be `[DONE]` or nothing."""
 _OTHER_TEXT = ("reasoning", "reasoning_content", "refusal")
 """Vendors that send reasoning under two names send it twice: the first one found is counted."""
 
@@ -81,26 +83,20 @@ class EventReader:
 
     def _relayed(self, events: list[bytes]) -> bytes:
         kept: list[bytes] = []
-        for raw in events:
-            is_plain = raw.startswith(b"data: ") and b"\n" not in raw
-            event = raw if is_plain else _data_lines_only(raw)
-            payload = event[6:] if is_plain else b"\n".join(line[5:].strip() for line in event.split(b"\n"))
-            if payload.strip() == b"[DONE]":
-                self.is_done = True
-            elif payload and self._is_kept(payload, after=kept):
-                kept.append(event)
-            if self._broken is not None:
-                break
-        return _END.join(kept) + _END if kept else b""
-
-    def _is_kept(self, payload: bytes, *, after: list[bytes]) -> bool:
         try:
-            return self._read(payload)
+            for raw in events:
+                is_plain = raw.startswith(b"data: ") and b"\n" not in raw
+                event = raw if is_plain else _data_lines_only(raw)
+                payload = event[6:] if is_plain else b"\n".join(line[5:].strip() for line in event.split(b"\n"))
+                if len(payload) < _LONGEST_MARK and payload.strip() in (b"", b"[DONE]"):
+                    self.is_done = self.is_done or bool(payload.strip())
+                elif self._read(payload):
+                    kept.append(event)
         except ProviderError as error:
-            if not after:
+            if not kept:
                 raise
             self._broken = error
-            return False
+        return _END.join(kept) + _END if kept else b""
 
     def _read(self, payload: bytes) -> bool:
         """Notes what a chunk says; returns whether the client gets it."""
@@ -116,8 +112,7 @@ class EventReader:
         for choice in chunk.choices or ():
             if choice.delta:
                 self._read_delta(choice.delta)
-            if choice.finish_reason:
-                self.finish_reason = choice.finish_reason
+            self.finish_reason = choice.finish_reason or self.finish_reason
         if chunk.usage:
             self.usage = openai.read_usage(chunk.usage)
             return self._keep_usage or bool(chunk.choices)

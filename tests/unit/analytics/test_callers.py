@@ -105,3 +105,10 @@ def test_the_owner_at_the_command_line_has_no_key_and_no_restriction():
     owner = callers.owner()
     assert (owner.key_id, owner.project, owner.allowed_models, owner.allowed_layers) == (None, "default", (), ())
     assert owner.scopes == set(Scope)
+
+
+def test_a_key_written_past_our_checks_opens_nothing_and_keeps_no_other_from_being_loaded(ours):
+    bad = keys.create("bad", actor="tests").row
+    ApiKey.objects.filter(pk=bad.pk).update(scopes=["everything"])
+    loaded = callers.load_all()
+    assert set(loaded.hash_of) == {ours.key.pk}

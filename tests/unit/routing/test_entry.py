@@ -1,5 +1,6 @@
 """One request's entry in the ledger: what is written before each attempt, and what it cost in the end."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -11,8 +12,9 @@ from analytics import drainer, ids
 from analytics.models import CostSource, Outcome, UsageRecord
 from analytics.spool import Reader, Spool, SpoolError
 from analytics.types import Opened, UsageRow
-from providers.types import Price, Unit, Usage
-from routing.attempts import Clock, Step
+from providers.types import FailureKind, Price, ProviderError, Unit, Usage
+from routing import attempts
+from routing.attempts import AttemptsError, Clock, Step
 from routing.entry import Entry
 from routing.types import Wishes
 from tests.unit.analytics.test_spool import full_disk
@@ -236,10 +238,24 @@ class TestReachesTheLedger:
 
     def test_words_of_a_vendor_in_the_trail(self, begin, spool, tmp_path):
         entry = begin()
-        open_(entry)
-        entry.trail.append(Step("acme", "dear", "L1", "rejected", 400, "bad \0 byte", 0.0, 1.0))
-        entry.settle(Outcome.ERROR, status=400)
-        assert self.stored(spool, tmp_path).trail[0]["outcome"] == "rejected"
+
+        async def refuse(candidate):
+            raise ProviderError(FailureKind.REJECTED, "bad \0 byte \ud800", status=400)
+
+        with pytest.raises(AttemptsError) as caught:
+            asyncio.run(
+                attempts.walk(
+                    entry.decision.plan.attempts,
+                    call=refuse,
+                    clock=entry.clock,
+                    max_attempts=1,
+                    trail=entry.trail,
+                    before=entry.opened,
+                )
+            )
+        entry.settle(Outcome.ERROR, status=400, error_message=str(caught.value))
+        (step,) = self.stored(spool, tmp_path).trail
+        assert (step["outcome"], step["message"][:4]) == ("rejected", "bad ")
 
     def test_a_limit_beyond_all_integers(self, begin, spool, tmp_path):
         entry = begin(request("dear", max_tokens=10**30))

@@ -8,7 +8,7 @@ import pytest
 from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
-from analytics import keys
+from analytics import callers, keys
 from analytics.models import ApiKey, Project
 from providers.models import ConfigChange, Credential, Dialect, Model, Price, Provider
 from routing import snapshot
@@ -277,6 +277,10 @@ class TestAge:
         assert snapshot.current().loaded_at > before
 
 
+def not_understood(*_, **__):
+    raise ValueError("no such thing")
+
+
 class TestTrouble:
     @pytest.fixture(autouse=True)
     def quiet(self, caplog):
@@ -302,15 +306,18 @@ class TestTrouble:
         with pytest.raises(NotLoaded):
             snapshot.current()
 
-    def test_a_row_that_cannot_be_understood_keeps_the_last_one_and_says_so(self, layers, ours, poller):
-        ApiKey.objects.update(scopes=["everything"])
+    def test_a_row_that_cannot_be_understood_keeps_the_last_one_and_says_so(self, layers, ours, poller, monkeypatch):
+        monkeypatch.setattr(callers, "load_changed", not_understood)
+        ApiKey.objects.update(name="renamed")
         poller._poll()
         assert "cannot be understood" in poller.problem
         assert [caller.key_name for caller in snapshot.current().callers.values()] == ["first"]
 
-    def test_once_it_is_mended_the_problem_is_over(self, layers, ours, poller):
-        ApiKey.objects.update(scopes=["everything"])
-        poller._poll()
+    def test_once_it_is_mended_the_problem_is_over(self, layers, ours, poller, monkeypatch):
+        with monkeypatch.context() as broken:
+            broken.setattr(callers, "load_changed", not_understood)
+            ApiKey.objects.update(name="renamed")
+            poller._poll()
         ApiKey.objects.update(scopes=["chat"], name="mended")
         poller._poll()
         assert poller.problem == ""
