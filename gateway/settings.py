@@ -194,7 +194,7 @@ SNAPSHOT_POLL_S = env.float("SNAPSHOT_POLL_S", 0.5)
 SNAPSHOT_MAX_AGE_S = env.float("SNAPSHOT_MAX_AGE_S", 300.0)
 """Seconds the gateway goes on with the last configuration it saw when the database is gone."""
 SPOOL_FSYNC = env.bool("SPOOL_FSYNC", False)
-"""Whether each spool line survives a power loss (0.2 to 1.1 ms a line, by the disk), not only a killed process (3 us)."""
+"""Whether a spool line survives a power loss (0.2 to 1.1 ms each, by the disk), not only a killed process (3 us)."""
 DRAIN_EVERY_S = env.float("DRAIN_EVERY_S", 0.25)
 """Seconds between two batches from the spool to the database."""
 LOCAL_MODEL_PORT = env.int("LOCAL_MODEL_PORT", 3009)
