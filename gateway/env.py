@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dotenv import dotenv_values
+from dotenv import dotenv_values, load_dotenv
 from environs import EnvError, FileAwareEnv
 
 __all__ = ["EnvError", "env", "read_dotenv", "unknown_names"]
@@ -34,7 +34,7 @@ def read_dotenv(path: Path) -> frozenset[str]:
     """Loads `path` into the environment where a name is not set yet; returns the names it holds."""
     if not path.is_file():
         return frozenset()
-    env.read_env(str(path), recurse=False, override=False)
+    load_dotenv(path, override=False)
     return frozenset(dotenv_values(path))
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db import models as db_models
 
 from providers import credentials
 from providers.models import Credential, Model, Price, Provider
@@ -54,6 +55,7 @@ class ProviderAdmin(admin.ModelAdmin):
     list_display = ["slug", "name", "dialect", "base_url", "enabled", "is_local"]
     list_filter = ["enabled", "dialect"]
     search_fields = ["slug", "name"]
+    formfield_overrides = {db_models.URLField: {"assume_scheme": "https"}}
     inlines = [CredentialInline]
 
 

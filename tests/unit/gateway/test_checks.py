@@ -1,0 +1,69 @@
+"""Settings that cannot work are said before anything starts, each with an id and a hint."""
+
+import os
+import resource
+
+import pytest
+
+from gateway import checks, env
+
+
+def test_missing_secrets_stop_the_start(settings):
+    settings.MISSING_SECRETS = ["KEY_HASH_KEY"]
+    (found,) = checks.check_secrets(None)
+    assert (found.id, found.is_serious()) == ("gateway.E001", True)
+    assert "KEY_HASH_KEY" in found.msg
+
+
+@pytest.mark.parametrize("key", ["short", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=,short"])
+def test_a_credential_key_that_cannot_encrypt_stops_the_start(settings, key):
+    settings.CREDENTIAL_KEY = key
+    (found,) = checks.check_secrets(None)
+    assert (found.id, found.is_serious()) == ("gateway.E003", True)
+
+
+def test_a_misspelt_name_in_dotenv_stops_the_start_and_names_its_neighbour(settings):
+    settings.DOTENV_NAMES = frozenset({"SNAPSHOT_MAX_AGES", "LOG_LEVEL", "OPENROUTER_API_KEY"})
+    (found,) = checks.check_unknown_settings(None)
+    assert (found.id, found.hint) == ("gateway.E002", "Did you mean SNAPSHOT_MAX_AGE_S?")
+
+
+def test_persistent_connections_to_postgresql_stop_the_start(settings, monkeypatch):
+    monkeypatch.setitem(settings.DATABASES, "default", {"ENGINE": "django.db.backends.postgresql", "CONN_MAX_AGE": 60})
+    (found,) = checks.check_persistent_connections(None)
+    assert (found.id, found.is_serious()) == ("gateway.E004", True)
+
+
+def test_too_few_descriptors_are_a_warning(monkeypatch):
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 4096))
+    (found,) = checks.check_descriptors(None)
+    assert (found.id, found.is_serious()) == ("gateway.W001", False)
+
+
+def test_what_the_tests_run_with_has_nothing_to_complain_about():
+    assert checks.check_secrets(None) == checks.check_persistent_connections(None) == []
+
+
+def test_dotenv_is_read_where_the_environment_says_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("GIVEN_FOR_THE_TEST", "by the environment")
+    monkeypatch.delenv("MISSING_FOR_THE_TEST", raising=False)
+    file = tmp_path / ".env"
+    file.write_text("GIVEN_FOR_THE_TEST=by the file\nMISSING_FOR_THE_TEST=by the file\n")
+    assert env.read_dotenv(file) == {"GIVEN_FOR_THE_TEST", "MISSING_FOR_THE_TEST"}
+    assert env.env.str("GIVEN_FOR_THE_TEST") == "by the environment"
+    assert env.env.str("MISSING_FOR_THE_TEST") == os.environ["MISSING_FOR_THE_TEST"] == "by the file"
+    monkeypatch.delenv("MISSING_FOR_THE_TEST")
+
+
+def test_a_value_may_stand_in_a_file(tmp_path, monkeypatch):
+    secret = tmp_path / "secret"
+    secret.write_text("from the file\n")
+    monkeypatch.setenv("IN_A_FILE_FOR_THE_TEST_FILE", str(secret))
+    assert env.env.str("IN_A_FILE_FOR_THE_TEST", "") == "from the file"
+
+
+@pytest.mark.parametrize("value", ["many", "1.5", ""])
+def test_a_wrong_value_names_its_variable(monkeypatch, value):
+    monkeypatch.setenv("A_NUMBER_FOR_THE_TEST", value)
+    with pytest.raises(env.EnvError, match="A_NUMBER_FOR_THE_TEST"):
+        env.env.int("A_NUMBER_FOR_THE_TEST")

@@ -1,0 +1,152 @@
+"""`keys`, `models`, `providers` and `route`, called as the command line calls them."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.core.management import call_command
+
+from analytics import keys
+from analytics.models import ApiKey, AuditEntry
+from providers import credentials
+from providers.models import Credential, Provider
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def run(capsys):
+    """Runs a command; gives its exit status and what it wrote."""
+
+    def run(*words):
+        status = 0
+        try:
+            call_command(*words)
+        except SystemExit as ended:
+            status = int(ended.code or 0)
+        written = capsys.readouterr()
+        return status, written.out, written.err
+
+    return run
+
+
+class TestKeys:
+    def test_a_new_key_is_shown_once_and_works(self, run):
+        status, out, _ = run("keys", "create", "laptop", "--json")
+        made = json.loads(out)
+        assert status == 0
+        assert ApiKey.objects.get(key_hash=keys.digest(made["key"])).name == "laptop"
+        assert made["key"] not in run("keys", "list", "--json")[1]
+
+    def test_it_may_be_narrowed_and_expire(self, run):
+        run("keys", "create", "ci", "--layer", "L0", "--model", "openai/*", "--scope", "chat", "--expires-in", "30d")
+        row = ApiKey.objects.get()
+        assert (row.allowed_layers, row.allowed_models, row.scopes) == (["L0"], ["openai/*"], ["chat"])
+        assert timedelta(days=29) < row.expires_at - datetime.now(UTC) <= timedelta(days=30)
+
+    @pytest.mark.parametrize(
+        ("words", "says"),
+        [
+            (("create", "first"), "'first' exists already in default; choose another name"),
+            (("create", "x", "--project", "nowhere"), "no project 'nowhere'; there is default"),
+            (("create", "x", "--expires-in", "soon"), "write a number and one of m, h, d, w"),
+            (("create", "x" * 101), "at most 100 characters"),
+            (("create", "x", "--model", ""), "list of patterns"),
+            (("disable", "nobody"), "no key called 'nobody'; `keys list` shows them"),
+        ],
+    )
+    def test_a_mistake_is_one_sentence_and_changes_nothing(self, run, ours, words, says):
+        status, _, err = run("keys", *words)
+        assert (status, err.count("\n")) == (1, 1)
+        assert err.startswith("keys: ")
+        assert says in err
+        assert ApiKey.objects.count() == 1
+
+    @pytest.mark.parametrize("by", ["name", "prefix", "pk"])
+    def test_a_key_is_disabled_by_name_prefix_or_id(self, run, ours, by):
+        assert run("keys", "disable", str(getattr(ours.key, by)))[0] == 0
+        ours.key.refresh_from_db()
+        assert not ours.key.enabled
+        assert AuditEntry.objects.filter(action="api_key.disabled", actor="command line").count() == 1
+
+    def test_the_list_tells_the_state(self, run, ours):
+        keys.create("old", actor="tests", expires_at=datetime.now(UTC) - timedelta(days=1))
+        keys.disable(ours.key, actor="tests")
+        states = {row["name"]: row["state"] for row in json.loads(run("keys", "list", "--json")[1])}
+        assert states == {"first": "disabled", "old": "expired"}
+
+    def test_without_keys_it_says_how_to_make_one(self, run):
+        assert "keys create NAME" in run("keys", "list")[1]
+
+
+class TestModels:
+    def test_they_come_cheapest_layer_first(self, run, layers):
+        out = run("models", "--json")[1]
+        assert [(row["layer"], row["id"]) for row in json.loads(out)] == [(f"L{n}", f"m{n}") for n in range(4)]
+
+    def test_one_layer_alone(self, run, layers):
+        assert [row["id"] for row in json.loads(run("models", "--layer", "L2", "--json")[1])] == ["m2"]
+
+    def test_without_models_it_says_where_they_come_from(self, run):
+        assert "catalog load" in run("models")[1]
+
+
+class TestProviders:
+    def test_it_says_where_the_credential_is_and_never_what(self, run, monkeypatch):
+        monkeypatch.setenv("SET_KEY", "sk-secret-of-the-environment")
+        for slug in ("env", "unset", "stored", "none"):
+            Provider.objects.create(slug=slug, name=slug, base_url="https://example.org/v1")
+        add_credential("env", env_var="SET_KEY")
+        add_credential("unset", env_var="UNSET_KEY")
+        add_credential("stored", value="sk-secret-in-the-database")
+        out = run("providers", "--json")[1]
+        assert {row["slug"]: row["credential"] for row in json.loads(out)} == {
+            "env": "SET_KEY",
+            "unset": "UNSET_KEY is not set",
+            "stored": "stored, ends in base",
+            "none": "missing",
+        }
+        assert "secret" not in out
+
+
+def add_credential(slug, *, env_var="", value=""):
+    row = Credential(provider=Provider.objects.get(slug=slug), env_var=env_var)
+    if value:
+        credentials.set_value(row, value)
+    row.save()
+
+
+class TestRoute:
+    def test_it_shows_score_order_and_what_was_dropped(self, run, layers, no_stdin):
+        shown = json.loads(run("route", "hi", "--json")[1])
+        assert (shown["entry"], [row["model"] for row in shown["attempts"]]) == ("L0", ["m0", "m1", "m2", "m3"])
+
+    def test_a_fence_drops_the_rest(self, run, layers, no_stdin):
+        shown = json.loads(run("route", "hi", "--layer", "=L2", "--json")[1])
+        assert [row["model"] for row in shown["attempts"]] == ["m2"]
+        assert {row["reason"] for row in shown["dropped"]} == {"below the entry layer", "outside the fenced layer"}
+
+    def test_in_words(self, run, layers, no_stdin):
+        out = run("route", "hi")[1]
+        assert "enters at L0" in out
+        assert "greeting" in out
+
+    @pytest.mark.parametrize(
+        ("words", "says"),
+        [
+            ((), "There is no prompt"),
+            (("hi", "--layer", "L9"), "There is no layer 'L9'; the layers are L0, L1, L2, L3"),
+            (("hi", "--model", "m9"), "The model 'm9' does not exist"),
+            (("hi", "--max-tokens", "0"), "max_tokens must be at least 1"),
+        ],
+    )
+    def test_a_mistake_is_one_sentence(self, run, layers, no_stdin, words, says):
+        status, _, err = run("route", *words)
+        assert (status, err.count("\n")) == (1, 1)
+        assert says in err
+
+
+@pytest.fixture
+def no_stdin(monkeypatch):
+    """A terminal nobody types into."""
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
