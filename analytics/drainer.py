@@ -47,7 +47,7 @@ class Drainer(threading.Thread):
         self._root = root
         self._every_s = every_s
         self._stopping = threading.Event()
-        self.failing_since: str = ""
+        self.problem = ""
         """Why rows are not reaching the database, '' while they do."""
 
     def run(self) -> None:
@@ -60,41 +60,59 @@ class Drainer(threading.Thread):
         pause_s, until_dead_s = self._every_s, 0.0
         while not self._stopping.wait(pause_s):
             until_dead_s -= pause_s
-            if self._try() and until_dead_s <= 0:
-                replay_abandoned(self._root)
+            looks_for_dead = until_dead_s <= 0
+            if self._try(looks_for_dead=looks_for_dead) and looks_for_dead:
                 until_dead_s = LOOK_FOR_DEAD_S
-            pause_s = min(pause_s * 2, LONGEST_PAUSE_S) if self.failing_since else self._every_s
+            pause_s = min(pause_s * 2, LONGEST_PAUSE_S) if self.problem else self._every_s
 
     def stop(self, *, timeout_s: float) -> bool:
         """Drains what is left and ends the thread; returns whether everything reached the database."""
         self._stopping.set()
         self.join(timeout_s)
+        if self.is_alive():
+            self._own.write_again()  # the thread hangs in the database: what is on the disk outlives it
+            return False
         try:
-            return not self.is_alive() and self._try() and not self._reader.still_open
+            return self._try() and not self._reader.still_open
         finally:
             connection.close()  # this thread's own
 
-    def _try(self) -> bool:
+    def _try(self, *, looks_for_dead: bool = False) -> bool:
         try:
-            drain(self._reader, root=self._root)
-            _insert_from_memory(self._own, root=self._root)
+            self._drain_own()
+            if looks_for_dead:
+                replay_abandoned(self._root)
         except _WAITS as error:
             connection.close()
-            if not self.failing_since:
+            if not self.problem:
                 logger.error("Usage rows wait in %s: the database does not take them (%s)", self._own.folder, error)
-            self.failing_since = str(error)[:200]
+            self.problem = str(error)[:200] or type(error).__name__
             return False
-        self.failing_since = ""
+        except Exception as error:
+            # What nobody thought of must not end the thread that would see it mended.
+            connection.close()
+            logger.exception("Usage rows wait in %s", self._own.folder)
+            self.problem = f"{type(error).__name__}, see the log"
+            return False
+        self.problem = ""
         return True
+
+    def _drain_own(self) -> None:
+        # Before the database is asked: what is on the disk outlives this process even while the database is away.
+        in_memory = self._own.write_again()
+        # Behind it, so that the reader has seen the `opened` line of each of these and can forget it.
+        drain(self._reader, root=self._root)
+        if in_memory:
+            _set_aside(_insert_all(in_memory), root=self._root)
+            self._own.forget(in_memory)
+            self._reader.forget(in_memory)
 
 
 def drain(reader: spool.Reader, *, root: Path) -> None:
     """Moves every settled row that the reader has before it. Raises what the database raises when it is away."""
     while (batch := reader.next_batch()) is not None:
         refused = [_Refused(bytes(raw), "unreadable line") for raw in batch.unreadable]
-        rows = [line for line in batch.lines if isinstance(line, UsageRow)]
-        for start in range(0, len(rows), ROWS_AT_ONCE):
-            refused += _insert(rows[start : start + ROWS_AT_ONCE])
+        refused += _insert_all([line for line in batch.lines if isinstance(line, UsageRow)])
         # Last, so that a batch that is tried again because the database went away sets nothing aside twice.
         _set_aside(refused, root=root)
         reader.accept(batch)
@@ -113,7 +131,7 @@ def replay_abandoned(root: Path) -> int:
             drain(reader, root=root)
             if interrupted := [_interrupted(opened) for opened in reader.still_open]:
                 logger.warning("%d requests of a process that died are settled as interrupted", len(interrupted))
-                _set_aside(_insert(interrupted), root=root)
+                _set_aside(_insert_all(interrupted), root=root)
             spool.remove_folder(folder)
             adopted += 1
         except _WAITS as error:
@@ -134,14 +152,11 @@ def _interrupted(opened: Opened) -> UsageRow:
     )
 
 
-def _insert_from_memory(own: spool.Spool, *, root: Path) -> None:
-    rows = own.take_unwritten()
-    try:
-        if rows:
-            _set_aside(_insert(rows), root=root)
-    except _WAITS:
-        own.unwritten.extend(rows)
-        raise
+def _insert_all(rows: Sequence[UsageRow]) -> list[_Refused]:
+    refused: list[_Refused] = []
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        refused += _insert(rows[start : start + ROWS_AT_ONCE])
+    return refused
 
 
 def _insert(rows: Sequence[UsageRow]) -> list[_Refused]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.conf import settings
@@ -29,7 +29,7 @@ class KeyProblem(Exception):
 @dataclass(frozen=True, slots=True)
 class NewKey:
     row: ApiKey
-    secret: str
+    secret: str = field(repr=False)
     """The key itself: show it once, then forget it."""
 
 
@@ -83,6 +83,34 @@ def issue(row: ApiKey, *, actor: str) -> str:
     return secret
 
 
+def change(row: ApiKey, *, actor: str) -> None:
+    """Saves a row that was edited in memory; in force in every process within two seconds.
+
+    Raises: IntegrityError when its new name is taken in its project; ApiKey.DoesNotExist when it was deleted meanwhile.
+    """
+    with transaction.atomic():
+        before = _state(ApiKey.objects.select_for_update().get(pk=row.pk))
+        row.save(force_update=True)
+        after = _state(row)
+        if after != before:
+            audit.record(
+                "api_key.changed",
+                actor=actor,
+                target=str(row),
+                project_id=row.project_id,
+                before=before,
+                after=after,
+            )
+
+
+def delete(row: ApiKey, *, actor: str) -> None:
+    """Deletes a key; refused by every process within two seconds. Nothing happens when it is gone already."""
+    target, before = str(row), _state(row)
+    with transaction.atomic():
+        if row.delete()[0]:
+            audit.record("api_key.deleted", actor=actor, target=target, project_id=row.project_id, before=before)
+
+
 def disable(row: ApiKey, *, actor: str) -> None:
     """Switches a key off; in force in every process within two seconds. Nothing happens when it is off already."""
     with transaction.atomic():
@@ -112,4 +140,13 @@ def _shown(row: ApiKey) -> dict[str, object]:
         "allowed_models": row.allowed_models,
         "allowed_layers": row.allowed_layers,
         "expires_at": row.expires_at.isoformat() if row.expires_at else None,
+    }
+
+
+def _state(row: ApiKey) -> dict[str, object]:
+    return _shown(row) | {
+        "name": row.name,
+        "enabled": row.enabled,
+        "project": row.project.slug,
+        "owner": row.owner.get_username() if row.owner else None,
     }

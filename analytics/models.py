@@ -85,9 +85,23 @@ class ApiKey(models.Model):
     prefix = models.CharField(max_length=16, editable=False, help_text="The key's first characters, to recognise it.")
     key_hash = models.BinaryField(max_length=32, editable=False)
     hash_version = models.PositiveSmallIntegerField(default=1, editable=False)
-    scopes = models.JSONField(default=default_scopes, validators=[validate_scopes])
-    allowed_models = models.JSONField(default=list, blank=True, validators=[validate_patterns])
-    allowed_layers = models.JSONField(default=list, blank=True, validators=[validate_patterns])
+    scopes = models.JSONField(
+        default=default_scopes,
+        validators=[validate_scopes],
+        help_text='What it may do, a list of chat, usage:own, usage:project, admin. Example: ["chat", "usage:own"]',
+    )
+    allowed_models = models.JSONField(
+        default=list,
+        blank=True,
+        validators=[validate_patterns],
+        help_text='Patterns of model ids; an empty list allows all. Example: ["gpt-*", "openrouter/*"]',
+    )
+    allowed_layers = models.JSONField(
+        default=list,
+        blank=True,
+        validators=[validate_patterns],
+        help_text='Patterns of layer names; an empty list allows all. Example: ["L0", "L1"]',
+    )
     expires_at = models.DateTimeField(null=True, blank=True)
     enabled = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -104,6 +118,11 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}...)"
+
+    def clean(self) -> None:
+        # An emptied form field arrives as None, and Django runs no validators on the empty {}: both mean no patterns.
+        self.allowed_models = self.allowed_models or []
+        self.allowed_layers = self.allowed_layers or []
 
 
 class UsageKind(models.TextChoices):

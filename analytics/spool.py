@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import logging
 import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -27,11 +29,15 @@ import msgspec
 from analytics import ids
 from analytics.types import Opened, UsageRow
 
+logger = logging.getLogger(__name__)
+
 SEGMENT_BYTES = 4 * 1024 * 1024
 """A segment that has grown past this is followed by a new one, so that drained ones can go."""
 BATCH_BYTES = 1024 * 1024
 HALF_MADE_S = 60.0
 LOCK = "lock"
+_CLOSED = -1
+"""In place of a descriptor: the number of a closed one may by now be another file's."""
 
 
 class SpoolError(Exception):
@@ -53,8 +59,8 @@ class Spool:
         self._mutex = threading.Lock()
         self._segment = 0
         self._size = 0
-        self.unwritten: list[UsageRow] = []
-        """Settled rows that found the disk full: the drainer takes them from memory."""
+        self._unwritten: dict[UUID, UsageRow] = {}
+        """Settled rows that found the disk full."""
         try:
             self.folder, self._lock_fd = _make_locked_folder(root)
             self._fd = self._open_segment(1)
@@ -63,29 +69,51 @@ class Spool:
 
     def opened(self, line: Opened) -> None:
         """Notes that an upstream is about to be called. Raises: SpoolError, and then it must not be called."""
+        data = _encode(line) + b"\n"
         try:
-            self._refuse_if_deleted()
-            self._append(line)
+            with self._mutex:
+                self._refuse_if_deleted()
+                self._append(data)
         except OSError as error:
             raise SpoolError(f"Cannot write to {self.folder}: {error.strerror}") from error
 
     def settled(self, row: UsageRow) -> None:
         """Notes the final row. Never raises: a row that cannot be written waits in memory for the drainer."""
-        try:
-            self._append(row)
-        except OSError:
-            self.unwritten.append(row)
+        data = _encode(row) + b"\n"
+        with self._mutex:
+            is_closed = self._fd == _CLOSED
+            try:
+                self._append(data)
+            except OSError:
+                self._unwritten[row.id] = row
+        if is_closed:
+            logger.error("Request %s was settled after its spool was closed: its row is in memory only", row.id)
 
     def take_unwritten(self) -> list[UsageRow]:
+        """The settled rows that could not be written, from now on the caller's alone."""
         with self._mutex:
-            rows, self.unwritten = self.unwritten, []
-        return rows
+            rows, self._unwritten = self._unwritten, {}
+        return list(rows.values())
+
+    def write_again(self) -> list[UsageRow]:
+        """Tries once more to write the settled rows that could not be; returns those that go on waiting in memory."""
+        if self._unwritten and self.is_writable():
+            for row in self.take_unwritten():
+                self.settled(row)
+        with self._mutex:
+            return list(self._unwritten.values())
+
+    def forget(self, rows: Iterable[UsageRow]) -> None:
+        """These have reached the database from memory, and wait no more."""
+        with self._mutex:
+            for row in rows:
+                self._unwritten.pop(row.id, None)
 
     def is_writable(self) -> bool:
         """Whether an `opened` line could be written now."""
         try:
-            self._refuse_if_deleted()
             with self._mutex:
+                self._refuse_if_deleted()
                 self._write(b"\n")
         except OSError:
             return False
@@ -93,26 +121,38 @@ class Spool:
 
     def close(self) -> None:
         """Gives up the lock. What is left in the folder is replayed by whoever finds it."""
-        os.close(self._fd)
-        os.close(self._lock_fd)
+        if self._close_segment():
+            os.close(self._lock_fd)
 
     def remove(self) -> None:
         """Closes and deletes the folder: call when everything in it has reached the database."""
-        remove_folder(self.folder)
-        self.close()
+        if self._close_segment():
+            remove_folder(self.folder)
+            os.close(self._lock_fd)
+
+    def _close_segment(self) -> bool:
+        """Returns whether it was open."""
+        with self._mutex:
+            descriptor, self._fd = self._fd, _CLOSED
+        if descriptor == _CLOSED:
+            return False
+        os.close(descriptor)
+        return True
+
+    # From here on every function is called with the mutex held: the descriptor may change or be closed without it.
 
     def _refuse_if_deleted(self) -> None:
         """A file whose folder somebody removed still takes lines, and nobody would ever read them."""
         if os.fstat(self._fd).st_nlink == 0:
             raise OSError(errno.ENOENT, "the spool's folder was deleted; restart the gateway")
 
-    def _append(self, line: Line) -> None:
-        data = _encode(line) + b"\n"
-        with self._mutex:
-            if self._size > SEGMENT_BYTES:
-                old, self._fd = self._fd, self._open_segment(self._segment + 1)
-                os.close(old)
-            self._write(data)
+    def _append(self, data: bytes) -> None:
+        if self._fd == _CLOSED:
+            raise OSError(errno.EBADF, "the spool is closed")
+        if self._size > SEGMENT_BYTES:
+            old, self._fd = self._fd, self._open_segment(self._segment + 1)
+            os.close(old)
+        self._write(data)
 
     def _write(self, data: bytes) -> None:
         written = os.write(self._fd, data)
@@ -159,7 +199,7 @@ class Reader:
     def next_batch(self) -> Batch | None:
         """The next complete lines, at most 1 MiB of them; None when there is nothing new. A torn last line waits."""
         while True:
-            has_successor = segment_path(self.folder, self._segment + 1).exists()
+            has_successor = self._has_successor()
             data = self._read_lines()
             if data:
                 return _batch(data, segment=self._segment, end=self._offset + len(data))
@@ -173,8 +213,7 @@ class Reader:
         self._offset = batch.end
         for line in batch.lines:
             if isinstance(line, UsageRow):
-                self._open.pop(line.id, None)
-                self._segment_of.pop(line.id, None)
+                self._forget(line.id)
             else:
                 self._open[line.id] = line
                 self._segment_of.setdefault(line.id, batch.segment)
@@ -182,6 +221,18 @@ class Reader:
         for path in self.folder.glob("*.jsonl"):
             if int(path.stem) < min(needed, self._segment):
                 path.unlink(missing_ok=True)
+
+    def forget(self, rows: Iterable[UsageRow]) -> None:
+        """These are in the database without ever having been in the folder: their requests are open no more."""
+        for row in rows:
+            self._forget(row.id)
+
+    def _forget(self, request_id: UUID) -> None:
+        self._open.pop(request_id, None)
+        self._segment_of.pop(request_id, None)
+
+    def _has_successor(self) -> bool:
+        return segment_path(self.folder, self._segment + 1).exists()
 
     def _read_lines(self) -> bytes:
         try:
@@ -226,8 +277,10 @@ def remove_folder(folder: Path) -> None:
 def remove_half_made(root: Path) -> None:
     """Deletes folders whose process died between making one and giving it its name."""
     for folder in root.glob(".*"):
-        if folder.is_dir() and time.time() - folder.stat().st_mtime > HALF_MADE_S:
-            remove_folder(folder)
+        # One that is just being made may be given its name between two looks at it.
+        with suppress(OSError):
+            if folder.is_dir() and time.time() - folder.stat().st_mtime > HALF_MADE_S:
+                remove_folder(folder)
 
 
 def segment_path(folder: Path, number: int) -> Path:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 from enum import StrEnum
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import transaction
@@ -51,13 +52,25 @@ def adopt(findings: Iterable[Finding], *, actor: str) -> Embedded:
     return outcome
 
 
-def place_embedded() -> int | None:
-    """The embedded model's port when its provider is enabled, after pointing that row at the port of the settings."""
-    port = int(settings.LOCAL_MODEL_PORT)
-    url = f"http://127.0.0.1:{port}/v1"
-    rows = Provider.objects.filter(slug=embedded.SLUG, enabled=True)
-    rows.exclude(base_url=url).update(base_url=url)
-    return port if rows.exists() else None
+def embedded_port() -> int | None:
+    """The port that the embedded model's provider points at; None when it is not enabled."""
+    row = Provider.objects.filter(slug=embedded.SLUG, enabled=True).first()
+    return urlsplit(row.base_url).port if row else None
+
+
+def place_embedded(*, actor: str) -> int | None:
+    """The embedded model's port when its provider is enabled. Where LOCAL_MODEL_PORT says another one than its row and
+    nobody answers at the old one, the row follows: for who runs the model for long, not for a passing command."""
+    found, wanted = embedded_port(), int(settings.LOCAL_MODEL_PORT)
+    if found in (None, wanted) or (found is not None and embedded.answers(found)):
+        return found
+    url = f"http://127.0.0.1:{wanted}/v1"
+    with transaction.atomic():
+        Provider.objects.filter(slug=embedded.SLUG).update(base_url=url)
+        audit.record(
+            "provider.moved", actor=actor, target=embedded.SLUG, before={"port": found}, after={"port": wanted}
+        )
+    return wanted
 
 
 def _adopt_provider(finding: Finding, *, actor: str) -> None:

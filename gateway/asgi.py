@@ -5,11 +5,15 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import warnings
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
 
 from django.core.asgi import get_asgi_application
+
+# WhiteNoise sends files the synchronous way; they are small and few.
+warnings.filterwarnings("ignore", "StreamingHttpResponse must consume synchronous iterators")
 
 # Django narrows the ASGI types to plain dicts; what servers pass is one.
 django_application: Any = get_asgi_application()

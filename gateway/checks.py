@@ -14,6 +14,8 @@ from rapidfuzz import process
 
 from gateway import env
 
+COMPOSE_NAMES = frozenset({"POSTGRES_PASSWORD", "GATEWAY_WORKERS"})
+"""What docker-compose.yml reads from the same file."""
 DESCRIPTORS_WANTED = 10_000
 """5,000 relayed streams take two each."""
 
@@ -40,10 +42,10 @@ def check_secrets(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> lis
 @register()
 def check_unknown_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """A misspelt name in `.env` must not pass unseen. Provider keys are anybody's names: they end in KEY or TOKEN."""
-    provider_keys = frozenset(name for name in settings.DOTENV_NAMES if name.endswith(("_KEY", "_TOKEN")))
+    elsewhere = COMPOSE_NAMES | frozenset(name for name in settings.DOTENV_NAMES if name.endswith(("_KEY", "_TOKEN")))
     return [
         Error(f"Unknown setting {name} in .env.", hint=_near(name), id="gateway.E002")
-        for name in env.unknown_names(settings.DOTENV_NAMES, also_known=provider_keys)
+        for name in env.unknown_names(settings.DOTENV_NAMES, also_known=elsewhere)
     ]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 import msgspec
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser, DjangoHelpFormatter
 from django.db import DatabaseError
 from rich.console import Console
@@ -40,7 +41,11 @@ class ConsoleCommand(BaseCommand):
         except self.PROBLEMS as error:
             self.fail(str(error))
         except DatabaseError as error:
-            self.fail(f"The database refused: {error}. Is it set up? Run `manage.py migrate`.")
+            from gateway import serving  # brings uvicorn, which a command that works has no use for
+
+            missing = "no such table" in str(error) or "does not exist" in str(error)
+            mend = " Set it up: `manage.py quickstart`, or `migrate` and `catalog load`." if missing else ""
+            self.fail(serving.explain(error, var_dir=settings.VAR_DIR) or f"The database refused: {error}.{mend}")
 
     def run(self, options: Mapping[str, Any]) -> None:
         raise NotImplementedError

@@ -124,8 +124,8 @@ async def _ask(client: httpx.AsyncClient, target: _Target) -> Finding:
             status, body = await _get(client, target)
     except TimeoutError:
         return _finding(target, silent, detail=f"no answer within {TIMEOUT_S:g} s")
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return _finding(target, silent, detail="" if target.is_local else type(error).__name__)
+    except (httpx.HTTPError, httpx.InvalidURL):
+        return _finding(target, silent, detail="" if target.is_local else "cannot be reached from here")
     except UnicodeEncodeError:
         return _finding(target, State.KEY_REFUSED, detail="the key holds characters that no key has")
     return _judge(target, status=status, body=body)

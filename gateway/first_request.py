@@ -57,6 +57,8 @@ def send(url: str, *, key: str, console: Console) -> bool:
         return False
     _say(f"Answer:   {text}", console=console)
     _say(f"Decision: {decision_in_words(response.headers)}", console=console)
+    if response.headers.get("x-gateway-provider") == embedded.SLUG:
+        _say("          (a stand-in for every layer: set a provider's key for real models)", console=console)
     _say(f"Cost:     {_cost_in_words(response.headers.get('x-gateway-cost-usd', ''))}", console=console)
     _say(f"\nAsk it yourself:\n\n{CURL.format(url=url)}", console=console)
     _say(f"Or with the OpenAI SDK:\n\n{SNIPPET.format(url=url)}", console=console)

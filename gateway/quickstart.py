@@ -6,6 +6,7 @@ user and no key, it only starts. Passwords and keys are printed once, when they 
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import secrets
 import shutil
@@ -13,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -64,8 +65,9 @@ def run(options: Options, *, console: Console) -> bool:
     Raises: StartError; KeyboardInterrupt when it is interrupted before it serves.
     """
     logging.getLogger("httpx").setLevel(logging.WARNING)  # its lines would stand between ours
-    with children.interruptible(), serving.in_plain_words():
+    with children.interruptible(), serving.in_plain_words(), ExitStack() as held:
         _refuse_what_cannot_work(options)
+        held.enter_context(_alone())
         _prepare_database(console)
         _make_administrator(console)
         with _key_to_try(options, console=console) as key:
@@ -103,6 +105,19 @@ def _refuse_what_cannot_work(options: Options) -> None:
             f"Only {free // 2**20} MB are free on the disk of {folder}; the gateway needs {LEAST_FREE_BYTES // 2**20}: "
             f"free some space or set VAR_DIR to a folder on another disk."
         )
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Two quick starts at once would both make the database. Raises: StartError."""
+    with (settings.VAR_DIR / "quickstart.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StartError(
+                f"Another quick start is running in {settings.VAR_DIR}: use that one, or set VAR_DIR to another folder."
+            ) from None
+        yield
 
 
 def _prepare_database(console: Console) -> None:
@@ -162,14 +177,10 @@ def _start_server(options: Options, *, crew: children.Crew, console: Console) ->
     command += ["--host", serving.DEFAULT_HOST, "--port", str(options.port)]
     if not options.keep_serving:
         command.append("--no-worker")
-    model_port = adoption.place_embedded() if embedded.is_installed() else None
     connections.close_all()
-    with step("Starting the server", console=console):
+    with step("Starting the server, and the embedded model where it is wanted", console=console):
         server = crew.start("server", command)
         _wait_until_none(lambda: _not_ready(options.url), server=server)
-    if model_port is not None:
-        with step("Starting the embedded model", console=console):
-            _wait_until_none(lambda: _model_missing(model_port), server=server)
 
 
 def _wait_until_none(trouble: Callable[[], str | None], *, server: children.Child) -> None:
@@ -194,12 +205,12 @@ def _not_ready(url: str) -> str | None:
     return None if response.status_code == httpx.codes.OK else f"the server is not ready ({response.text[:300]})"
 
 
-def _model_missing(port: int) -> str | None:
-    return None if embedded.answers(port) else f"the embedded model does not answer on port {port}"
-
-
 def _print_addresses(options: Options, *, console: Console) -> None:
-    lines = ["", "Another API key: manage.py keys create NAME"]
+    lines = [
+        "",
+        "Another API key: uv run manage.py keys create NAME",
+        "Lost the login?  uv run manage.py changepassword admin",
+    ]
     if options.keep_serving:
         lines += [
             f"Dashboard:       {options.url}/admin/",
@@ -207,14 +218,14 @@ def _print_addresses(options: Options, *, console: Console) -> None:
             f"Logs:            {settings.VAR_DIR / 'log'}",
         ]
     else:
-        lines += ["Start it again:  manage.py quickstart"]
+        lines += ["Start it again:  uv run --extra local manage.py quickstart"]
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 
 def _wait_for_interrupt(console: Console) -> None:
     forever = threading.Event()
     try:
-        console.print("\nServing. Ctrl-C stops everything.", highlight=False)
+        console.print("\nServing; try it from a second terminal. Ctrl-C stops everything.", highlight=False)
         while not forever.wait(1.0):  # in slices: a signal that comes just before the wait is seen after it
             pass
     except KeyboardInterrupt:

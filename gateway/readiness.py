@@ -1,13 +1,19 @@
-"""Whether this process may be sent requests. Only what makes every request fail counts; the rest is «degraded»."""
+"""Whether this process may be sent requests. Only what makes every request fail counts; the rest is «degraded».
+
+Anybody may ask: no reason holds a driver's words, which name hosts and users. Those are in the log.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from routing import runtime, snapshot
+
+NOT_READABLE = "database not reachable, or its configuration not readable: see the log"
+ROWS_WAIT = "usage rows wait in the spool: the database does not take them"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,25 +40,32 @@ def look() -> Readiness:
     degraded: list[str] = []
     if process.is_stopping:
         failing.append("stopping")
+    else:
+        failing += _dead_threads(process)
     if not process.spool.is_writable():
         failing.append("spool not writable")
-    if process.drainer.failing_since:
-        degraded.append(f"usage rows wait in the spool: {process.drainer.failing_since}")
-    _look_at_configuration(failing, degraded, problem=process.poller.problem)
+    if process.drainer.problem:
+        degraded.append(ROWS_WAIT)
+    _look_at_configuration(failing, degraded, has_problem=bool(process.poller.problem))
     return Readiness(failing, degraded)
 
 
-def _look_at_configuration(failing: list[str], degraded: list[str], *, problem: str) -> None:
+def _dead_threads(process: runtime.Runtime) -> list[str]:
+    threads = {"ledger thread died": process.drainer, "configuration thread died": process.poller}
+    return [reason for reason, thread in threads.items() if not thread.is_alive()]
+
+
+def _look_at_configuration(failing: list[str], degraded: list[str], *, has_problem: bool) -> None:
     try:
         config = snapshot.current()
     except snapshot.NotLoaded:
-        failing.append(_why_not_loaded() or problem or "configuration not loaded yet")
+        failing.append(_why_not_loaded() or (NOT_READABLE if has_problem else "configuration not loaded yet"))
         return
     except snapshot.Stale:
         failing.append("configuration older than SNAPSHOT_MAX_AGE_S")
         return
-    if problem:
-        degraded.append(f"database: {problem}")
+    if has_problem:
+        degraded.append(NOT_READABLE)
     if not any(layer.candidates for layer in config.layers):
         failing.append("no enabled candidate: load a catalog (`manage.py catalog load`)")
 
@@ -62,6 +75,6 @@ def _why_not_loaded() -> str:
         executor = MigrationExecutor(connection)
         if executor.migration_plan(executor.loader.graph.leaf_nodes()):
             return "database schema not up to date: run `manage.py migrate`"
-    except DatabaseError:
+    except (DatabaseError, InterfaceError):
         return "database not reachable"
     return ""

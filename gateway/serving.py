@@ -42,7 +42,8 @@ LEDGER_GRACE_S = 10
 STOPS_WITHIN_S = REQUESTS_GRACE_S + LEDGER_GRACE_S + CHILDREN_GRACE_S + 2
 """Who stops this process should wait so long before killing it."""
 
-MODEL_STARTS_WITHIN_S = 30.0
+MODEL_STARTS_WITHIN_S = 60.0
+MODEL_POLL_S = 0.05
 
 ENOUGH_DESCRIPTORS = 65_536
 
@@ -100,10 +101,19 @@ def serve(options: Options) -> None:
         crew(grace_s=CHILDREN_GRACE_S) as helpers,
     ):
         if options.with_model:
-            _start_model(helpers)
+            _start_model(helpers, port=_placed_model())
         if options.with_worker:
             _start_worker(helpers)
         _run_server(options, listener=listener)
+
+
+def _placed_model() -> int | None:
+    from gateway import adoption  # needs the app registry, which uvicorn's workers fill after this module
+
+    try:
+        return adoption.place_embedded(actor="serve")
+    finally:
+        connection.close()
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -196,19 +206,25 @@ def _raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _start_model(helpers: children.Crew) -> children.Child | None:
-    from gateway import adoption  # needs the app registry, which uvicorn's workers fill after this module
+def _start_model(helpers: children.Crew, *, port: int | None) -> None:
+    """Starts the embedded model where its provider is enabled, and waits until it answers.
 
-    port = adoption.place_embedded()
+    Raises: StartError.
+    """
     if port is None:
-        return None
+        return
     if not embedded.is_installed():
         logger.warning("The embedded model is enabled but not installed. Run: %s", embedded.INSTALL_HINT)
-    elif embedded.answers(port):
+        return
+    if embedded.answers(port):
         logger.info("The embedded model answers already on port %d; another gateway runs it.", port)
-    else:
-        return helpers.start("embedded-model", [sys.executable, "-m", "providers.embedded", "--port", str(port)])
-    return None
+        return
+    child = helpers.start("embedded-model", [sys.executable, "-m", "providers.embedded", "--port", str(port)])
+    deadline = time.monotonic() + MODEL_STARTS_WITHIN_S
+    while not embedded.answers(port):
+        if time.monotonic() > deadline or child.starts > 1 or not child.is_running:
+            raise StartError(f"The embedded model does not start: {child.last_words(lines=1)} (see {child.log})")
+        time.sleep(MODEL_POLL_S)
 
 
 @contextmanager
@@ -217,19 +233,11 @@ def embedded_model() -> Iterator[None]:
 
     Raises: StartError.
     """
+    from gateway import adoption  # needs the app registry, which uvicorn's workers fill after this module
+
     with in_plain_words(), crew(grace_s=CHILDREN_GRACE_S) as helpers:
-        child = _start_model(helpers)
-        if child is not None:
-            _wait_for_model(child)
+        _start_model(helpers, port=adoption.embedded_port())
         yield
-
-
-def _wait_for_model(child: children.Child) -> None:
-    port, deadline = int(settings.LOCAL_MODEL_PORT), time.monotonic() + MODEL_STARTS_WITHIN_S
-    while not embedded.answers(port):
-        if time.monotonic() > deadline or not child.is_running:
-            raise StartError(f"The embedded model does not start: {child.last_words(lines=1)} (see {child.log})")
-        time.sleep(0.05)
 
 
 def _start_worker(helpers: children.Crew) -> None:

@@ -23,6 +23,7 @@ from analytics import ids
 from gateway.api import errors
 from gateway.api.base import GatewayRequest
 from gateway.api.chat import EventStream
+from routing import chat, runtime
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -92,15 +93,24 @@ class ShortWay:
             response = await self._response(request)
             await _send_response(response, send=send)
             return response.status_code
-        except asyncio.CancelledError:
-            if not (watcher.done() and not watcher.cancelled()):
-                raise  # the server is stopping us, not the client
+        except asyncio.CancelledError as error:
             task.uncancel()
-            return CLIENT_GONE
+            if chat.CLIENT_LEFT in error.args:
+                return CLIENT_GONE
+            return await self._say_stopping(request, begun=response, send=send)
         finally:
             watcher.cancel()
             if isinstance(response, EventStream):
                 response.abandon()
+
+    async def _say_stopping(self, request: GatewayRequest, *, begun: HttpResponseBase | None, send: Send) -> int:
+        """The server stops and cannot wait any longer: the client is told so, in a stream as well."""
+        stopping = errors.handle(runtime.NotRunning(), {})
+        if begun is None:
+            await _send_response(self._finished(request, stopping), send=send)
+        elif isinstance(begun, EventStream):
+            await send({"type": "http.response.body", "body": b"data: " + stopping.content + b"\n\n"})
+        return stopping.status_code
 
     async def _response(self, request: GatewayRequest) -> HttpResponseBase:
         try:
@@ -155,7 +165,7 @@ def _too_large(limits: _Limits) -> HttpResponse:
 async def _cancel_when_gone(receive: Receive, *, task: asyncio.Task[Any]) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-    task.cancel()
+    task.cancel(chat.CLIENT_LEFT)
 
 
 async def _send_response(response: HttpResponseBase, *, send: Send) -> None:

@@ -30,6 +30,7 @@ urlpatterns = [
     path("v1/route", RouteView.as_view()),
     path("v1/requests/<str:request_id>", RequestView.as_view()),
     path("admin/", admin.site.urls),
+    path("favicon.ico", RedirectView.as_view(url="/static/favicon.svg")),
     path("", RedirectView.as_view(url="/admin/")),
 ]
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db import models as db_models
 
 from providers import credentials
 from providers.models import Credential, Model, Price, Provider
@@ -55,7 +54,6 @@ class ProviderAdmin(admin.ModelAdmin):
     list_display = ["slug", "name", "dialect", "base_url", "enabled", "is_local"]
     list_filter = ["enabled", "dialect"]
     search_fields = ["slug", "name"]
-    formfield_overrides = {db_models.URLField: {"assume_scheme": "https"}}
     inlines = [CredentialInline]
 
 

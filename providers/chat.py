@@ -129,6 +129,8 @@ async def _send(request: ChatRequest, *, model: Model) -> aiohttp.ClientResponse
         if response.content_type == "application/json":
             openai.read_answer(body)  # an error object says more than its content type
         raise ProviderError(FailureKind.BAD_ANSWER, f"answered with {response.content_type}", status=200)
+    if provider.credential:  # some vendors repeat the key they refuse
+        body = body.replace(provider.credential.encode(), b"...")
     raise openai.read_error(response.status, body=body, retry_after=response.headers.get("Retry-After"))
 
 

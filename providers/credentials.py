@@ -5,16 +5,22 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 
-from providers.models import Credential
+from providers.models import Credential, may_be_read
+
+logger = logging.getLogger(__name__)
+
+CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class CredentialProblem(Exception):
-    """A stored credential cannot be opened with the keys at hand."""
+    """A credential cannot be opened with the keys at hand, or cannot be sent as it is."""
 
 
 def seal(value: str) -> str:
@@ -23,6 +29,7 @@ def seal(value: str) -> str:
 
 def set_value(credential: Credential, value: str) -> None:
     """Puts `value` into the row in place of whatever source it had. Does not save it."""
+    value = value.strip()
     credential.env_var = ""
     credential.encrypted_value = seal(value)
     # Four characters of a short secret would be most of it.
@@ -30,18 +37,34 @@ def set_value(credential: Credential, value: str) -> None:
 
 
 def opened(credential: Credential) -> str | None:
-    """The secret itself, or None when the environment variable is not set or empty.
+    """The secret itself without the white space around it (files of secrets end in a newline).
 
+    None when it is empty, and when the environment variable is not set or may not be read.
     Raises: CredentialProblem.
     """
-    if credential.env_var:
-        return os.environ.get(credential.env_var) or None
+    secret = (_from_environment(credential) if credential.env_var else _decrypted(credential)).strip()
+    if CONTROL_CHARACTER.search(secret):
+        raise CredentialProblem(f"{_called(credential)} holds a line break or another control character.")
+    return secret or None
+
+
+def _from_environment(credential: Credential) -> str:
+    # Checked here again: rows may be written past the form's validator.
+    if not may_be_read(credential.env_var):
+        logger.error("%s names an environment variable that it may not read.", _called(credential))
+        return ""
+    return os.environ.get(credential.env_var, "")
+
+
+def _decrypted(credential: Credential) -> str:
     try:
         return _cipher().decrypt(credential.encrypted_value.encode()).decode()
     except InvalidToken as error:
-        raise CredentialProblem(
-            f"Credential {credential.name!r} of {credential.provider.slug} was encrypted with another CREDENTIAL_KEY."
-        ) from error
+        raise CredentialProblem(f"{_called(credential)} was encrypted with another CREDENTIAL_KEY.") from error
+
+
+def _called(credential: Credential) -> str:
+    return f"Credential {credential.name!r} of {credential.provider.slug}"
 
 
 def _cipher() -> MultiFernet:

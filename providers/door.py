@@ -13,6 +13,7 @@ import aiohttp
 
 from providers.types import FailureKind, ProviderError, Timeouts
 
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
 KEEP_ALIVE_S = 30.0
 """Idle connections are closed after this; most vendors' load balancers wait 60 s or more."""
 
@@ -50,6 +51,8 @@ async def post(url: str, *, body: bytes, headers: Mapping[str, str], timeouts: T
         return await _session.post(url, data=body, headers=headers, timeout=limits, allow_redirects=False)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise _provider_error(error, doing="waiting for an answer") from error
+    except ValueError as error:  # a header or an address that cannot be sent: this provider's row is wrong
+        raise ProviderError(FailureKind.UNREACHABLE, "its address or credential cannot be used") from error
 
 
 async def read(response: aiohttp.ClientResponse) -> bytes:
@@ -57,8 +60,16 @@ async def read(response: aiohttp.ClientResponse) -> bytes:
 
     Raises: ProviderError.
     """
+    parts: list[bytes] = []
+    size = 0
     try:
-        return await response.read()
+        async for part in response.content.iter_any():
+            size += len(part)
+            if size > MAX_ANSWER_BYTES:
+                response.close()
+                raise ProviderError(FailureKind.BAD_ANSWER, "its answer is larger than 64 MiB", status=response.status)
+            parts.append(part)
+        return b"".join(parts)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise _provider_error(error, doing="reading the answer") from error
 

@@ -54,14 +54,22 @@ def model_file() -> Path | None:
 
 def answers(port: int, *, timeout_s: float = 1.0) -> bool:
     """Whether this very model answers at `port`; False for any other program that listens there."""
-    connection = http.client.HTTPConnection(_HOST, port, timeout=timeout_s)
     try:
-        connection.request("GET", "/v1/models")
-        response = connection.getresponse()
-        listed = json.loads(response.read()) if response.status == http.client.OK else {}
-        return any(model.get("id") == MODEL for model in listed.get("data", []))
+        # It lists its model while it is still loading; its health says when it is done.
+        listed, healthy = (_get(path, port=port, timeout_s=timeout_s) for path in ("/v1/models", "/health"))
+        return bool(healthy) and any(model.get("id") == MODEL for model in listed.get("data", []))
     except (OSError, http.client.HTTPException, ValueError, AttributeError, TypeError):
         return False
+
+
+def _get(path: str, *, port: int, timeout_s: float) -> dict[str, Any]:
+    """A JSON answer; empty unless its status is 200."""
+    connection = http.client.HTTPConnection(_HOST, port, timeout=timeout_s)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        body = response.read()
+        return dict(json.loads(body)) if response.status == http.client.OK else {}
     finally:
         connection.close()
 

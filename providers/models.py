@@ -6,9 +6,13 @@ Also `ConfigVersion` and `ConfigChange`, which triggers move whenever any config
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
+from urllib.parse import SplitResult, urlsplit
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
@@ -19,8 +23,67 @@ FIRST_DAY = datetime(2020, 1, 1, tzinfo=UTC)
 """`valid_from` of a price that has always held."""
 
 slug_validator = RegexValidator(
-    r"^[a-z0-9][a-z0-9_-]*$", "Use lower-case letters, digits, '-' and '_', starting with a letter or digit."
+    r"^[a-z0-9][a-z0-9_-]*\Z", "Use lower-case letters, digits, '-' and '_', starting with a letter or digit."
 )
+
+ENV_VAR = re.compile(r"[A-Z][A-Z0-9_]*_(API_)?(KEY|TOKEN)")
+ENV_VARS_OF_OTHERS = frozenset({"SECRET_KEY", "CREDENTIAL_KEY", "KEY_HASH_KEY", "AWS_SECRET_ACCESS_KEY"})
+"""The gateway's own secrets, and one that is no bearer token: whoever edits providers must not have them sent out."""
+
+HOST = re.compile(r"[\w-]+(\.[\w-]+)*")
+AFTER_BRACKET = re.compile(r"(:\d+)?")
+
+
+def may_be_read(env_var: str) -> bool:
+    """Whether a credential may name this environment variable. Its value goes to an address chosen by the namer."""
+    return ENV_VAR.fullmatch(env_var) is not None and env_var not in ENV_VARS_OF_OTHERS
+
+
+def validate_env_var(name: str) -> None:
+    # The name stays out of the message: it may be the secret itself.
+    if not may_be_read(name):
+        raise ValidationError(
+            "Use the name of a variable, not its value: capitals that end in _KEY or _TOKEN, such as OPENAI_API_KEY. "
+            "The gateway's own secrets and AWS_SECRET_ACCESS_KEY cannot be used."
+        )
+
+
+def validate_base_url(url: str) -> None:
+    """Like Django's URLValidator, but host names without a dot (compose services) are fine, and extras are not."""
+    if re.search(r"[\s\x00-\x1f\x7f]", url):
+        raise ValidationError("An address holds no spaces or control characters.")
+    try:
+        address = urlsplit(url)
+        port = address.port
+    except ValueError:
+        raise ValidationError("This is not an address, or its port is not one from 1 to 65535.") from None
+    if address.scheme not in ("http", "https"):
+        raise ValidationError("Use an http or https address, such as https://api.openai.com/v1.")
+    if "@" in address.netloc:
+        raise ValidationError("An address carries no user name or password; add a credential instead.")
+    if "?" in url or "#" in url:
+        raise ValidationError("An address has no query and no fragment.")
+    if port == 0 or address.netloc.endswith(":"):
+        raise ValidationError("A port is a number from 1 to 65535.")
+    if not _has_a_host(address):
+        raise ValidationError("The host is not a name or an IP address.")
+
+
+def _has_a_host(address: SplitResult) -> bool:
+    host = address.hostname or ""
+    try:
+        if address.netloc.startswith("["):
+            ipaddress.IPv6Address(host)
+            return AFTER_BRACKET.fullmatch(address.netloc.partition("]")[2]) is not None
+        host.encode("idna")  # refuses labels of more than 63 characters, as the HTTP client would on each request
+    except ValueError:
+        return False
+    return HOST.fullmatch(host) is not None
+
+
+def validate_json_object(value: object) -> None:
+    if not isinstance(value, dict):
+        raise ValidationError('Use a JSON object, such as {"top_k": 40}; {} adds nothing.')
 
 
 class Dialect(models.TextChoices):
@@ -39,7 +102,9 @@ class Provider(models.Model):
     slug = models.CharField(max_length=64, unique=True, validators=[slug_validator])
     name = models.CharField(max_length=200)
     dialect = models.CharField(max_length=32, choices=Dialect, default=Dialect.OPENAI)
-    base_url = models.URLField(max_length=500, help_text="Up to and including the version, as in .../v1")
+    base_url = models.CharField(
+        max_length=500, validators=[validate_base_url], help_text="Up to and including the version, as in .../v1"
+    )
     enabled = models.BooleanField(default=True)
     is_local = models.BooleanField(default=False, help_text="May live at a private or loopback address.")
     needs_credential = models.BooleanField(default=True)
@@ -47,7 +112,12 @@ class Provider(models.Model):
         max_length=32, choices=MaxTokensField, default=MaxTokensField.MAX_TOKENS, help_text="Name of the output limit."
     )
     usage_in_streams = models.BooleanField(default=True, help_text="Understands stream_options.include_usage.")
-    extra_body = models.JSONField(default=dict, blank=True, help_text="Fields added to each request that lacks them.")
+    extra_body = models.JSONField(
+        default=dict,
+        blank=True,
+        validators=[validate_json_object],
+        help_text="Fields added to each request that lacks them.",
+    )
     connect_timeout_s = models.FloatField(default=5.0, validators=[MinValueValidator(0.01)])
     headers_timeout_s = models.FloatField(default=120.0, validators=[MinValueValidator(0.01)])
     first_content_timeout_s = models.FloatField(default=120.0, validators=[MinValueValidator(0.01)])
@@ -74,6 +144,16 @@ class Provider(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def clean(self) -> None:
+        # Django runs no validators on empty values, and [] is one; an emptied form field arrives as None.
+        if self.extra_body is None:
+            self.extra_body = {}
+        if not self.extra_body:
+            try:
+                validate_json_object(self.extra_body)
+            except ValidationError as error:
+                raise ValidationError({"extra_body": error}) from error
+
 
 class Credential(models.Model):
     """What we hold for a provider: the name of an environment variable, or an encrypted value; never both."""
@@ -84,7 +164,8 @@ class Credential(models.Model):
         "environment variable",
         max_length=200,
         blank=True,
-        validators=[RegexValidator(r"^[A-Za-z_][A-Za-z0-9_]*$", "Use a name such as OPENAI_API_KEY, not its value.")],
+        validators=[validate_env_var],
+        help_text="Its name, such as OPENAI_API_KEY, not its value.",
     )
     encrypted_value = models.TextField(blank=True, editable=False)
     last_four = models.CharField(max_length=4, blank=True, editable=False)

@@ -37,7 +37,7 @@ def _provider(row: tables.Provider) -> Provider:
         needs_credential=row.needs_credential,
         credential=_credential(row),
         usage_in_streams=row.usage_in_streams,
-        extra_body=row.extra_body,
+        extra_body=row.extra_body if isinstance(row.extra_body, dict) else {},
         timeouts=Timeouts(
             connect_s=row.connect_timeout_s,
             headers_s=row.headers_timeout_s,

@@ -6,6 +6,7 @@ call is described. Does not load them (`providers.rows`) and does not turn usage
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -96,14 +97,19 @@ class Model:
     created_at: datetime
     qualified_name: str = field(init=False)
     """`provider/id`, as it is also asked for."""
-    is_priced: bool = field(init=False)
-    """Whether a chat can be costed: there is a price for input and one for output."""
+    priced_from: float = field(init=False)
+    """Unix time from which a chat can be costed, for any size: prices for input and output hold. Infinite if never."""
 
     def __post_init__(self) -> None:
         # Read several times a request: worked out once.
         object.__setattr__(self, "qualified_name", f"{self.provider.slug}/{self.name}")
-        units = {price.unit for price in self.prices}
-        object.__setattr__(self, "is_priced", Unit.INPUT in units and Unit.OUTPUT in units)
+        starts = [_first_price(self.prices, unit=unit) for unit in (Unit.INPUT, Unit.OUTPUT)]
+        object.__setattr__(self, "priced_from", max(starts))
+
+
+def _first_price(prices: tuple[Price, ...], *, unit: Unit) -> float:
+    starts = [price.valid_from.timestamp() for price in prices if price.unit is unit and not price.from_tokens]
+    return min(starts, default=math.inf)
 
 
 @dataclass(frozen=True, slots=True)

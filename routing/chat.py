@@ -17,11 +17,13 @@ from providers.types import Answer, ChatRequest, FailureKind, ProviderError
 from routing import attempts, decision
 from routing.attempts import Answered, AttemptsError, Clock, Step
 from routing.decision import Decision
-from routing.entry import Bill, Entry
+from routing.entry import NOTHING, Bill, Entry
 from routing.types import Candidate, DropReason, Snapshot, Wishes
 
 T = TypeVar("T")
 
+CLIENT_LEFT = "the client left"
+"""What a task is cancelled with when its client left; any other cancelling is ours, as when the server stops."""
 CLIENT_CLOSED = 499
 """The status a row gets when its client left; nobody ever receives it."""
 
@@ -66,19 +68,19 @@ class NobodyAnswered(ChatError):
 
 ENTERED_ELSEWHERE = {DropReason.BELOW_ENTRY, DropReason.OUTSIDE_FENCE}
 """Reasons that say where a request entered, not what is wrong with it."""
+OPERATORS = {DropReason.NO_CREDENTIAL, DropReason.DIALECT_UNAVAILABLE, DropReason.PRICE_UNKNOWN}
+"""Reasons that only the operator can mend. They say nothing about the request when another model is set up."""
 _FORBIDDEN = {DropReason.LAYER_NOT_ALLOWED, DropReason.MODEL_NOT_ALLOWED}
-_TOO_BIG = {DropReason.CONTEXT_TOO_SMALL, DropReason.OUTPUT_TOO_SMALL}
 
 
 def _status_of(reasons: set[DropReason]) -> int:
-    """403, 400 or 402 where the caller can mend it; 503 where only the operator can."""
-    if not reasons:
+    """403, 402 or 400 where the caller can mend it; 503 where only the operator can."""
+    callers = reasons - OPERATORS
+    if not callers:
         return 503
-    if reasons <= _FORBIDDEN:
+    if callers <= _FORBIDDEN:
         return 403
-    if reasons <= _FORBIDDEN | _TOO_BIG:
-        return 400
-    return 402 if reasons <= _FORBIDDEN | {DropReason.TOO_DEAR} else 503
+    return 402 if callers <= _FORBIDDEN | {DropReason.TOO_DEAR} else 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,7 @@ class Streaming:
         """Known once the last frame is out."""
         self.error: ProviderError | None = None
         """Set when the stream broke after content."""
+        self._cancelled: asyncio.CancelledError | None = None
         self._entry = entry
         self._upstream = upstream
 
@@ -142,6 +145,9 @@ class Streaming:
                 yield frames
         except ProviderError as error:
             self.error = error
+        except asyncio.CancelledError as error:
+            self._cancelled = error
+            raise
         finally:
             self.close()
 
@@ -164,6 +170,8 @@ class Streaming:
             outcome, status = Outcome.ERROR, 200
         elif reader.finish_reason and reader.is_done:
             outcome, status = Outcome.OK, 200
+        elif self._cancelled is not None:
+            outcome, status = _how_cancelled(self._cancelled)
         else:
             outcome, status = Outcome.CANCELLED, CLIENT_CLOSED
         self._entry.settle(
@@ -202,7 +210,10 @@ async def _walk(entry: Entry, *, snapshot: Snapshot, call: Callable[[Candidate],
         )
     except AttemptsError as failure:
         kind = failure.error.kind.value if failure.error else "deadline"
-        entry.settle(Outcome.ERROR, status=failure.client_status, error_kind=kind, error_message=str(failure))
+        bill = entry.estimate(output_tokens=0) if entry.is_with_a_provider else NOTHING
+        entry.settle(
+            Outcome.ERROR, status=failure.client_status, bill=bill, error_kind=kind, error_message=str(failure)
+        )
         raise NobodyAnswered(entry.decision, trail=tuple(entry.trail), failure=failure) from failure
     except SpoolError as error:
         entry.settle(Outcome.ERROR, status=503, error_kind="spool", error_message=str(error))
@@ -210,10 +221,16 @@ async def _walk(entry: Entry, *, snapshot: Snapshot, call: Callable[[Candidate],
     except Exception as error:
         entry.settle(Outcome.ERROR, status=500, error_kind="internal", error_message=type(error).__name__)
         raise
-    except BaseException:
-        # Cancelled: the client is gone while a provider may be at work already, and may charge for it.
-        entry.settle(Outcome.CANCELLED, status=CLIENT_CLOSED, bill=entry.estimate(output_tokens=0))
+    except asyncio.CancelledError as error:
+        # Somebody may be at work for it already, and may charge for it.
+        bill = entry.estimate(output_tokens=0) if entry.is_with_a_provider else NOTHING
+        outcome, status = _how_cancelled(error)
+        entry.settle(outcome, status=status, bill=bill)
         raise
+
+
+def _how_cancelled(error: asyncio.CancelledError) -> tuple[Outcome, int]:
+    return (Outcome.CANCELLED, CLIENT_CLOSED) if CLIENT_LEFT in error.args else (Outcome.INTERRUPTED, 503)
 
 
 def _completing(request: ChatRequest) -> Callable[[Candidate], Awaitable[Answer]]:

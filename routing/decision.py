@@ -11,7 +11,7 @@ from rapidfuzz import fuzz, process
 
 from analytics import ids
 from analytics.types import Caller, storable
-from providers.types import ChatRequest
+from providers.types import ChatRequest, Model
 from routing import complexity, plan
 from routing import need as needs
 from routing.types import Candidate, Live, Need, Plan, Score, Snapshot, Wishes
@@ -48,6 +48,8 @@ class Decision:
     version: str
     """Of the snapshot."""
     warnings: tuple[str, ...]
+    stand_in: Model | None = None
+    """Whose price is taken for a model that has none: the dearest there is."""
 
     @property
     def entry(self) -> str:
@@ -75,7 +77,15 @@ def make(request: ChatRequest, *, wishes: Wishes, caller: Caller, snapshot: Snap
         draw=ids.draw(request_id),
     )
     return Decision(
-        request_id, started_at, need, score, planned, live, snapshot.version, _warnings(request, wishes=wishes)
+        request_id,
+        started_at,
+        need,
+        score,
+        planned,
+        live,
+        snapshot.version,
+        _warnings(request, wishes=wishes),
+        snapshot.dearest,
     )
 
 
@@ -118,7 +128,8 @@ def _is_visible(name: str, *, snapshot: Snapshot, caller: Caller | None) -> bool
 def near_names(name: str, *, snapshot: Snapshot, caller: Caller | None) -> list[str]:
     """Known ids that look like `name`, best first, out of those the caller may use (None: all)."""
     visible = [known for known in snapshot.served if _is_visible(known, snapshot=snapshot, caller=caller)]
-    found = process.extract(name, visible, scorer=fuzz.WRatio, limit=NEAR_NAMES, score_cutoff=60)
+    visible += [layer.name for layer in snapshot.layers]
+    found = process.extract(name, visible, scorer=fuzz.WRatio, limit=NEAR_NAMES, score_cutoff=75)
     return [known for known, _, _ in found]
 
 

@@ -16,7 +16,7 @@ from analytics import cost
 from analytics.models import CostSource, Outcome
 from analytics.spool import Spool
 from analytics.types import Caller, Opened, UsageRow, storable
-from providers.types import ChatRequest, Usage
+from providers.types import ChatRequest, FailureKind, Usage
 from routing import decision as decisions
 from routing.attempts import Clock, Step
 from routing.decision import Decision
@@ -143,13 +143,20 @@ class Entry:
 
     def estimate(self, *, output_tokens: int) -> Bill:
         """Half the upper estimate of the input, which is what texts usually have, and the output given."""
-        return self._estimated(Usage(input_tokens=self.decision.need.input_tokens // 2, output_tokens=output_tokens))
+        need, model = self.decision.need, self.candidate.model if self.candidate else None
+        files = need.files * model.max_input_tokens_per_file if model else 0
+        return self._estimated(Usage(input_tokens=need.input_tokens // 2 + files, output_tokens=output_tokens))
+
+    @property
+    def is_with_a_provider(self) -> bool:
+        """Whether the last attempt was cut off by us or timed out: its provider may have worked, and may charge."""
+        return bool(self.trail) and self.trail[-1].outcome in ("cancelled", FailureKind.TIMEOUT.value)
 
     def _estimated(self, usage: Usage) -> Bill:
-        """By the model's own price, else by the dearest one that the plan knows: never a silent zero."""
+        """By the model's own price, else by the dearest one there is: never a silent zero."""
         computed = self._computed(usage)
-        if computed.usd is None and (stand_in := _dearest(self.decision)) is not None:
-            computed = cost.compute(usage, stand_in.model.prices, at=self.decision.started_at)
+        if computed.usd is None and self.decision.stand_in is not None:
+            computed = cost.compute(usage, self.decision.stand_in.prices, at=self.decision.started_at)
         return Bill(cost.rounded(computed.usd or cost.ZERO), CostSource.ESTIMATE, usage, None, prices=computed.used)
 
     def _computed(self, usage: Usage) -> cost.Computed:
@@ -179,10 +186,3 @@ class Entry:
             "is_stream": self.request.is_stream,
             "session": storable(self.decision.need.session, most=200),
         }
-
-
-def _dearest(decision: Decision) -> Candidate | None:
-    """The priced model of the plan that costs most, tried or not."""
-    seen = (*decision.plan.attempts, *(dropped.candidate for dropped in decision.plan.dropped))
-    priced = [candidate for candidate in seen if candidate.model.is_priced]
-    return max(priced, key=lambda candidate: candidate.relative_cost, default=None)

@@ -12,7 +12,7 @@ from providers.models import Model
 from routing.types import UnknownPrice
 
 layer_name_validator = RegexValidator(
-    r"^[A-Za-z][A-Za-z0-9_-]*$", "Use letters, digits, '-' and '_', starting with a letter."
+    r"^[A-Za-z][A-Za-z0-9_-]*\Z", "Use letters, digits, '-' and '_', starting with a letter."
 )
 
 

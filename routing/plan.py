@@ -178,8 +178,10 @@ def _size_refusal(candidate: Candidate, *, need: Need) -> Dropped | None:
 
 
 def _cost_refusal(candidate: Candidate, *, need: Need, live: Live, policy: Policy) -> Dropped | None:
-    if not candidate.model.is_priced:
-        return Dropped(candidate, DropReason.PRICE_UNKNOWN) if policy.unknown_price is UnknownPrice.DENY else None
+    if live.now < candidate.model.priced_from:
+        # Estimated by another model's price it may be, but held to a ceiling it cannot be.
+        is_allowed = policy.unknown_price is UnknownPrice.ESTIMATE and need.max_cost_usd is None
+        return None if is_allowed else Dropped(candidate, DropReason.PRICE_UNKNOWN)
     if need.max_cost_usd is None:
         return None
     worst = worst_cost(candidate.model, need=need, at=live.now)

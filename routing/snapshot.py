@@ -176,13 +176,15 @@ def _publish(loaded: _Loaded) -> Snapshot:
 
 def _compose(loaded: _Loaded, *, version: str) -> Snapshot:
     layers = tuple(_layer(row, models=loaded.models) for row in loaded.layers)
+    served = _served(layers, models=loaded.models)
     return Snapshot(
         version=version,
         loaded_at=time.monotonic(),
         callers=loaded.callers.by_hash,
         layers=layers,
-        served=_served(layers, models=loaded.models),
+        served=served,
         policy=_frozen_policy(loaded.policy, layers=layers),
+        dearest=_dearest(served),
     )
 
 
@@ -229,6 +231,12 @@ def _served(layers: tuple[Layer, ...], *, models: dict[int, Model]) -> dict[str,
         for name in {candidate.model.name, candidate.model.qualified_name}:
             served.setdefault(name, []).append(candidate)
     return {name: tuple(candidates) for name, candidates in served.items()}
+
+
+def _dearest(served: dict[str, tuple[Candidate, ...]]) -> Model | None:
+    models = [one.model for candidates in served.values() for one in candidates]
+    priced = [model for model in models if _relative_cost(model) < UNPRICED]
+    return max(priced, key=_relative_cost, default=None)
 
 
 def _frozen_policy(row: tables.Policy | None, *, layers: tuple[Layer, ...]) -> Policy:

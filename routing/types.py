@@ -132,6 +132,8 @@ class Snapshot:
     """Enabled models by exact id, each under the provider's own id and as `provider/id`, best first. A model outside
     every layer has the layer name ''."""
     policy: Policy
+    dearest: Model | None = None
+    """The priced model that costs most: what stands in for an unknown price."""
 
     def layer(self, name: str) -> Layer | None:
         return next((layer for layer in self.layers if layer.name == name), None)

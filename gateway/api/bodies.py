@@ -47,6 +47,9 @@ class _Chat(msgspec.Struct):
     user: Any = None
 
 
+LONGEST_ID = 200
+MOST_MODELS = 50
+
 _read_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 _read_chat = msgspec.json.Decoder(_Chat).decode
 
@@ -57,6 +60,11 @@ def chat_request(body: bytes, *, default_model: str = "") -> ChatRequest:
     model = chat.model or default_model
     if not model:
         raise BadBody(f"model is {_lack(chat.model)}: use a model's id, a layer's name, or 'auto'.", param="model")
+    for name in (model, *chat.models):
+        if len(name) > LONGEST_ID:
+            raise BadBody(f"A model's id has at most {LONGEST_ID} characters.", param="model")
+    if len(chat.models) > MOST_MODELS:
+        raise BadBody(f"models holds at most {MOST_MODELS} ids.", param="models")
     if not chat.messages:
         raise BadBody(f"messages is {_lack(chat.messages)}: send at least one message.", param="messages")
     limit = chat.max_tokens if chat.max_completion_tokens is None else chat.max_completion_tokens
@@ -88,7 +96,7 @@ def wishes(meta: Mapping[str, Any]) -> Wishes:
     return Wishes(
         layer=layer.removeprefix("=").strip() or None,
         fenced=layer.startswith("="),
-        max_cost_usd=_positive(meta, "X-Gateway-Max-Cost", example="0.05"),
+        max_cost_usd=_positive(meta, "X-Gateway-Max-Cost", example="0.05, or 0 for free models", least=Decimal(0)),
         timeout_s=_timeout_s(meta),
         session=meta.get("HTTP_X_SESSION_ID", "").strip()[:200],
     )
@@ -119,10 +127,10 @@ def _wrong_field(error: msgspec.ValidationError) -> BadBody:
 
 def _timeout_s(meta: Mapping[str, Any]) -> float | None:
     milliseconds = _positive(meta, "X-Gateway-Timeout-Ms", example="30000")
-    return None if milliseconds is None else float(milliseconds) / 1000
+    return None if milliseconds is None else max(float(milliseconds) / 1000, 0.001)
 
 
-def _positive(meta: Mapping[str, Any], name: str, *, example: str) -> Decimal | None:
+def _positive(meta: Mapping[str, Any], name: str, *, example: str, least: Decimal = Decimal("1e-9")) -> Decimal | None:
     text = meta.get("HTTP_" + name.upper().replace("-", "_"), "").strip()
     if not text:
         return None
@@ -130,7 +138,7 @@ def _positive(meta: Mapping[str, Any], name: str, *, example: str) -> Decimal | 
         value = Decimal(text)
     except InvalidOperation:
         value = Decimal(-1)
-    if not value.is_finite() or value <= 0:
+    if not value.is_finite() or value < least:
         raise BadBody(f"{name} must be a positive number, such as {example}.", param=name)
     return value
 

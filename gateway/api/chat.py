@@ -32,11 +32,20 @@ class ChatCompletionsView(AsyncAPIView):
             request_id=self.request_id,
             spool=runtime.current().spool,
         )
-        headers = decision_headers(result.decision, candidate=result.candidate, attempts=result.attempts)
         if isinstance(result, chat.Streaming):
-            return EventStream(result, headers=headers)
+            return _event_stream(result)
+        headers = decision_headers(result.decision, candidate=result.candidate, attempts=result.attempts)
         headers["X-Gateway-Cost-USD"] = cost_text(result.bill)
         return HttpResponse(result.answer.body, content_type="application/json", headers=headers)
+
+
+def _event_stream(stream: chat.Streaming) -> EventStream:
+    try:
+        headers = decision_headers(stream.decision, candidate=stream.candidate, attempts=stream.attempts)
+        return EventStream(stream, headers=headers)
+    except BaseException:
+        stream.close()  # nobody else has it yet
+        raise
 
 
 class EventStream(StreamingHttpResponse):
@@ -76,7 +85,7 @@ def decision_headers(decision: Decision, *, candidate: Candidate, attempts: int)
         "X-Gateway-Request-Id": str(decision.request_id),
         "X-Gateway-Provider": candidate.model.provider.slug,
         "X-Gateway-Model": header_text(candidate.model.name),
-        "X-Gateway-Layer": candidate.layer,
+        "X-Gateway-Layer": header_text(candidate.layer),
         "X-Gateway-Attempts": str(attempts),
     }
     if decision.score.value is not None:

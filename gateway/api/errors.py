@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -21,7 +20,7 @@ from rest_framework import exceptions
 from gateway.api.bodies import BadBody
 from providers.types import FailureKind, ProviderError
 from routing import chat, decision, need, runtime, snapshot
-from routing.types import Dropped
+from routing.types import Dropped, DropReason
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +72,7 @@ def handle(error: Exception, context: Mapping[str, Any]) -> HttpResponse:
     if known is not None:
         return known
     if isinstance(error, Http404):
-        return problem(404, "not_found", "There is nothing at this address.")
+        return problem(404, "not_found", str(error) or "There is nothing at this address.")
     if isinstance(error, exceptions.APIException):
         return _of_drf(error)
     logger.error("Unhandled error", exc_info=error)
@@ -110,13 +109,30 @@ def dropped(values: tuple[Dropped, ...]) -> list[dict[str, str]]:
 
 def _nothing_to_try(error: chat.NothingToTry) -> HttpResponse:
     values = [value for value in error.decision.plan.dropped if value.reason not in chat.ENTERED_ELSEWHERE]
-    counts = Counter(value.reason.value for value in values)
-    counted = "; ".join(f"{reason} ({count})" for reason, count in sorted(counts.items()))
+    if error.status != 503:
+        values = [value for value in values if value.reason not in chat.OPERATORS]
+    reasons = {value.reason for value in values}
     code, text, param = _NOTHING[error.status]
+    if error.status == 400 and not reasons & _TOO_BIG:
+        code, text = "unsupported", "No model can do what the request needs"
+    hint = " See `manage.py providers`." if DropReason.NO_CREDENTIAL in reasons else ""
     detail = {"request_id": str(error.decision.request_id), "dropped": dropped(error.decision.plan.dropped)}
-    return problem(error.status, code, f"{text}: {counted or 'none is set up'}.", param=param, detail=detail)
+    message = f"{text}: {_counted(values) or 'none is set up'}.{hint}"
+    return problem(error.status, code, message, param=param, detail=detail)
 
 
+def _counted(values: Sequence[Dropped]) -> str:
+    """Each reason with how many models it is true of, and what it was for the first of them."""
+    grouped: dict[str, list[Dropped]] = {}
+    for value in values:
+        grouped.setdefault(value.reason.value, []).append(value)
+    return "; ".join(
+        f"{reason} ({len(found)}{', ' if found[0].detail else ''}{found[0].detail})"
+        for reason, found in sorted(grouped.items())
+    )
+
+
+_TOO_BIG = {DropReason.CONTEXT_TOO_SMALL, DropReason.OUTPUT_TOO_SMALL}
 _NOTHING = {
     403: ("model_not_allowed", "This key may not use any model that fits", None),
     400: ("context_length_exceeded", "No model is large enough", None),
@@ -136,6 +152,7 @@ def _nobody_answered(failed: chat.NobodyAnswered) -> HttpResponse:
     answer = body(failed.status, code, message, detail=detail)
     if error is not None and error.body and error.kind in (FailureKind.REJECTED, FailureKind.CONTEXT_TOO_LONG):
         answer = {**answer, **error.body, "gateway": detail}
+        answer["code"] = None if answer["code"] is None else str(answer["code"])  # some vendors send a number
     headers = {
         "X-Gateway-Request-Id": str(failed.decision.request_id),
         "X-Gateway-Attempts": str(len(failed.trail)),

@@ -26,7 +26,7 @@ class RequestView(APIView):
         wanted = _uuid(request_id)
         row = ledger.find(wanted, among=among, wait_s=WAIT_S) if wanted else None
         if row is None:
-            raise Http404
+            raise Http404("There is no such request, or it is not yours to see.")
         return JsonResponse(record_json(row))
 
 

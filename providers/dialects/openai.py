@@ -28,6 +28,8 @@ _CONTENT_FIELDS = (
     "annotations",
     "audio",
 )
+_TELLING = ("prompt_tokens", "completion_tokens", "cost")
+"""A usage object without any of these says nothing."""
 MOST_TOKENS = 1_000_000_000
 """Beyond this a vendor's figure for one request is a mistake, and counts as none."""
 _CONTEXT_CODES = frozenset({"context_length_exceeded", "string_above_max_length"})
@@ -156,7 +158,8 @@ def _kind(status: int, *, error: object) -> FailureKind:
 def _says_too_long(error: object) -> bool:
     code = error.get("code") if isinstance(error, dict) else None
     # Only OpenAI has a code for it; of the other vendors the text is all there is.
-    return code in _CONTEXT_CODES or any(words in _message(error).lower() for words in _CONTEXT_WORDS)
+    is_coded = isinstance(code, str) and code in _CONTEXT_CODES
+    return is_coded or any(words in _message(error).lower() for words in _CONTEXT_WORDS)
 
 
 def _message(error: object) -> str:
@@ -176,8 +179,8 @@ def _seconds(retry_after: str | None) -> float | None:
 
 def read_usage(usage: object) -> Usage | None:
     """OpenAI's usage object in disjoint buckets: its prompt tokens contain the cached ones."""
-    if not isinstance(usage, dict):
-        return None
+    if not isinstance(usage, dict) or not any(isinstance(usage.get(name), int | float) for name in _TELLING):
+        return None  # nothing to bill by: an estimate is nearer to the truth than zero
     details = usage.get("prompt_tokens_details")
     prompt = _count(usage.get("prompt_tokens"))
     cached = min(prompt, _count(details.get("cached_tokens")) if isinstance(details, dict) else 0)

@@ -52,7 +52,10 @@ class EventReader:
         self.malformed = 0
         self._keep_usage = keep_usage
         self._broken: ProviderError | None = None
-        self._rest = b""
+        self._parts: list[bytes] = []
+        """What came since the last complete event; joined only when an event ends, so that a large one costs no more
+        than its size."""
+        self._size = 0
 
     def feed(self, chunk: bytes) -> bytes:
         """Takes the next bytes of the stream; returns complete events, ready to send.
@@ -61,11 +64,16 @@ class EventReader:
         bytes are given back first, and the next call raises.
         """
         self.check()
-        data = self._rest + chunk
+        self._size += len(chunk)
+        self._parts.append(chunk)
+        if self._size <= MAX_FRAME_BYTES and not self._may_end(chunk):
+            return b""
+        data = b"".join(self._parts)
         if b"\r" in data:  # no payload holds a bare CR or LF: JSON escapes them
             data = data.replace(b"\r\n", b"\n")
-        *events, self._rest = data.split(_END)
-        if len(self._rest) > MAX_FRAME_BYTES:
+        *events, rest = data.split(_END)
+        self._parts, self._size = [rest], len(rest)
+        if len(rest) > MAX_FRAME_BYTES:
             kind = FailureKind.BROKEN_STREAM if self.has_content else FailureKind.BAD_ANSWER
             raise ProviderError(kind, "sent an event of more than 16 MiB")
         return self._relayed(events)
@@ -78,8 +86,12 @@ class EventReader:
     def end(self) -> bytes:
         """The stream is over: handles a last event whose blank line never came."""
         self.check()
-        last, self._rest = self._rest.rstrip(b"\r\n"), b""
+        last, self._parts = b"".join(self._parts).replace(b"\r\n", b"\n").rstrip(b"\r\n"), []
         return self._relayed([last])
+
+    def _may_end(self, chunk: bytes) -> bool:
+        """Whether an event may end in these bytes: they hold a line's end right behind another, or begin with one."""
+        return b"\n\n" in chunk or b"\n\r\n" in chunk or chunk[:3].lstrip(b"\r")[:1] == b"\n" or chunk[:1] == b"\r"
 
     def _relayed(self, events: list[bytes]) -> bytes:
         kept: list[bytes] = []
@@ -138,10 +150,18 @@ class EventReader:
             self.content_chars += len(text)
             self.has_content = True
             return
-        text = next((delta[name] for name in _OTHER_TEXT if delta.get(name)), None)
-        if isinstance(text, str):
-            self.content_chars += len(text)
+        other = next((delta[name] for name in _OTHER_TEXT if delta.get(name)), None)
+        self.content_chars += sum(_length(part) for part in (text, other, delta.get("tool_calls")))
         self.has_content = self.has_content or openai.has_content(delta)
+
+
+def _length(part: Any) -> int:
+    """Characters of text somewhere in a part: of a list of texts, of a tool call's name and arguments."""
+    if isinstance(part, str):
+        return len(part)
+    if isinstance(part, dict):
+        return sum(_length(value) for name, value in part.items() if name not in ("id", "type"))
+    return sum(map(_length, part)) if isinstance(part, list) else 0
 
 
 def _data_lines_only(event: bytes) -> bytes:

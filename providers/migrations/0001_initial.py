@@ -3,6 +3,7 @@
 import datetime
 import django.core.validators
 import django.db.models.deletion
+import providers.models
 from decimal import Decimal
 from django.db import migrations, models
 
@@ -39,16 +40,16 @@ class Migration(migrations.Migration):
             name='Provider',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('slug', models.CharField(max_length=64, unique=True, validators=[django.core.validators.RegexValidator('^[a-z0-9][a-z0-9_-]*$', "Use lower-case letters, digits, '-' and '_', starting with a letter or digit.")])),
+                ('slug', models.CharField(max_length=64, unique=True, validators=[django.core.validators.RegexValidator('^[a-z0-9][a-z0-9_-]*\\Z', "Use lower-case letters, digits, '-' and '_', starting with a letter or digit.")])),
                 ('name', models.CharField(max_length=200)),
                 ('dialect', models.CharField(choices=[('openai', 'OpenAI'), ('anthropic', 'Anthropic')], default='openai', max_length=32)),
-                ('base_url', models.URLField(help_text='Up to and including the version, as in .../v1', max_length=500)),
+                ('base_url', models.CharField(help_text='Up to and including the version, as in .../v1', max_length=500, validators=[providers.models.validate_base_url])),
                 ('enabled', models.BooleanField(default=True)),
                 ('is_local', models.BooleanField(default=False, help_text='May live at a private or loopback address.')),
                 ('needs_credential', models.BooleanField(default=True)),
                 ('max_tokens_field', models.CharField(choices=[('max_tokens', 'Max Tokens'), ('max_completion_tokens', 'Max Completion Tokens')], default='max_tokens', help_text='Name of the output limit.', max_length=32)),
                 ('usage_in_streams', models.BooleanField(default=True, help_text='Understands stream_options.include_usage.')),
-                ('extra_body', models.JSONField(blank=True, default=dict, help_text='Fields added to each request that lacks them.')),
+                ('extra_body', models.JSONField(blank=True, default=dict, help_text='Fields added to each request that lacks them.', validators=[providers.models.validate_json_object])),
                 ('connect_timeout_s', models.FloatField(default=5.0, validators=[django.core.validators.MinValueValidator(0.01)])),
                 ('headers_timeout_s', models.FloatField(default=120.0, validators=[django.core.validators.MinValueValidator(0.01)])),
                 ('first_content_timeout_s', models.FloatField(default=120.0, validators=[django.core.validators.MinValueValidator(0.01)])),
@@ -90,7 +91,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('name', models.CharField(default='default', max_length=100)),
-                ('env_var', models.CharField(blank=True, max_length=200, validators=[django.core.validators.RegexValidator('^[A-Za-z_][A-Za-z0-9_]*$', 'Use a name such as OPENAI_API_KEY, not its value.')], verbose_name='environment variable')),
+                ('env_var', models.CharField(blank=True, help_text='Its name, such as OPENAI_API_KEY, not its value.', max_length=200, validators=[providers.models.validate_env_var], verbose_name='environment variable')),
                 ('encrypted_value', models.TextField(blank=True, editable=False)),
                 ('last_four', models.CharField(blank=True, editable=False, max_length=4)),
                 ('enabled', models.BooleanField(default=True)),

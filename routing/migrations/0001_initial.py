@@ -20,7 +20,7 @@ class Migration(migrations.Migration):
             name='Layer',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=64, unique=True, validators=[django.core.validators.RegexValidator('^[A-Za-z][A-Za-z0-9_-]*$', "Use letters, digits, '-' and '_', starting with a letter.")])),
+                ('name', models.CharField(max_length=64, unique=True, validators=[django.core.validators.RegexValidator('^[A-Za-z][A-Za-z0-9_-]*\\Z', "Use letters, digits, '-' and '_', starting with a letter.")])),
                 ('title', models.CharField(blank=True, max_length=200)),
                 ('position', models.PositiveSmallIntegerField(help_text='Cheapest first.', unique=True)),
                 ('from_score', models.FloatField(help_text='Requests that look at least this hard enter here (0 to 1).', validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(1.0)])),

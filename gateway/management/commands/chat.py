@@ -31,7 +31,14 @@ examples:
   git diff | manage.py chat "Write a commit message for this"
   manage.py chat --json "hi" | jq .answer
 """
-    PROBLEMS = (PromptProblem, need.NeedError, decision.DecisionError, chat.ChatError, SpoolError)
+    PROBLEMS = (
+        PromptProblem,
+        need.NeedError,
+        decision.DecisionError,
+        chat.ChatError,
+        SpoolError,
+        serving.StartError,
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
@@ -39,9 +46,9 @@ examples:
 
     def run(self, options: Mapping[str, Any]) -> None:
         request = chat_request(options, is_stream=True)
-        config, owner = snapshot.load(), callers.owner()
         try:
             with serving.embedded_model():
+                config, owner = snapshot.load(), callers.owner()
                 asyncio.run(
                     self._answer(request, wanted=wishes(options), owner=owner, config=config, json=options["json"])
                 )

@@ -67,7 +67,8 @@ examples:
                 expires_at=_moment(options["expires_in"]),
             )
         except ValidationError as error:
-            raise BadOption("; ".join(error.messages)) from error
+            found = [f"{name}: {' '.join(said)}" for name, said in error.message_dict.items()]
+            raise BadOption("; ".join(found)) from error
         if options["json"]:
             self.print_json(_shown(made.row) | {"key": made.secret})
             return

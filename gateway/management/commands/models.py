@@ -10,7 +10,8 @@ from django.core.management.base import CommandParser
 
 from gateway.api.models import model_json
 from gateway.console import ConsoleCommand
-from providers.types import Unit
+from providers.dialects import SPOKEN
+from providers.types import Model, Unit
 from routing import listing, snapshot
 from routing.listing import ListedModel
 
@@ -43,6 +44,12 @@ examples:
         self.print_table(headings, [_row(model) for model in listed], empty=empty)
 
 
+def _readiness(model: Model) -> str:
+    if model.provider.dialect not in SPOKEN:
+        return f"no: dialect {model.provider.dialect}"
+    return "no key" if model.provider.needs_credential and not model.provider.credential else "yes"
+
+
 def _row(listed: ListedModel) -> tuple[object, ...]:
     model = listed.first.model
     prices = listed.prices(at=time.time())
@@ -50,7 +57,7 @@ def _row(listed: ListedModel) -> tuple[object, ...]:
         listed.first.layer or "-",
         listed.name,
         ", ".join(candidate.model.provider.slug for candidate in listed.candidates),
-        "no key" if model.provider.needs_credential and not model.provider.credential else "yes",
+        _readiness(model),
         f"{prices[Unit.INPUT].normalize():f}" if Unit.INPUT in prices else "?",
         f"{prices[Unit.OUTPUT].normalize():f}" if Unit.OUTPUT in prices else "?",
         model.context_tokens or "?",

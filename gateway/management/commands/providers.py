@@ -60,6 +60,6 @@ def _credential(row: Provider) -> str:
         try:
             is_there = credentials.opened(credential) is not None
         except credentials.CredentialProblem:
-            return f"{source} (encrypted with another key)"
+            return f"{source} (cannot be used; the log says why)"
         return source if is_there else f"{source} is not set"
     return "missing"

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
 
 from analytics import keys
 from analytics.keys import KeyProblem
@@ -40,6 +40,10 @@ class TestCreate:
         assert made.secret not in content
         assert made.secret[len(made.row.prefix) :] not in content
         assert made.secret.encode().hex() not in content
+
+    def test_it_shows_in_no_repr(self):
+        made = make()
+        assert made.secret not in repr(made)
 
     def test_it_is_recognised_by_its_digest(self):
         made = make()
@@ -129,6 +133,79 @@ class TestDigest:
     def test_a_long_installation_key_is_no_error(self, settings):
         settings.KEY_HASH_KEY = "k" * 200
         assert len(keys.digest("agw_x")) == 32
+
+
+class TestChange:
+    def test_it_saves_and_tells_what_changed_into_what(self):
+        row = make().row
+        row.name, row.scopes, row.allowed_models, row.allowed_layers = "renamed", ["admin"], ["gpt-*"], ["L0"]
+        row.expires_at, row.enabled = datetime(2027, 1, 1, tzinfo=UTC), False
+        keys.change(row, actor="somebody")
+        assert ApiKey.objects.get().name == "renamed"
+        entry = audited("api_key.changed").get()
+        assert (entry.actor, entry.project_id, entry.target) == ("somebody", row.project_id, str(row))
+        assert entry.before == {
+            "name": "app",
+            "scopes": ["chat", "usage:own"],
+            "allowed_models": [],
+            "allowed_layers": [],
+            "expires_at": None,
+            "enabled": True,
+            "project": "default",
+            "owner": None,
+        }
+        assert entry.after == {
+            "name": "renamed",
+            "scopes": ["admin"],
+            "allowed_models": ["gpt-*"],
+            "allowed_layers": ["L0"],
+            "expires_at": "2027-01-01T00:00:00+00:00",
+            "enabled": False,
+            "project": "default",
+            "owner": None,
+        }
+
+    def test_a_new_project_and_owner_are_told_too(self, django_user_model):
+        row = make().row
+        row.project = Project.objects.create(slug="other", name="Other")
+        row.owner = django_user_model.objects.create_user("ada")
+        keys.change(row, actor="tests")
+        after = audited("api_key.changed").get().after
+        assert (after["project"], after["owner"]) == ("other", "ada")
+
+    def test_saving_it_as_it_was_tells_nothing(self):
+        keys.change(make().row, actor="tests")
+        assert not audited("api_key.changed").exists()
+
+    def test_what_cannot_be_saved_is_not_told(self):
+        make("taken")
+        row = make().row
+        row.name = "taken"
+        with pytest.raises(IntegrityError), transaction.atomic():
+            keys.change(row, actor="tests")
+        assert not audited("api_key.changed").exists()
+
+
+class TestDelete:
+    def test_it_goes_and_the_trail_keeps_what_it_was(self):
+        row = make(scopes=["chat"]).row
+        target = str(row)
+        keys.delete(row, actor="somebody")
+        assert not ApiKey.objects.exists()
+        entry = audited("api_key.deleted").get()
+        assert (entry.actor, entry.project_id, entry.target, entry.after) == (
+            "somebody",
+            row.project_id,
+            target,
+            None,
+        )
+        assert (entry.before["name"], entry.before["scopes"]) == ("app", ["chat"])
+
+    def test_one_that_is_gone_already_tells_nothing(self):
+        row = make().row
+        keys.delete(ApiKey.objects.get(), actor="tests")
+        keys.delete(row, actor="tests")
+        assert audited("api_key.deleted").count() == 1
 
 
 class TestDisable:

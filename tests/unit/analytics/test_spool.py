@@ -186,6 +186,29 @@ class TestFullDisk:
         assert own.take_unwritten() == []
         assert Reader(own.folder).next_batch() is None
 
+    def test_a_row_in_memory_is_written_once_there_is_room_again(self, own):
+        row = usage_row()
+        with full_disk():
+            own.settled(row)
+            assert own.write_again() == [row]
+        assert own.write_again() == []
+        assert read_all(Reader(own.folder))[0] == [row]
+
+    def test_a_row_in_memory_is_not_written_where_nobody_would_read_it(self, own):
+        row = usage_row()
+        with full_disk():
+            own.settled(row)
+        spool.remove_folder(own.folder)
+        assert own.write_again() == [row]
+
+    def test_a_row_that_reached_the_database_waits_no_more(self, own):
+        rows = [usage_row(), usage_row()]
+        with full_disk():
+            for row in rows:
+                own.settled(row)
+        own.forget(rows[:1])
+        assert own.take_unwritten() == rows[1:]
+
     def test_it_says_that_it_is_not_writable(self, own):
         assert own.is_writable()
         with full_disk():
@@ -202,6 +225,45 @@ class TestFullDisk:
         (tmp_path / "file").write_text("in the way")
         with pytest.raises(SpoolError, match="Cannot write to"):
             Spool(tmp_path / "file" / "spool")
+
+
+class TestClosed:
+    @pytest.fixture(params=["closed", "removed"])
+    def closed(self, request, tmp_path):
+        closed = Spool(tmp_path / "spool")
+        closed.close() if request.param == "closed" else closed.remove()
+        return closed
+
+    def test_a_late_row_stays_in_memory_and_is_told(self, closed, caplog):
+        late = usage_row()
+        closed.settled(late)
+        assert closed.write_again() == [late]
+        assert str(late.id) in caplog.text
+
+    def test_a_late_row_never_lands_in_another_file(self, closed, tmp_path):
+        paths = [tmp_path / f"other{number}" for number in range(5)]
+        others = [path.open("wb") for path in paths]
+        closed.settled(usage_row())
+        for other in others:
+            other.close()
+        assert [path.stat().st_size for path in paths] == [0] * 5
+
+    def test_a_late_row_opens_no_segment(self, closed, monkeypatch):
+        before = segments(closed.folder)
+        monkeypatch.setattr(spool, "SEGMENT_BYTES", -1)
+        closed.settled(usage_row())
+        assert segments(closed.folder) == before
+
+    def test_no_upstream_may_be_called_any_more(self, closed):
+        assert not closed.is_writable()
+        with pytest.raises(SpoolError, match="Cannot write to"):
+            closed.opened(opened_line())
+
+    def test_closing_again_closes_nobody_elses_file(self, closed, tmp_path):
+        with (tmp_path / "other").open("wb") as other:
+            closed.close()
+            closed.remove()
+            other.write(b"x")
 
 
 @pytest.mark.usefixtures("small_segments")
@@ -247,6 +309,46 @@ class TestSegments:
         read_all(reader)
         assert reader.still_open == [second]
 
+    def test_a_request_settled_without_a_line_holds_no_segment(self, own):
+        reader = Reader(own.folder)
+        open_one = opened_line()
+        own.opened(open_one)
+        read_all(reader)
+        reader.forget([usage_row(id=open_one.id)])
+        for _ in range(6):
+            own.settled(usage_row())
+        read_all(reader)
+        assert (reader.still_open, 1 in segments(own.folder)) == ([], False)
+
+    def test_a_last_line_written_while_the_reader_looks_for_the_next_segment_is_read(self, own, monkeypatch):
+        rows = [usage_row() for _ in range(3)]
+
+        class Interrupted(Reader):
+            """Its folder's owner writes on after the first of the two looks, whichever that is."""
+
+            is_watched = False
+
+            def _has_successor(self):
+                return self._then_the_owner_writes(super()._has_successor())
+
+            def _read_lines(self):
+                return self._then_the_owner_writes(super()._read_lines())
+
+            def _then_the_owner_writes(self, seen):
+                if self.is_watched:
+                    self.is_watched = False
+                    own.settled(rows[1])
+                    own.settled(rows[2])
+                return seen
+
+        own.settled(rows[0])
+        reader = Interrupted(own.folder)
+        assert settled_ids(reader) == [rows[0].id]
+        monkeypatch.setattr(spool, "SEGMENT_BYTES", size(own.folder))
+        reader.is_watched = True
+        assert settled_ids(reader) == [rows[1].id, rows[2].id]
+        assert segments(own.folder) == [2]
+
     @pytest.mark.parametrize("drained", [2, 5, 11])
     def test_whoever_adopts_a_spool_reads_on_where_segments_were_deleted(self, own, drained):
         rows = [usage_row() for _ in range(12)]
@@ -267,6 +369,31 @@ class TestSegments:
         adopter = Reader(own.folder)
         read_all(adopter)
         assert adopter.still_open == [open_one]
+
+
+class TestHalfMade:
+    def test_an_old_one_is_deleted_and_a_new_one_is_not(self, tmp_path):
+        for name in (".old", ".new"):
+            (tmp_path / name).mkdir()
+        os.utime(tmp_path / ".old", (0, 0))
+        spool.remove_half_made(tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == [".new"]
+
+    def test_one_given_its_name_meanwhile_disturbs_nobody(self, tmp_path, monkeypatch):
+        for name in (".a", ".b"):
+            (tmp_path / name).mkdir()
+            os.utime(tmp_path / name, (0, 0))
+        look = Path.is_dir
+
+        def is_dir(path, **kwargs):
+            seen = look(path, **kwargs)
+            if path.name == ".a" and seen:
+                path.rename(tmp_path / "named")
+            return seen
+
+        monkeypatch.setattr(Path, "is_dir", is_dir)
+        spool.remove_half_made(tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == ["named"]
 
 
 class TestAbandoned:

@@ -5,9 +5,11 @@ import re
 import pytest
 from django.apps import apps
 from django.contrib import admin
+from django.contrib.auth.models import Permission
+from django.utils import timezone
 
-from analytics import keys
-from analytics.models import ApiKey, AuditEntry
+from analytics import ids, keys
+from analytics.models import ApiKey, AuditEntry, Outcome, Project, UsageRecord
 from providers import credentials
 from providers.models import ConfigChange, ConfigVersion, Credential, Provider
 
@@ -32,11 +34,69 @@ def test_nobody_gets_in_without_signing_in(client):
     assert client.get("/admin/analytics/apikey/").status_code == 302
 
 
+class TestStaff:
+    """Someone with every permission who is no superuser: analytics show all projects, so that they stay shut."""
+
+    @pytest.fixture
+    def staff_client(self, client, django_user_model):
+        user = django_user_model.objects.create_user("staff", is_staff=True)
+        user.user_permissions.set(Permission.objects.all())
+        client.force_login(user)
+        return client
+
+    @pytest.fixture
+    def rows(self, ours):
+        usage = UsageRecord.objects.create(
+            id=ids.new(), started_at=timezone.now(), outcome=Outcome.OK, status=200, project_id=ours.project.pk,
+            project="default", key_name="first", requested_model="m", cost_usd=0, cost_source="none", duration_ms=1,
+        )  # fmt: skip
+        return {
+            "project": ours.project,
+            "apikey": ours.key,
+            "usagerecord": usage,
+            "auditentry": AuditEntry.objects.first(),
+        }
+
+    @pytest.mark.parametrize("table", ["project", "apikey", "usagerecord", "auditentry"])
+    @pytest.mark.parametrize("page", ["", "add/", "{pk}/change/", "{pk}/delete/", "{pk}/history/"])
+    def test_no_page_of_analytics_opens(self, staff_client, rows, table, page):
+        path = f"/admin/analytics/{table}/{page.format(pk=rows[table].pk)}"
+        assert staff_client.get(path).status_code == 403
+        assert page.endswith("history/") or staff_client.post(path, {"post": "yes"}).status_code == 403
+
+    def test_the_index_does_not_name_them(self, staff_client, rows):
+        index = staff_client.get("/admin/").content.decode()
+        assert "/admin/providers/provider/" in index
+        assert "/admin/analytics/" not in index
+        assert staff_client.get("/admin/analytics/").status_code == 404
+
+    def test_no_member_can_be_seen_or_added(self, rf, staff_client, rows, django_user_model):
+        request = rf.get("/")
+        request.user = django_user_model.objects.get(username="staff")
+        assert admin.site.get_model_admin(Project).get_inline_instances(request, rows["project"]) == []
+
+    def test_a_superuser_sees_them(self, admin_client, rows):
+        assert "/admin/analytics/apikey/" in admin_client.get("/admin/").content.decode()
+        for table, row in rows.items():
+            assert admin_client.get(f"/admin/analytics/{table}/{row.pk}/change/").status_code == 200
+
+
+def key_form(**fields):
+    return {"name": "new", "project": Project.objects.get(slug="default").pk, "scopes": '["chat"]',
+            "allowed_models": "[]", "allowed_layers": "[]", "enabled": "on"} | fields  # fmt: skip
+
+
 def test_a_new_key_is_shown_once(admin_client, ours):
-    form = {"name": "new", "project": ours.project.pk, "scopes": '["chat"]', "allowed_models": "[]",
-            "allowed_layers": "[]", "enabled": "on"}  # fmt: skip
-    page = admin_client.post("/admin/analytics/apikey/add/", form, follow=True).content.decode()
+    answer = admin_client.post("/admin/analytics/apikey/add/", key_form())
+    page = answer.content.decode()
     (secret,) = re.findall(r"agw_[\w-]{43}", page)
+    assert answer.status_code == 200
+    assert "no-store" in answer.headers["Cache-Control"]
+    assert "shown this once" in page
+    assert 'href="/admin/analytics/apikey/"' in page
+    assert 'href="/admin/analytics/apikey/add/"' in page
+    assert secret not in str(answer.headers) + str(answer.cookies)
+    assert secret not in admin_client.get("/admin/analytics/apikey/").content.decode()
     row = ApiKey.objects.get(key_hash=keys.digest(secret))
     assert row.name == "new"
     again = admin_client.get(f"/admin/analytics/apikey/{row.pk}/change/").content.decode()
@@ -49,10 +109,60 @@ def test_a_new_key_is_shown_once(admin_client, ours):
     [("scopes", '["everything"]', "Scopes are a list out of"), ("allowed_models", '"gpt"', "Use a list of patterns")],
 )
 def test_a_wrong_field_is_refused_beside_it(admin_client, ours, field, value, says):
-    form = {"name": "new", "project": ours.project.pk, "scopes": '["chat"]', "allowed_models": "[]",
-            "allowed_layers": "[]", field: value}  # fmt: skip
-    assert says in admin_client.post("/admin/analytics/apikey/add/", form).content.decode()
+    assert says in admin_client.post("/admin/analytics/apikey/add/", key_form(**{field: value})).content.decode()
     assert ApiKey.objects.count() == 1
+
+
+def test_changing_a_key_is_audited(admin_client, ours):
+    form = key_form(name="first", scopes='["admin"]', allowed_models="", enabled="")
+    answer = admin_client.post(f"/admin/analytics/apikey/{ours.key.pk}/change/", form)
+    assert answer.status_code == 302
+    entry = AuditEntry.objects.get(action="api_key.changed")
+    assert (entry.actor, entry.target) == ("admin", str(ours.key))
+    assert (entry.before["scopes"], entry.after["scopes"]) == (["chat", "usage:own"], ["admin"])
+    assert (entry.before["enabled"], entry.after["enabled"]) == (True, False)
+    assert ApiKey.objects.get(pk=ours.key.pk).allowed_models == []
+
+
+def test_deleting_a_key_is_audited(admin_client, ours):
+    admin_client.post(f"/admin/analytics/apikey/{ours.key.pk}/delete/", {"post": "yes"})
+    assert not ApiKey.objects.exists()
+    entry = AuditEntry.objects.get(action="api_key.deleted")
+    assert (entry.actor, entry.target, entry.before["name"]) == ("admin", str(ours.key), "first")
+
+
+def test_deleting_several_keys_is_audited_for_each(admin_client, ours, theirs):
+    chosen = {"action": "delete_selected", "_selected_action": [ours.key.pk, theirs.key.pk], "post": "yes"}
+    admin_client.post("/admin/analytics/apikey/", chosen)
+    assert not ApiKey.objects.exists()
+    entries = AuditEntry.objects.filter(action="api_key.deleted", actor="admin")
+    assert {entry.project_id for entry in entries} == {ours.project.pk, theirs.project.pk}
+
+
+class TestProvider:
+    FORM = {"slug": "vllm", "name": "vLLM", "dialect": "openai", "base_url": "http://vllm:8000/v1", "extra_body": "{}",
+            "max_tokens_field": "max_tokens", "connect_timeout_s": 1, "headers_timeout_s": 1,
+            "first_content_timeout_s": 1, "between_frames_timeout_s": 1}  # fmt: skip
+    FORM |= {f"{table}-{part}_FORMS": 0 for table in ("credentials", "models") for part in ("TOTAL", "INITIAL")}
+
+    @pytest.mark.parametrize("extra_body", ["{}", ""])
+    def test_one_at_a_host_without_a_dot_is_saved(self, admin_client, extra_body):
+        admin_client.post("/admin/providers/provider/add/", self.FORM | {"extra_body": extra_body})
+        row = Provider.objects.get()
+        assert (row.base_url, row.extra_body) == ("http://vllm:8000/v1", {})
+
+    @pytest.mark.parametrize(
+        ("field", "value", "says"),
+        [
+            ("base_url", "http://a..b/v1", "The host is not a name"),
+            ("extra_body", "[]", "Use a JSON object"),
+            ("extra_body", '["a"]', "Use a JSON object"),
+        ],
+    )
+    def test_a_wrong_field_is_explained(self, admin_client, field, value, says):
+        page = admin_client.post("/admin/providers/provider/add/", self.FORM | {field: value}).content.decode()
+        assert says in page
+        assert not Provider.objects.exists()
 
 
 class TestCredential:
@@ -79,6 +189,12 @@ class TestCredential:
         admin_client.post(f"/admin/providers/credential/{row.pk}/change/", form)
         row.refresh_from_db()
         assert (row.name, credentials.opened(row)) == ("renamed", "sk-a-long-enough-secret-1234")
+
+    def test_it_does_not_name_the_gateways_own_secret(self, admin_client, provider):
+        form = {"provider": provider.pk, "name": "default", "env_var": "SECRET_KEY", "enabled": "on"}
+        page = admin_client.post("/admin/providers/credential/add/", form).content.decode()
+        assert "Use the name of a variable" in page
+        assert not Credential.objects.exists()
 
     @pytest.mark.parametrize("source", [{}, {"env_var": "A_KEY", "value": "sk-1"}])
     def test_it_wants_one_source(self, admin_client, provider, source):

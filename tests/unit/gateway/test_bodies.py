@@ -1,5 +1,6 @@
 """The JSON edge: what a body and its headers must be, and what is said when they are not."""
 
+import json
 from decimal import Decimal
 
 import msgspec
@@ -170,11 +171,18 @@ class TestWishes:
         assert bodies.wishes({"HTTP_X_GATEWAY_TIMEOUT_MS": "1500"}).timeout_s == 1.5
 
     @pytest.mark.parametrize("name", ["X-Gateway-Max-Cost", "X-Gateway-Timeout-Ms"])
-    @pytest.mark.parametrize("text", ["0", "-1", "free", "NaN", "Infinity", "-Infinity", "1,5", "0x10"])
+    @pytest.mark.parametrize("text", ["-1", "free", "NaN", "Infinity", "-Infinity", "1,5", "0x10"])
     def test_what_is_no_positive_number_is_told_with_the_header(self, name, text):
         said, about = refusal(bodies.wishes, {"HTTP_" + name.upper().replace("-", "_"): text})
         assert said.startswith(f"{name} must be a positive number, such as ")
         assert about == name
+
+    def test_a_ceiling_of_nothing_asks_for_free_models(self):
+        assert bodies.wishes({"HTTP_X_GATEWAY_MAX_COST": "0"}).max_cost_usd == 0
+
+    @pytest.mark.parametrize("text", ["0", "1e-400"])
+    def test_no_time_at_all_is_refused(self, text):
+        assert refusal(bodies.wishes, {"HTTP_X_GATEWAY_TIMEOUT_MS": text})[1] == "X-Gateway-Timeout-Ms"
 
     def test_a_session_is_cut_to_what_a_column_holds(self):
         assert bodies.wishes({"HTTP_X_SESSION_ID": " " + "s" * 500}).session == "s" * 200
@@ -187,3 +195,12 @@ class TestReadObject:
     @pytest.mark.parametrize("body", [b"", b"[]", b"5", b"{", b'{"a":"\xff"}', b"[" * 100_000, b'{"a":' * 100_000])
     def test_anything_else_is_refused(self, body):
         assert refusal(bodies.read_object, body)[0].startswith(("The body is not", "The JSON body"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "about"),
+    [({"model": "x" * 201}, "model"), ({"models": ["x" * 201]}, "model"), ({"models": ["x"] * 51}, "models")],
+)
+def test_what_no_model_is_called_is_refused_before_anyone_looks_for_it(fields, about):
+    body = {"model": "auto", "messages": [{"role": "user", "content": "Hi"}]} | fields
+    assert refusal(bodies.chat_request, json.dumps(body).encode())[1] == about

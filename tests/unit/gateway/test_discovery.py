@@ -260,14 +260,14 @@ def test_the_embedded_model_is_not_needed_beside_a_free_one(vendor, monkeypatch,
     vendor.lists("gemma3")
     provider("ollama", url=vendor.url)
     assert adoption.adopt(discovery.look(), actor=ACTOR) is Embedded.NOT_NEEDED
-    assert adoption.place_embedded() is None
+    assert adoption.place_embedded(actor="tests") is None
 
 
 def test_the_embedded_model_fills_in_at_the_port_of_the_settings(monkeypatch, settings, embedded_row):
     settings.LOCAL_MODEL_PORT = 4567
     embedded_is(True, monkeypatch)
     assert adoption.adopt([], actor=ACTOR) is Embedded.ENABLED
-    assert adoption.place_embedded() == 4567
+    assert adoption.place_embedded(actor="tests") == 4567
     embedded_row.refresh_from_db()
     assert embedded_row.enabled
     assert embedded_row.base_url == "http://127.0.0.1:4567/v1"
@@ -278,7 +278,7 @@ def test_the_embedded_model_stays_off_once_somebody_switched_it_off(monkeypatch,
     adoption.adopt([], actor=ACTOR)
     Provider.objects.update(enabled=False)
     assert adoption.adopt([], actor=ACTOR) is Embedded.SWITCHED_OFF
-    assert adoption.place_embedded() is None
+    assert adoption.place_embedded(actor="tests") is None
 
 
 def test_the_embedded_model_is_not_enabled_where_it_is_not_installed(monkeypatch, embedded_row):

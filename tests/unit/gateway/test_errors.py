@@ -110,10 +110,12 @@ class TestNothingToTry:
             ([DropReason.TOO_DEAR], 402, "max_cost_exceeded"),
             ([DropReason.TOO_DEAR, DropReason.BELOW_ENTRY, DropReason.OUTSIDE_FENCE], 402, "max_cost_exceeded"),
             ([DropReason.TOO_DEAR, DropReason.LAYER_NOT_ALLOWED], 402, "max_cost_exceeded"),
-            ([DropReason.TOO_DEAR, DropReason.NO_CREDENTIAL], 503, "no_model_available"),
-            ([DropReason.CONTEXT_TOO_SMALL, DropReason.TOO_DEAR], 503, "no_model_available"),
+            ([DropReason.TOO_DEAR, DropReason.NO_CREDENTIAL], 402, "max_cost_exceeded"),
+            ([DropReason.OUTPUT_TOO_SMALL, DropReason.NO_CREDENTIAL], 400, "context_length_exceeded"),
+            ([DropReason.CONTEXT_TOO_SMALL, DropReason.TOO_DEAR], 400, "context_length_exceeded"),
             ([DropReason.NO_CREDENTIAL], 503, "no_model_available"),
-            ([DropReason.MISSING_CAPABILITY], 503, "no_model_available"),
+            ([DropReason.MISSING_CAPABILITY], 400, "unsupported"),
+            ([DropReason.MISSING_CAPABILITY, DropReason.DIALECT_UNAVAILABLE], 400, "unsupported"),
             ([DropReason.PRICE_UNKNOWN], 503, "no_model_available"),
             ([DropReason.DIALECT_UNAVAILABLE], 503, "no_model_available"),
             ([DropReason.BELOW_ENTRY], 503, "no_model_available"),
@@ -127,12 +129,17 @@ class TestNothingToTry:
 
     def test_the_message_counts_the_reasons_that_matter(self):
         error = nothing_to_try(
-            DropReason.NO_CREDENTIAL, DropReason.NO_CREDENTIAL, DropReason.BELOW_ENTRY, DropReason.TOO_DEAR
+            DropReason.NO_CREDENTIAL, DropReason.NO_CREDENTIAL, DropReason.BELOW_ENTRY, DropReason.PRICE_UNKNOWN
         )
         message = handled(error)[1]["message"]
-        assert "no credential for the provider (2)" in message
-        assert "above the request's cost ceiling (1)" in message
+        assert "no credential for the provider (2, why)" in message
+        assert "price unknown (1, why)" in message
         assert "below" not in message
+        assert "`manage.py providers`" in message
+
+    def test_what_only_the_operator_can_mend_is_not_told_to_who_can_mend_the_request(self):
+        message = handled(nothing_to_try(DropReason.NO_CREDENTIAL, DropReason.OUTPUT_TOO_SMALL))[1]["message"]
+        assert message == "No model is large enough: cannot write that many tokens (1, why)."
 
     def test_every_dropped_model_is_told(self):
         error = nothing_to_try(DropReason.NO_CREDENTIAL, DropReason.BELOW_ENTRY)

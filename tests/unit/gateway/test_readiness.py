@@ -17,9 +17,11 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def process(tmp_path, monkeypatch):
-    """The parts of a process that answers requests; its threads are not started."""
+    """The parts of a process that answers requests; its threads are not started and say they are alive."""
     spool = Spool(tmp_path)
     process = Runtime(spool, Drainer(spool, root=tmp_path, every_s=60), snapshot.Poller(every_s=60))
+    for thread in (process.drainer, process.poller):
+        monkeypatch.setattr(thread, "is_alive", lambda: True)
     monkeypatch.setattr(runtime, "_current", process)
     yield process
     spool.close()
@@ -68,9 +70,22 @@ class TestNotReady:
         with database_away():
             assert readiness.look().failing == ["database not reachable"]
 
-    def test_the_pollers_own_problem_is_told(self, process):
+    def test_when_the_configuration_could_not_be_read(self, process):
         process.poller.problem = "no such table"
-        assert readiness.look().failing == ["no such table"]
+        assert readiness.look().failing == [readiness.NOT_READABLE]
+
+    @pytest.mark.parametrize(
+        ("thread", "reason"), [("drainer", "ledger thread died"), ("poller", "configuration thread died")]
+    )
+    def test_when_a_thread_has_died(self, process, loaded, monkeypatch, thread, reason):
+        monkeypatch.setattr(getattr(process, thread), "is_alive", lambda: False)
+        state = readiness.look()
+        assert (state.status, state.failing) == ("not ready", [reason])
+
+    def test_threads_that_have_ended_while_it_stops_did_not_die(self, process, loaded, monkeypatch):
+        process.is_stopping = True
+        monkeypatch.setattr(process.drainer, "is_alive", lambda: False)
+        assert readiness.look().failing == ["stopping"]
 
     def test_when_the_configuration_is_too_old(self, process, loaded, settings):
         settings.SNAPSHOT_MAX_AGE_S = -1
@@ -92,15 +107,15 @@ class TestNotReady:
 
 class TestDegraded:
     def test_when_rows_wait_in_the_spool(self, process, loaded):
-        process.drainer.failing_since = "connection refused"
+        process.drainer.problem = "connection refused"
         state = readiness.look()
         assert (state.status, state.failing) == ("degraded", [])
-        assert state.degraded == ["usage rows wait in the spool: connection refused"]
+        assert state.degraded == ["usage rows wait in the spool: the database does not take them"]
 
     def test_when_the_database_is_gone_after_a_load(self, process, loaded):
         process.poller.problem = "connection refused"
         state = readiness.look()
-        assert (state.status, state.degraded) == ("degraded", ["database: connection refused"])
+        assert (state.status, state.degraded) == ("degraded", [readiness.NOT_READABLE])
 
     def test_what_fails_counts_more(self, process, loaded):
         process.poller.problem = "connection refused"
@@ -121,6 +136,16 @@ class TestView:
     def test_not_ready_is_503_with_the_reasons(self, client, loaded):
         response = client.get("/health/ready")
         assert (response.status_code, response.json()["reasons"]) == (503, ["stopping"])
+
+    @pytest.mark.parametrize("is_loaded", [True, False])
+    def test_nobody_learns_the_drivers_words(self, client, process, layers, is_loaded):
+        if is_loaded:
+            snapshot.load()
+        process.drainer.problem = process.poller.problem = 'connection to "db.internal" failed: user "gateway"'
+        answer = client.get("/health/ready").content.decode()
+        assert "database not reachable" in answer
+        assert "internal" not in answer
+        assert "user" not in answer
 
     def test_nobody_has_to_say_who_they_are(self, client, process, loaded):
         assert client.get("/health/ready", headers={"Authorization": "Bearer agw_wrong"}).status_code == 200

@@ -202,11 +202,17 @@ class TestUsage:
     def test_what_is_no_object_is_no_usage(self, usage):
         assert openai.read_usage(usage) is None
 
+    @pytest.mark.parametrize(
+        "usage", [{}, {"total_tokens": 50}, {"prompt_tokens": None}, {"prompt_tokens": "12"}, {"input_tokens": 9}]
+    )
+    def test_usage_without_a_count_is_none(self, usage):
+        assert openai.read_usage(usage) is None
+
     @pytest.mark.parametrize("count", [None, "12", -5, [], {}])
     def test_a_count_that_is_none_counts_nothing(self, count):
         usage = openai.read_usage(
             {
-                "prompt_tokens": count,
+                "prompt_tokens": 0,
                 "completion_tokens": count,
                 "prompt_tokens_details": {"cached_tokens": count},
                 "completion_tokens_details": count,

@@ -16,7 +16,7 @@ from providers import door
 from providers.dialects import openai_stream
 from providers.types import Timeouts
 from routing import attempts, chat
-from routing.chat import NobodyAnswered, NothingToTry, NotRecordable
+from routing.chat import CLIENT_LEFT, NobodyAnswered, NothingToTry, NotRecordable
 from routing.types import UnknownPrice, Wishes
 from tests.unit.analytics.test_spool import full_disk
 from tests.unit.routing.test_plan import ACME, ANYONE, POLICY, candidate, model, snapshot
@@ -298,7 +298,7 @@ class TestCancelled:
     async def test_a_call_given_up_midway_is_settled_and_cut(self, gateway, stream):
         task = asyncio.create_task(gateway.ask("stall=headers", "ok", stream=stream))
         await gateway.arrived()
-        task.cancel()
+        task.cancel(CLIENT_LEFT)
         with pytest.raises(asyncio.CancelledError):
             await task
         row = gateway.row
@@ -351,10 +351,18 @@ class TestStream:
     async def test_a_reader_that_is_cancelled_settles(self, gateway):
         task = asyncio.create_task(gateway.relay("chunks=4;stall=mid"))
         await gateway.arrived()
-        task.cancel()
+        task.cancel(CLIENT_LEFT)
         with pytest.raises(asyncio.CancelledError):
             await task
         assert gateway.row.outcome == "cancelled"
+
+    async def test_one_that_we_cut_ourselves_was_not_cancelled_by_its_client(self, gateway):
+        task = asyncio.create_task(gateway.relay("chunks=4;stall=mid"))
+        await gateway.arrived()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert (gateway.row.outcome, gateway.row.status) == ("interrupted", 503)
 
     @pytest.mark.parametrize(
         ("script", "kind"),

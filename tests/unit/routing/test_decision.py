@@ -16,6 +16,7 @@ from routing.need import UnknownLayer
 from routing.types import DropReason, Wishes
 from tests.unit.routing.test_plan import ANYONE, LADDER, candidate, model, snapshot
 
+NOW_MS = 1_790_000_000_000
 SECRET_WORDS = "the launch code is 0000"
 
 
@@ -49,7 +50,10 @@ class TestMake:
     def test_another_draw_may_get_another(self):
         config = snapshot(*(candidate(f"w{number}", weight=1.0) for number in range(6)))
         draws = [0, (1 << 62) - 1]
-        orders = [make(config=config, request_id=UUID(int=7 << 76 | 2 << 62 | draw)).plan.attempts for draw in draws]
+        orders = [
+            make(config=config, request_id=UUID(int=NOW_MS << 80 | 7 << 76 | 2 << 62 | draw)).plan.attempts
+            for draw in draws
+        ]
         assert orders[0] != orders[1]
 
     def test_a_greeting_enters_below_a_proof(self):

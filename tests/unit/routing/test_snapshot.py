@@ -139,19 +139,19 @@ class TestContent:
 
     def test_a_credential_named_by_an_unset_variable_is_none(self, layers, monkeypatch):
         provider = Provider.objects.get(slug="up")
-        Credential.objects.create(provider=provider, env_var="ACME_KEY_OF_TESTS")
-        monkeypatch.delenv("ACME_KEY_OF_TESTS", raising=False)
+        Credential.objects.create(provider=provider, env_var="ACME_TESTS_API_KEY")
+        monkeypatch.delenv("ACME_TESTS_API_KEY", raising=False)
         assert snapshot.load().served["m1"][0].model.provider.credential is None
 
     def test_a_credential_that_was_set_meanwhile_is_taken_over_at_the_next_change(self, layers, monkeypatch, poller):
-        Credential.objects.create(provider=Provider.objects.get(slug="up"), env_var="ACME_KEY_OF_TESTS")
-        monkeypatch.setenv("ACME_KEY_OF_TESTS", "sk-acme")
+        Credential.objects.create(provider=Provider.objects.get(slug="up"), env_var="ACME_TESTS_API_KEY")
+        monkeypatch.setenv("ACME_TESTS_API_KEY", "sk-acme")
         poll(poller)
         assert snapshot.current().served["m1"][0].model.provider.credential == "sk-acme"
 
     def test_secrets_show_in_no_repr(self, layers, ours, monkeypatch):
-        monkeypatch.setenv("ACME_KEY_OF_TESTS", "sk-of-acme-0123456789")
-        Credential.objects.create(provider=Provider.objects.get(slug="up"), env_var="ACME_KEY_OF_TESTS")
+        monkeypatch.setenv("ACME_TESTS_API_KEY", "sk-of-acme-0123456789")
+        Credential.objects.create(provider=Provider.objects.get(slug="up"), env_var="ACME_TESTS_API_KEY")
         assert "sk-of-acme-0123456789" not in repr(snapshot.load())
 
 

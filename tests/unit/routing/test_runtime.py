@@ -1,0 +1,48 @@
+"""The end of a process: its spool goes when everything reached the ledger, and stays for the next one when not."""
+
+import logging
+from types import SimpleNamespace
+
+import pytest
+
+from analytics import drainer
+from analytics.drainer import Drainer
+from analytics.models import UsageRecord
+from analytics.spool import Spool
+from routing import runtime
+from tests.unit.analytics.test_ledger import opened_line, usage_row
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def own(tmp_path):
+    return Spool(tmp_path)
+
+
+@pytest.fixture
+def stop(own, tmp_path, monkeypatch, caplog):
+    """Stops a process with that spool as `running` does."""
+    caplog.set_level(logging.CRITICAL, logger="routing.runtime")
+    # The transaction of the test is open on the connection that the drainer would close.
+    monkeypatch.setattr(drainer, "connection", SimpleNamespace(close=lambda: None))
+    thread = Drainer(own, root=tmp_path, every_s=60)
+    thread.start()
+    return lambda: runtime._stop(own, drainer=thread, poller=SimpleNamespace(stop=lambda: None))
+
+
+def test_with_everything_in_the_ledger_the_folder_goes(own, stop, tmp_path):
+    row = usage_row()
+    own.opened(opened_line(id=row.id))
+    own.settled(row)
+    stop()
+    assert (list(tmp_path.iterdir()), UsageRecord.objects.get().id) == ([], row.id)
+
+
+def test_with_a_request_still_open_it_stays_and_the_next_process_settles_it(own, stop, tmp_path):
+    line = opened_line()
+    own.opened(line)
+    stop()
+    assert UsageRecord.objects.count() == 0
+    assert drainer.replay_abandoned(tmp_path) == 1
+    assert UsageRecord.objects.values_list("id", "outcome").get() == (line.id, "interrupted")
