@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
+
+import msgspec
 
 from providers.types import Price, Unit, Usage
 
@@ -26,8 +27,7 @@ STANDS_IN = {
 FREE_UNLESS_PRICED = frozenset({Unit.REQUEST, Unit.WEB_SEARCH, Unit.IMAGE})
 
 
-@dataclass(frozen=True, slots=True)
-class Computed:
+class Computed(msgspec.Struct, frozen=True):
     """Usage at our price; `usd` is None when a unit that was used has no known price."""
 
     usd: Decimal | None

@@ -14,6 +14,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+import msgspec
 from msgspec import Raw
 
 
@@ -112,8 +113,7 @@ def _first_price(prices: tuple[Price, ...], *, unit: Unit) -> float:
     return min(starts, default=math.inf)
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True):
     """What one answer consumed, in disjoint buckets: their sum is the total number of tokens."""
 
     input_tokens: int = 0
@@ -160,11 +160,10 @@ class ChatRequest:
     """What the body says of the session: `prompt_cache_key`, else `user`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """A whole answer, byte for byte as the provider sent it, and what was read from it."""
 
-    body: bytes = field(repr=False)
+    body: bytes
     usage: Usage | None
     finish_reason: str
 

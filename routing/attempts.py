@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+import msgspec
+
 from analytics.types import storable
 from providers.types import FailureKind, ProviderError
 from routing.types import Candidate
@@ -53,8 +55,7 @@ CLIENT_STATUS = {
 """What a client gets when this was the last failure; a rejection keeps its own status, all else is 502."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(msgspec.Struct, frozen=True):
     """What one attempt did."""
 
     provider: str

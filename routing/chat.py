@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
+
+import msgspec
 
 from analytics.models import Outcome
 from analytics.spool import Spool, SpoolError
@@ -83,8 +84,7 @@ def _status_of(reasons: set[DropReason]) -> int:
     return 402 if callers <= _FORBIDDEN | {DropReason.TOO_DEAR} else 400
 
 
-@dataclass(frozen=True, slots=True)
-class Completed:
+class Completed(msgspec.Struct, frozen=True):
     """A whole answer, settled."""
 
     decision: Decision

@@ -29,8 +29,7 @@ _encode = msgspec.json.encode
 DISPUTED_BELOW = Decimal("0.5")
 
 
-@dataclass(frozen=True, slots=True)
-class Bill:
+class Bill(msgspec.Struct, frozen=True):
     """What a request cost, where the figure comes from, and the other figure where there are two."""
 
     usd: Decimal
@@ -39,7 +38,7 @@ class Bill:
     computed_usd: Decimal | None = None
     reported_usd: Decimal | None = None
     is_disputed: bool = False
-    prices: dict[str, str] = field(default_factory=dict)
+    prices: dict[str, str] = {}
 
 
 NOTHING = Bill(cost.ZERO, CostSource.NONE, Usage())

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
+import msgspec
+
 from analytics.types import Caller
 from providers.types import Capability, Model
 
@@ -43,8 +45,7 @@ class Need:
     session: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Wishes:
+class Wishes(msgspec.Struct, frozen=True):
     """What the caller's headers ask for, beside the body. They win over the body."""
 
     layer: str | None = None
@@ -54,16 +55,14 @@ class Wishes:
     session: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(msgspec.Struct, frozen=True):
     """One rule that spoke, and by how much it moved the score."""
 
     name: str
     points: float
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
+class Score(msgspec.Struct, frozen=True):
     """How hard a request looks: 0 a greeting, 1 a proof. `value` is None when nothing could be said."""
 
     value: float | None
@@ -108,8 +107,7 @@ class Policy:
     max_attempts: int
 
 
-@dataclass(frozen=True, slots=True)
-class Live:
+class Live(msgspec.Struct, frozen=True):
     """What changes from second to second, seen once per request. Circuits, outstanding calls and remaining budget
     join it with the features that measure them."""
 
@@ -155,15 +153,13 @@ class DropReason(StrEnum):
     DIALECT_UNAVAILABLE = "dialect not available"
 
 
-@dataclass(frozen=True, slots=True)
-class Dropped:
+class Dropped(msgspec.Struct, frozen=True):
     candidate: Candidate
     reason: DropReason
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """What will be tried, best first, and what will not and why."""
 
     attempts: tuple[Candidate, ...]

@@ -17,12 +17,24 @@ MAX_FRAME_BYTES = 16 * 1024 * 1024
 _END = b"\n\n"
 _LONGEST_MARK = 16
 """Only a payload shorter than this can be `[DONE]` or nothing."""
-_OTHER_TEXT = ("reasoning", "reasoning_content", "refusal")
-"""Vendors that send reasoning under two names send it twice: the first one found is counted."""
+
+
+class _Delta(msgspec.Struct, gc=False):
+    """Every field that is content, whatever a vendor puts into it."""
+
+    content: Any = None
+    reasoning: Any = None
+    reasoning_content: Any = None
+    reasoning_details: Any = None
+    refusal: Any = None
+    tool_calls: Any = None
+    function_call: Any = None
+    annotations: Any = None
+    audio: Any = None
 
 
 class _Choice(msgspec.Struct, gc=False):
-    delta: dict[str, Any] | None = None
+    delta: _Delta | None = None
     finish_reason: str | None = None
 
 
@@ -122,8 +134,14 @@ class EventReader:
         if chunk.error:
             raise openai.error_in_answer({"error": chunk.error})
         for choice in chunk.choices or ():
-            if choice.delta:
-                self._read_delta(choice.delta)
+            delta = choice.delta
+            if delta is not None:
+                text = delta.content
+                if text and isinstance(text, str):
+                    self.content_chars += len(text)
+                    self.has_content = True
+                else:
+                    self._read_other(delta)
             self.finish_reason = choice.finish_reason or self.finish_reason
         if chunk.usage:
             self.usage = openai.read_usage(chunk.usage)
@@ -144,15 +162,12 @@ class EventReader:
         self.usage = openai.read_usage(chunk.get("usage")) or self.usage
         return True
 
-    def _read_delta(self, delta: dict[str, Any]) -> None:
-        text = delta.get("content")
-        if text and isinstance(text, str):
-            self.content_chars += len(text)
-            self.has_content = True
-            return
-        other = next((delta[name] for name in _OTHER_TEXT if delta.get(name)), None)
-        self.content_chars += sum(_length(part) for part in (text, other, delta.get("tool_calls")))
-        self.has_content = self.has_content or openai.has_content(delta)
+    def _read_other(self, delta: _Delta) -> None:
+        """Content that is no plain text."""
+        # Vendors that send reasoning under two names send it twice: the first one found is counted.
+        other = delta.reasoning or delta.reasoning_content or delta.refusal
+        self.content_chars += sum(map(_length, (delta.content, other, delta.tool_calls)))
+        self.has_content = self.has_content or any(msgspec.structs.astuple(delta))
 
 
 def _length(part: Any) -> int:
@@ -175,6 +190,6 @@ def text_of(frames: bytes) -> str:
     for line in frames.split(b"\n"):
         if line.startswith(b"data: {"):
             choices = _decode(line[6:]).choices
-            text = choices[0].delta.get("content") if choices and choices[0].delta else None
+            text = choices[0].delta.content if choices and choices[0].delta else None
             pieces.append(text if isinstance(text, str) else "")
     return "".join(pieces)
