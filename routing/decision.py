@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -34,7 +35,8 @@ class UnknownModel(DecisionError):
         self.near = near
 
 
-class Decision(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Decision:
     """What was decided for a request, and all it was decided from."""
 
     request_id: UUID

@@ -75,8 +75,8 @@ def _entry(need: Need, *, score: Score, layers: Sequence[Layer], caller: Caller,
     else:
         wanted = next((layer.name for layer in reversed(layers) if score.value >= layer.from_score), "")
         reason = f"score {score.value:.2f}"
-    allowed = [layer.name for layer in layers if is_layer_allowed(layer.name, caller=caller)]
     names = [layer.name for layer in layers]
+    allowed = [name for name in names if is_layer_allowed(name, caller=caller)] if caller.allowed_layers else names
     if wanted not in names:
         return (allowed[0] if allowed else ""), f"{reason}; layer {wanted!r} is not enabled"
     if allowed and names.index(wanted) > names.index(allowed[-1]) and not need.fenced:
@@ -111,6 +111,8 @@ def _in_order(candidates: Sequence[Candidate], *, draw: float) -> list[Candidate
 
     The snapshot keeps candidates sorted by priority and cost already.
     """
+    if all(candidate.weight is None for candidate in candidates):
+        return list(candidates)
     ordered: list[Candidate] = []
     for _, group in groupby(candidates, key=lambda candidate: candidate.priority):
         members = list(group)

@@ -141,7 +141,7 @@ def main() -> int:
     report.show(subjects, found, console=console)
     if options.record:
         judge.record(found)
-    complaints = judge.complaints(found, rss_mb=subject.rss_mb, recorded=judge.load_recorded())
+    complaints = judge.complaints(found, rss_mb=subject.rss_mb, recorded=judge.load_recorded(), is_short=options.short)
     if options.json:
         report.write(options.json, subjects, found, complaints=complaints)
     for sentence in complaints:

@@ -109,3 +109,9 @@ class TestLedger:
     def test_more_or_fewer_is_an_error(self, var_dir: Path, rows: int) -> None:
         with pytest.raises(ledger.LedgerError, match=f"2 usage records for {rows} requests"):
             ledger.wait_for(rows, var_dir=var_dir, within_s=0)
+
+
+def test_a_short_run_is_held_to_the_recorded_ratio_alone() -> None:
+    near = replace(LIMITS, json_ratio=3.9, stream_ratio=3.9)
+    assert judge.complaints(Ratios(4.4, 4.4), rss_mb=100, recorded=near, is_short=True) == []
+    assert len(judge.complaints(Ratios(4.6, 4.6), rss_mb=100, recorded=near, is_short=True)) == 2
