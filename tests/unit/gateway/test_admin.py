@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.contrib.auth.models import Permission
 from django.utils import timezone
 
-from analytics import ids, keys
+from analytics import ids, keys, partitions
 from analytics.models import ApiKey, AuditEntry, Outcome, Project, UsageRecord
 from providers import credentials
 from providers.models import ConfigChange, ConfigVersion, Credential, Provider
@@ -46,6 +46,7 @@ class TestStaff:
 
     @pytest.fixture
     def rows(self, ours):
+        partitions.ensure([timezone.now()])
         usage = UsageRecord.objects.create(
             id=ids.new(), started_at=timezone.now(), outcome=Outcome.OK, status=200, project_id=ours.project.pk,
             project="default", key_name="first", requested_model="m", cost_usd=0, cost_source="none", duration_ms=1,
