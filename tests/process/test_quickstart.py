@@ -101,7 +101,7 @@ class TestWithTheEmbeddedModel:
         second = installation.run("--no-serve")
         assert second.returncode == 0, second.stdout + second.stderr
         assert "Answer:   " in second.stdout
-        assert "password" not in second.stdout
+        assert "password: " not in second.stdout
         assert "agw_" not in second.stdout
         after = [installation.count(table) for table in ("auth_user", "analytics_apikey", "providers_model")]
         assert before == after == [1, 1, before[2]]
