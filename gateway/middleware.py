@@ -6,6 +6,7 @@ from django.http import HttpRequest, HttpResponsePermanentRedirect
 from django.middleware.common import CommonMiddleware
 
 OPEN_PATHS = ("/v1/", "/health")
+"""Where the API's addresses begin, which answer in JSON; everything else is a page."""
 
 
 class PagesMiddleware(CommonMiddleware):

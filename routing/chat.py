@@ -18,7 +18,7 @@ from providers.types import Answer, ChatRequest, FailureKind, ProviderError
 from routing import attempts, decision
 from routing.attempts import Answered, AttemptsError, Clock, Step
 from routing.decision import Decision
-from routing.entry import NOTHING, Bill, Entry
+from routing.entry import Bill, Entry
 from routing.types import Candidate, DropReason, Snapshot, Wishes
 
 T = TypeVar("T")
@@ -210,7 +210,7 @@ async def _walk(entry: Entry, *, snapshot: Snapshot, call: Callable[[Candidate],
         )
     except AttemptsError as failure:
         kind = failure.error.kind.value if failure.error else "deadline"
-        bill = entry.estimate(output_tokens=0) if entry.is_with_a_provider else NOTHING
+        bill = entry.bill_without_answer()
         entry.settle(
             Outcome.ERROR, status=failure.client_status, bill=bill, error_kind=kind, error_message=str(failure)
         )
@@ -222,10 +222,8 @@ async def _walk(entry: Entry, *, snapshot: Snapshot, call: Callable[[Candidate],
         entry.settle(Outcome.ERROR, status=500, error_kind="internal", error_message=type(error).__name__)
         raise
     except asyncio.CancelledError as error:
-        # Somebody may be at work for it already, and may charge for it.
-        bill = entry.estimate(output_tokens=0) if entry.is_with_a_provider else NOTHING
         outcome, status = _how_cancelled(error)
-        entry.settle(outcome, status=status, bill=bill)
+        entry.settle(outcome, status=status, bill=entry.bill_without_answer())
         raise
 
 

@@ -81,7 +81,7 @@ class Entry:
         if self.is_settled:
             return
         self.is_settled = True
-        usage, decision, model = bill.usage, self.decision, self.candidate.model if self.candidate else None
+        usage, decision = bill.usage, self.decision
         self.spool.settled(
             UsageRow(
                 **self._asked(),
@@ -90,7 +90,7 @@ class Entry:
                 status=status,
                 score=decision.score.value,
                 attempts=len(self.trail),
-                fell_back=bool(model and self.trail) and self._answered_by_another(),
+                fell_back=self._fell_back(),
                 decision=decisions.stored(decision),
                 trail=msgspec.Raw(_encode(self.trail)),
                 input_tokens=usage.input_tokens,
@@ -146,10 +146,10 @@ class Entry:
         files = need.files * model.max_input_tokens_per_file if model else 0
         return self._estimated(Usage(input_tokens=need.input_tokens // 2 + files, output_tokens=output_tokens))
 
-    @property
-    def is_with_a_provider(self) -> bool:
-        """Whether the last attempt was cut off by us or timed out: its provider may have worked, and may charge."""
-        return bool(self.trail) and self.trail[-1].outcome in ("cancelled", FailureKind.TIMEOUT.value)
+    def bill_without_answer(self) -> Bill:
+        """Nothing, unless the last attempt was cut off by us or timed out: its provider may have worked, and charge."""
+        is_unsure = bool(self.trail) and self.trail[-1].outcome in ("cancelled", FailureKind.TIMEOUT.value)
+        return self.estimate(output_tokens=0) if is_unsure else NOTHING
 
     def _estimated(self, usage: Usage) -> Bill:
         """By the model's own price, else by the dearest one there is: never a silent zero."""
@@ -163,7 +163,9 @@ class Entry:
             return cost.Computed(cost.ZERO, {})
         return cost.compute(usage, self.candidate.model.prices, at=self.decision.started_at)
 
-    def _answered_by_another(self) -> bool:
+    def _fell_back(self) -> bool:
+        if not self.trail:
+            return False
         first, last = self.trail[0], self.trail[-1]
         return (first.provider, first.model) != (last.provider, last.model)
 

@@ -18,6 +18,7 @@ from django.views import defaults
 from rest_framework import exceptions
 
 from gateway.api.bodies import BadBody
+from gateway.middleware import OPEN_PATHS
 from providers.types import FailureKind, ProviderError
 from routing import chat, decision, need, runtime, snapshot
 from routing.types import Dropped, DropReason
@@ -199,13 +200,13 @@ _ANSWERS: dict[type[Exception], Callable[[Any], HttpResponse]] = {
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """`handler404`: JSON below /v1/, Django's page elsewhere."""
-    if request.path.startswith(("/v1/", "/health")):
+    if request.path.startswith(OPEN_PATHS):
         return problem(404, "not_found", f"There is nothing at {request.path}.")
     return defaults.page_not_found(request, exception)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """`handler500`: likewise."""
-    if request.path.startswith(("/v1/", "/health")):
+    if request.path.startswith(OPEN_PATHS):
         return problem(500, "internal_error", "The gateway failed; the log holds the reason.")
     return defaults.server_error(request)
