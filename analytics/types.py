@@ -14,7 +14,7 @@ import msgspec
 def storable(text: str, *, most: int) -> str:
     """At most `most` characters of a text from outside, as both databases store it: PostgreSQL knows no NUL, and
     neither half a surrogate pair."""
-    if text.isalnum():
+    if text.isascii() and "\0" not in text:
         return text[:most]
     return text[: most * 2].replace("\0", "").encode("utf-8", "replace").decode()[:most]
 

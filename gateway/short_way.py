@@ -187,8 +187,6 @@ async def _send_whole(response: HttpResponseBase, *, send: Send) -> None:
 
 
 def _headers(response: HttpResponseBase) -> list[tuple[bytes, bytes]]:
-    return [
-        (name.lower().encode("latin-1"), value.encode("latin-1"))
-        for name, value in response.items()
-        if name.lower() != "content-length"
-    ]
+    """Without a length: of a body that is sent whole it is counted, and a stream has none."""
+    named = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.items()]
+    return [pair for pair in named if pair[0] != b"content-length"] if response.has_header("Content-Length") else named

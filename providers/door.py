@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import lru_cache
 
 import aiohttp
 
@@ -46,13 +47,18 @@ async def post(url: str, *, body: bytes, headers: Mapping[str, str], timeouts: T
     """
     if _session is None:
         raise RuntimeError("The outbound door is closed: enter providers.door.opened() first.")
-    limits = aiohttp.ClientTimeout(total=None, sock_connect=timeouts.connect_s)
+    limits = _limits(timeouts.connect_s)
     try:
         return await _session.post(url, data=body, headers=headers, timeout=limits, allow_redirects=False)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise _provider_error(error, doing="waiting for an answer") from error
     except ValueError as error:  # a header or an address that cannot be sent: this provider's row is wrong
         raise ProviderError(FailureKind.UNREACHABLE, "its address or credential cannot be used") from error
+
+
+@lru_cache(maxsize=256)
+def _limits(connect_s: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, sock_connect=connect_s)
 
 
 async def read(response: aiohttp.ClientResponse) -> bytes:

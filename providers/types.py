@@ -137,19 +137,18 @@ class Usage(msgspec.Struct, frozen=True):
         return self.input_tokens + self.cached_input_tokens + self.cache_write_5m_tokens + self.cache_write_1h_tokens
 
 
-@dataclass(frozen=True, slots=True)
-class ChatRequest:
+class ChatRequest(msgspec.Struct, frozen=True):
     """A chat completion as the client sent it, in OpenAI's dialect.
 
     `fields` holds every top-level field in its original bytes: what nobody edits is sent on exactly as it came. The
     rest is what deciding and accounting need to read, checked at the edge.
     """
 
-    fields: Mapping[str, Raw] = field(repr=False)
+    fields: Mapping[str, Raw]
     model: str
     models: tuple[str, ...]
-    messages: Sequence[Mapping[str, Any]] = field(repr=False)
-    tools: Sequence[Any] = field(repr=False)
+    messages: Sequence[Mapping[str, Any]]
+    tools: Sequence[Any]
     response_format: str
     """`text`, `json_object` or `json_schema`."""
     max_output_tokens: int | None
@@ -158,6 +157,9 @@ class ChatRequest:
     """Whether the client asked for usage at the end of its stream."""
     session: str
     """What the body says of the session: `prompt_cache_key`, else `user`."""
+
+    def __repr__(self) -> str:
+        return f"ChatRequest(model={self.model!r}, fields={sorted(self.fields)})"  # a log must not hold the words
 
 
 class Answer(msgspec.Struct, frozen=True):

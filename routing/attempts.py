@@ -107,8 +107,7 @@ class AttemptsError(Exception):
         return self.candidate.model.qualified_name if self.candidate else "none"
 
 
-@dataclass(frozen=True, slots=True)
-class Answered(Generic[T]):
+class Answered(msgspec.Struct, Generic[T], frozen=True):
     candidate: Candidate
     answer: T
 

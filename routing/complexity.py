@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import string
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from providers.types import Capability
 from routing import complexity_rules as table
@@ -53,8 +54,7 @@ _MANY_TURNS = 8
 _LONG_SYSTEM_CHARS = 2_000
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
+class _Reading(msgspec.Struct, frozen=True):
     """A prompt, read once."""
 
     chars: int

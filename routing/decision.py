@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -35,8 +34,7 @@ class UnknownModel(DecisionError):
         self.near = near
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """What was decided for a request, and all it was decided from."""
 
     request_id: UUID

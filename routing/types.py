@@ -16,13 +16,12 @@ from analytics.types import Caller
 from providers.types import Capability, Model
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Need:
+class Need(msgspec.Struct, frozen=True, kw_only=True):
     """What a request asks for, read once from its body and headers."""
 
-    prompt: str = field(repr=False)
+    prompt: str
     """The text of the last user message; never stored."""
-    system: str = field(default="", repr=False)
+    system: str = ""
     """System and developer instructions, joined; never stored."""
     turns: int = 1
     """Messages in the conversation."""
@@ -43,6 +42,9 @@ class Need:
     max_output_tokens: int | None = None
     max_cost_usd: Decimal | None = None
     session: str = ""
+
+    def __repr__(self) -> str:
+        return f"Need(turns={self.turns}, models={self.models}, enter={self.enter!r})"  # a log must not hold the words
 
 
 class Wishes(msgspec.Struct, frozen=True):

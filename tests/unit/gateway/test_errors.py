@@ -35,10 +35,8 @@ def handled(error):
 
 
 def nothing_to_try(*reasons):
-    made = make()
     dropped = tuple(Dropped(candidate(f"m{number}"), reason, "why") for number, reason in enumerate(reasons))
-    object.__setattr__(made, "plan", Plan((), dropped, "L0", "asked"))
-    return NothingToTry(made)
+    return NothingToTry(msgspec.structs.replace(make(), plan=Plan((), dropped, "L0", "asked")))
 
 
 def nobody_answered(error, *, is_deadline=False, trail=(STEP,)):

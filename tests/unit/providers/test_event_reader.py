@@ -30,6 +30,10 @@ def relay(*chunks, keep_usage=False):
     return b"".join([*(reader.feed(chunk) for chunk in chunks), reader.end()]), reader
 
 
+def relay_only(chunk):
+    return EventReader(keep_usage=False).feed(chunk)
+
+
 def after(*deltas):
     """A reader that has seen these deltas."""
     return relay(events(*(msgspec.json.encode({"choices": [{"delta": delta}]}) for delta in deltas)))[1]
@@ -44,6 +48,45 @@ def split(draw, stream):
 STREAM = [ROLE, HELLO, FILTERED, FINISH, USAGE, DONE]
 RELAYED = events(ROLE, HELLO, FILTERED, FINISH)
 NOISY = b": ping\n\nevent: x\nid: 7\n" + events(ROLE, HELLO, b"{cut", FILTERED) + b":\n" + events(FINISH, USAGE, DONE)
+
+
+ODD = [
+    b": ping\n\n",
+    b"event: x\n" + events(HELLO),
+    events(b"{cut"),
+    events(b'{"a":1} {"b":2}'),
+    events(b""),
+    events(b'{"choices":[{}') + events(b"{}]}"),
+    b'data: {"choices":\n[]}\n\n',
+    b"data:" + HELLO + b"\n\n",
+    b"data: " + HELLO + b" \n\n",
+    events(b"[1]"),
+    events(DONE),
+    b"\n\n",
+]
+
+
+class TestTogether:
+    """Events that arrive together and are all alike are read at once; what is relayed and known is the same."""
+
+    @given(chosen=st.lists(st.sampled_from([*map(events, STREAM[:-1]), *ODD]), max_size=6), keep=st.booleans())
+    def test_gives_what_one_by_one_gives(self, chosen, keep):
+        together = relay(b"".join(chosen), keep_usage=keep)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(openai_stream, "_decoded_together", lambda events: None)
+            singly = relay(b"".join(chosen), keep_usage=keep)
+        assert together[0] == singly[0]
+        assert vars(together[1]) == vars(singly[1])
+
+    def test_is_not_what_a_plain_stream_falls_back_from(self, monkeypatch):
+        monkeypatch.setattr(EventReader, "_relayed_singly", lambda *_: pytest.fail("read one by one"))
+        assert relay_only(events(*STREAM)) == RELAYED
+
+    def test_gives_what_came_before_an_error_first(self):
+        reader = EventReader(keep_usage=False)
+        assert reader.feed(events(HELLO, b'{"error":{"message":"no","code":503}}', HELLO)) == events(HELLO)
+        with pytest.raises(ProviderError):
+            reader.feed(events(HELLO))
 
 
 class TestAnySplit:
