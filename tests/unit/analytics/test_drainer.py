@@ -14,8 +14,8 @@ from django.db import OperationalError, connection
 from analytics import drainer, ids, ledger, spool
 from analytics.models import UsageRecord
 from analytics.spool import Reader, Spool
+from tests.unit.analytics.spools import full_disk
 from tests.unit.analytics.test_ledger import opened_line, usage_row
-from tests.unit.analytics.test_spool import full_disk
 
 pytestmark = pytest.mark.django_db
 

@@ -10,7 +10,7 @@ from providers.models import Model
 from routing import runtime, snapshot
 from routing.models import Layer
 from routing.runtime import Runtime
-from tests.unit.analytics.test_spool import full_disk
+from tests.unit.analytics.spools import full_disk
 
 pytestmark = pytest.mark.django_db
 

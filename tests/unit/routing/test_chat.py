@@ -18,7 +18,7 @@ from providers.types import Timeouts
 from routing import attempts, chat
 from routing.chat import CLIENT_LEFT, NobodyAnswered, NothingToTry, NotRecordable
 from routing.types import UnknownPrice, Wishes
-from tests.unit.analytics.test_spool import full_disk
+from tests.unit.analytics.spools import full_disk
 from tests.unit.routing.test_plan import ACME, ANYONE, POLICY, candidate, model, snapshot
 from tests.upstream import process
 from tests.upstream.log import Ending

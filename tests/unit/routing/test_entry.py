@@ -17,7 +17,7 @@ from routing import attempts
 from routing.attempts import AttemptsError, Clock, Step
 from routing.entry import Entry
 from routing.types import Wishes
-from tests.unit.analytics.test_spool import full_disk
+from tests.unit.analytics.spools import full_disk
 from tests.unit.routing.test_decision import make, request
 from tests.unit.routing.test_plan import ACME, ANYONE, LONG_AGO, candidate, model, snapshot
 
