@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -10,10 +10,13 @@ import pytest
 
 from analytics import keys
 from analytics.models import ApiKey, Project
+from providers import door
 from providers.models import Model, Price, Provider
 from providers.types import Unit
 from routing import snapshot
 from routing.models import Candidate, Layer, Policy
+from tests.upstream import process
+from tests.upstream.process import RunningUpstream
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,20 @@ def layers(db: None) -> dict[str, Model]:
         models[layer.name] = model
     Policy.objects.create(default_layer=Layer.objects.get(name="L1"))
     return models
+
+
+@pytest.fixture(scope="module")
+def vendor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningUpstream]:
+    """A scripted upstream in a process of its own."""
+    with process.running(log=tmp_path_factory.mktemp("vendor") / "log.jsonl") as running:
+        yield running
+
+
+@pytest.fixture
+async def open_door() -> AsyncIterator[None]:
+    """The way out to providers, open for one test."""
+    async with door.opened():
+        yield
 
 
 @pytest.fixture(autouse=True)

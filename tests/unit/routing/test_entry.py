@@ -10,7 +10,7 @@ import pytest
 
 from analytics import drainer, ids
 from analytics.models import CostSource, Outcome, UsageRecord
-from analytics.spool import Reader, Spool, SpoolError
+from analytics.spool import Reader, SpoolError
 from analytics.types import Opened, UsageRow
 from providers.types import FailureKind, Price, ProviderError, Unit, Usage
 from routing import attempts
@@ -22,13 +22,6 @@ from tests.unit.routing.test_decision import make, request
 from tests.unit.routing.test_plan import ACME, ANYONE, LONG_AGO, candidate, model, snapshot
 
 STEP = Step("acme", "a", "L0", "timeout", None, "did not answer in time", 0.0, 5.0)
-
-
-@pytest.fixture
-def spool(tmp_path):
-    spool = Spool(tmp_path)
-    yield spool
-    spool.close()
 
 
 @pytest.fixture

@@ -1,0 +1,109 @@
+"""What the tests of the use case share: requests to it, and providers whose answers are written by hand."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import msgspec
+
+from analytics import ids
+from analytics.spool import Reader
+from analytics.types import Opened, UsageRow
+from gateway.api import bodies
+from providers.types import Timeouts
+from routing import chat
+from routing.types import Wishes
+from tests.unit.routing.test_plan import ACME, ANYONE, POLICY, candidate, model, snapshot
+
+STOPS_SOON = Timeouts(connect_s=0.1, headers_s=0.05, first_content_s=0.05, between_frames_s=0.15)
+
+
+class Gateway:
+    """The use case with everything it needs. Models are named by their scripts and cost 0.001 USD a token."""
+
+    def __init__(self, vendor, spool):
+        self.vendor = vendor
+        self.spool = spool
+        self.policy = POLICY
+        self.marker = str(ids.new())
+        self._seen_before = len(vendor.requests())
+
+    def ask(self, *scripts, stream=False, url=None, timeouts=None, wishes=None, usd="0.001", **fields):
+        provider = replace(ACME, base_url=url or self.vendor.url, timeouts=timeouts or ACME.timeouts)
+        config = snapshot(
+            *(candidate(model(script, provider=provider, usd=usd), "L0") for script in scripts), policy=self.policy
+        )
+        messages = [{"role": "user", "content": "one two three"}]
+        body = {"model": "auto", "messages": messages, "stream": stream, "marker": self.marker} | fields
+        return (chat.stream if stream else chat.complete)(
+            bodies.chat_request(msgspec.json.encode(body)),
+            wishes=wishes or Wishes(layer="L0"),
+            caller=ANYONE,
+            snapshot=config,
+            request_id=ids.new(),
+            spool=self.spool,
+        )
+
+    async def relay(self, *scripts, **options):
+        """A stream read to its end, and everything it relayed."""
+        streaming = await self.ask(*scripts, stream=True, **options)
+        return streaming, b"".join([frames async for frames in streaming.frames()])
+
+    def seen(self):
+        """What the provider saw of this test's requests."""
+        return [request for request in self.vendor.requests() if self.marker in (request.body or "")]
+
+    async def arrived(self):
+        """Waits until the provider has seen one of them."""
+        await asyncio.to_thread(self.vendor.requests, at_least=self._seen_before + 1)
+
+    async def end(self):
+        """How the first of them ended, at the provider."""
+        return (await asyncio.to_thread(self.vendor.end_of, self.seen()[0])).how
+
+    def lines(self):
+        batch = Reader(self.spool.folder).next_batch()
+        return batch.lines if batch else ()
+
+    @property
+    def row(self):
+        (row,) = [line for line in self.lines() if isinstance(line, UsageRow)]
+        return row
+
+    @property
+    def opened(self):
+        return [line for line in self.lines() if isinstance(line, Opened)]
+
+
+@asynccontextmanager
+async def answering(*writes, content_type="text/event-stream"):
+    """A provider that answers each request with these writes, each once the event before it is set; its base URL."""
+
+    async def serve(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nConnection: close\r\n\r\n"
+        writer.write(head.encode())
+        for data in writes:
+            if isinstance(data, asyncio.Event):
+                await data.wait()
+            else:
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        try:
+            yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        finally:
+            for gate in writes:
+                if isinstance(gate, asyncio.Event):
+                    gate.set()
+
+
+def event(**chunk):
+    return b"data: " + msgspec.json.encode(chunk) + b"\n\n"
+
+
+def says(text):
+    return event(choices=[{"index": 0, "delta": {"content": text}}])
