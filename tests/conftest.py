@@ -1,15 +1,17 @@
-"""Fixtures every test may use: two projects with their keys, a configuration, a scripted upstream."""
+"""Fixtures every test may use: two projects with their keys, a configuration, a spool, a scripted upstream."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
 from analytics import keys
 from analytics.models import ApiKey, Project
+from analytics.spool import Spool
 from providers import door
 from providers.models import Model, Price, Provider
 from providers.types import Unit
@@ -74,6 +76,14 @@ async def open_door() -> AsyncIterator[None]:
     """The way out to providers, open for one test."""
     async with door.opened():
         yield
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Iterator[Spool]:
+    """A spool of its own for one test; nobody drains it."""
+    spool = Spool(tmp_path)
+    yield spool
+    spool.close()
 
 
 @pytest.fixture(autouse=True)

@@ -1,17 +1,9 @@
-"""Fixtures of the use case's tests: a spool, and everything a request to a provider process needs."""
+"""Fixtures of the use case's tests: everything a request to a provider process needs."""
 
 import pytest
 
-from analytics.spool import Spool
 from routing import attempts
 from tests.unit.routing.use_case import Gateway
-
-
-@pytest.fixture
-def spool(tmp_path):
-    spool = Spool(tmp_path)
-    yield spool
-    spool.close()
 
 
 @pytest.fixture
