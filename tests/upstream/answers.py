@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from tests.upstream.script import ERROR_STATUSES, Script, ScriptError, find, without_script
+from tests.upstream.script import ERROR_STATUSES, REDIRECT_STATUSES, Script, ScriptError, find, without_script
 
 CREATED = 1_750_000_000
 """Unix seconds of every answer: fixed, so that bytes can be predicted."""
@@ -116,6 +116,8 @@ def compose(asked: Asked, script: Script) -> Answer:
     """What a vendor following this script would answer."""
     if script.html:
         return Answer(script=script, status=script.status, content_type=HTML_TYPE, content=_halves(HTML))
+    if script.status in REDIRECT_STATUSES:
+        return Answer(script=script, status=script.status)
     if script.is_error:
         return _compose_error(asked, script)
     return _compose_stream(asked, script) if asked.stream else _compose_json(asked, script)

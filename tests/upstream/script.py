@@ -7,6 +7,7 @@ Grammar: a script is words joined by `;`, each a flag or `key=value`, in any ord
     chunks=62                    62 words, `w0 w1 ... w61`: one content chunk each in a stream
     delay_ms=100                 so long before each content chunk; before a JSON answer once
     status=429;retry_after=2     an error with this status, and a Retry-After header
+    status=302;location=%2Fv1    a redirect to this address (percent-encoded), without a body
     error_first                  the error comes as a 200: as the JSON body, or as a stream's first event
     status=429;error_first       the same, the error object carrying 429 as its `code`
     html                         an HTML page, with 200 or the given status
@@ -40,6 +41,7 @@ from typing import Any
 from urllib.parse import unquote
 
 MESSAGE_MARK = "#!"
+REDIRECT_STATUSES = range(300, 400)
 ERROR_STATUSES = range(400, 600)
 
 
@@ -64,6 +66,7 @@ class Script:
     delay_ms: float = 0
     status: int = 200
     retry_after: int | None = None
+    location: str | None = None
     error_first: bool = False
     html: bool = False
     bad_json: bool = False
@@ -85,6 +88,7 @@ _VALUES: Mapping[str, Callable[[str], Any]] = {
     "delay_ms": float,
     "status": int,
     "retry_after": int,
+    "location": unquote,
     "stall": Point,
     "cut": Point,
 }

@@ -175,4 +175,6 @@ def _headers(answer: Answer) -> dict[str, str]:
     headers = {"Content-Type": answer.content_type}
     if answer.script.retry_after is not None:
         headers["Retry-After"] = str(answer.script.retry_after)
+    if answer.script.location is not None:
+        headers["Location"] = answer.script.location
     return headers

@@ -89,6 +89,13 @@ def test_an_error_says_when_to_come_back(client: Client) -> None:
     assert (response.status, response.getheader("Retry-After")) == (429, "2")
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_redirect_says_where_to(client: Client, stream: bool) -> None:
+    response = client.post("status=307;location=http%3A%2F%2F127.0.0.1%2Fv1", stream=stream)
+    assert (response.status, response.getheader("Location")) == (307, "http://127.0.0.1/v1")
+    assert response.read() == b""
+
+
 def test_a_stall_before_the_headers_is_on_record_at_once(client: Client) -> None:
     with pytest.raises(TimeoutError):
         client.impatient().post("stall=headers")
