@@ -28,8 +28,10 @@ class Gateway:
         self.marker = str(ids.new())
         self._seen_before = len(vendor.requests())
 
-    def ask(self, *scripts, stream=False, url=None, timeouts=None, wishes=None, usd="0.001", **fields):
-        provider = replace(ACME, base_url=url or self.vendor.url, timeouts=timeouts or ACME.timeouts)
+    def ask(self, *scripts, stream=False, url=None, credential=None, timeouts=None, wishes=None, usd="0.001", **fields):
+        provider = replace(
+            ACME, base_url=url or self.vendor.url, credential=credential, timeouts=timeouts or ACME.timeouts
+        )
         config = snapshot(
             *(candidate(model(script, provider=provider, usd=usd), "L0") for script in scripts), policy=self.policy
         )
