@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from analytics import callers, keys
 from analytics.models import ApiKey, Project
+from providers import rows
 from providers.models import ConfigChange, Credential, Dialect, Model, Price, Provider
 from routing import snapshot
 from routing.models import Candidate, Layer, Policy
@@ -198,6 +199,48 @@ class TestReload:
         poll(poller)
         assert names(before.layer("L1").candidates) == ["m1"]
         assert names(snapshot.current().layer("L1").candidates) == []
+
+
+@pytest.mark.usefixtures("layers", "ours")
+class TestAChangeBetweenTheReads:
+    """It lands after the rows were read and before the poll ends: the next poll sees it, at the latest."""
+
+    CHANGES = {
+        "model": lambda: Model.objects.filter(name="m1").update(context_tokens=4096),
+        "key": lambda: ApiKey.objects.update(name="renamed"),
+    }
+
+    @pytest.fixture(params=CHANGES)
+    def interrupted(self, request, monkeypatch):
+        """The next reading of models, by which keys were read already, is followed by a change of either."""
+        read = rows.models_by_id
+
+        def read_then_change():
+            monkeypatch.setattr(rows, "models_by_id", read)
+            found = read()
+            self.CHANGES[request.param]()
+            return found
+
+        monkeypatch.setattr(rows, "models_by_id", read_then_change)
+
+    def is_seen(self):
+        config = snapshot.current()
+        names = {caller.key_name for caller in config.callers.values()}
+        return "renamed" in names or config.served["m1"][0].model.context_tokens == 4096
+
+    def test_during_the_first_load(self, interrupted):
+        poller = Poller(every_s=60)
+        poller._poll()
+        assert not self.is_seen()
+        poller._poll()
+        assert self.is_seen()
+
+    def test_during_a_later_one(self, poller, interrupted):
+        Provider.objects.update(name="Renamed")
+        poller._poll()
+        assert not self.is_seen()
+        poller._poll()
+        assert self.is_seen()
 
 
 class TestKeysByDelta:
