@@ -11,7 +11,9 @@ import logging
 import threading
 import time
 from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal
+from functools import partial
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
@@ -165,18 +167,29 @@ def _policy() -> tables.Policy | None:
 
 
 def _publish(loaded: _Loaded) -> Snapshot:
+    """Puts what was loaded in force; composed anew only when it moved, or when a price has become valid since."""
     global _current  # noqa: PLW0603 - the one snapshot of this process
     version = ".".join(str(loaded.versions[group]) for group in sorted(loaded.versions))
-    if _current is not None and _current.version == version:
+    now = _now()
+    if _current is not None and _current.version == version and not _is_outpriced(_current, at=now):
         _current = replace(_current, loaded_at=time.monotonic())
     else:
-        _current = _compose(loaded, version=version)
+        _current = _compose(loaded, version=version, at=now)
     return _current
 
 
-def _compose(loaded: _Loaded, *, version: str) -> Snapshot:
-    layers = tuple(_layer(row, models=loaded.models) for row in loaded.layers)
-    served = _served(layers, models=loaded.models)
+def _now() -> datetime:
+    return ids.moment(time.time())
+
+
+def _is_outpriced(snapshot: Snapshot, *, at: datetime) -> bool:
+    return snapshot.priced_until is not None and at >= snapshot.priced_until
+
+
+def _compose(loaded: _Loaded, *, version: str, at: datetime) -> Snapshot:
+    """The snapshot as prices stand at `at`."""
+    layers = tuple(_layer(row, models=loaded.models, at=at) for row in loaded.layers)
+    served = _served(layers, models=loaded.models, at=at)
     return Snapshot(
         version=version,
         loaded_at=time.monotonic(),
@@ -184,18 +197,26 @@ def _compose(loaded: _Loaded, *, version: str) -> Snapshot:
         layers=layers,
         served=served,
         policy=_frozen_policy(loaded.policy, layers=layers),
-        dearest=_dearest(served),
+        dearest=_dearest(served, at=at),
+        priced_until=_next_price(loaded.models, after=at),
     )
 
 
-def _layer(row: tables.Layer, *, models: dict[int, Model]) -> Layer:
+def _next_price(models: dict[int, Model], *, after: datetime) -> datetime | None:
+    return min(
+        (price.valid_from for model in models.values() for price in model.prices if price.valid_from > after),
+        default=None,
+    )
+
+
+def _layer(row: tables.Layer, *, models: dict[int, Model], at: datetime) -> Layer:
     candidates = [
         Candidate(
             model=models[candidate.model_id],
             layer=row.name,
             priority=candidate.priority,
             relative_cost=(
-                _relative_cost(models[candidate.model_id])
+                _relative_cost(models[candidate.model_id], at=at)
                 if candidate.relative_cost is None
                 else candidate.relative_cost
             ),
@@ -211,21 +232,21 @@ def _place(candidate: Candidate) -> tuple[int, Decimal, str]:
     return candidate.priority, candidate.relative_cost, candidate.model.qualified_name
 
 
-def _relative_cost(model: Model) -> Decimal:
+def _relative_cost(model: Model, *, at: datetime) -> Decimal:
     """USD per million tokens of a request with three input tokens for one of output."""
-    per_million = cost.per_million(model.prices, at=ids.moment(time.time()))
+    per_million = cost.per_million(model.prices, at=at)
     if Unit.INPUT not in per_million or Unit.OUTPUT not in per_million:
         return UNPRICED
     return (OUTPUT_SHARE * per_million[Unit.INPUT] + per_million[Unit.OUTPUT]) / (OUTPUT_SHARE + 1)
 
 
-def _served(layers: tuple[Layer, ...], *, models: dict[int, Model]) -> dict[str, tuple[Candidate, ...]]:
+def _served(layers: tuple[Layer, ...], *, models: dict[int, Model], at: datetime) -> dict[str, tuple[Candidate, ...]]:
     by_model: dict[int, Candidate] = {}
     for layer in layers:
         for candidate in layer.candidates:
             by_model.setdefault(candidate.model.id, candidate)
     for model in models.values():
-        by_model.setdefault(model.id, Candidate(model, "", 0, _relative_cost(model), None))
+        by_model.setdefault(model.id, Candidate(model, "", 0, _relative_cost(model, at=at), None))
     served: dict[str, list[Candidate]] = {}
     for candidate in sorted(by_model.values(), key=_place):
         for name in {candidate.model.name, candidate.model.qualified_name}:
@@ -233,10 +254,10 @@ def _served(layers: tuple[Layer, ...], *, models: dict[int, Model]) -> dict[str,
     return {name: tuple(candidates) for name, candidates in served.items()}
 
 
-def _dearest(served: dict[str, tuple[Candidate, ...]]) -> Model | None:
+def _dearest(served: dict[str, tuple[Candidate, ...]], *, at: datetime) -> Model | None:
+    cost_of = partial(_relative_cost, at=at)
     models = [one.model for candidates in served.values() for one in candidates]
-    priced = [model for model in models if _relative_cost(model) < UNPRICED]
-    return max(priced, key=_relative_cost, default=None)
+    return max((model for model in models if cost_of(model) < UNPRICED), key=cost_of, default=None)
 
 
 def _frozen_policy(row: tables.Policy | None, *, layers: tuple[Layer, ...]) -> Policy:

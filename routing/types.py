@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
@@ -134,6 +135,8 @@ class Snapshot:
     policy: Policy
     dearest: Model | None = None
     """The priced model that costs most: what stands in for an unknown price."""
+    priced_until: datetime | None = None
+    """When the next price known by now becomes valid: until then the order of candidates holds. None: for good."""
 
     def layer(self, name: str) -> Layer | None:
         return next((layer for layer in self.layers if layer.name == name), None)
