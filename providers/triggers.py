@@ -1,7 +1,8 @@
 """Triggers that move `ConfigVersion` when a configuration table changes, and those that keep a table append-only.
 
 Whoever writes is seen: the admin, the API, `queryset.update`, psql, another process. PostgreSQL fires once per
-statement, SQLite once per row because it has nothing else. Called from migrations.
+statement, and looks whether it touched a row; SQLite fires once per row because it has nothing else. Called from
+migrations.
 
 A later migration that alters one of these tables must call `install` again: SQLite rebuilds a table to alter it and
 drops its triggers with the old one. `tests/unit/providers/test_triggers.py` fails when that is forgotten.
@@ -86,6 +87,8 @@ def _postgres(table: str, *, group: str, by_row: bool) -> list[str]:
         statements += [
             f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ "
             f"DECLARE moved bigint; BEGIN "
+            # A version that moved without a named row would have every reader load the whole group.
+            f"IF NOT EXISTS (SELECT FROM {row}) THEN RETURN NULL; END IF; "
             f"UPDATE {VERSION} SET version = version + 1 WHERE \"group\" = '{group}' RETURNING version INTO moved; "
             f"{change if by_row else ''} RETURN NULL; END $$",
             f"CREATE OR REPLACE TRIGGER {name} AFTER {event} ON {table} REFERENCING {transition} "

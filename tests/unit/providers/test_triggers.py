@@ -118,6 +118,14 @@ class TestEveryWatchedTable:
         execute(f"DELETE FROM {model._meta.db_table} WHERE id = %s", row.pk)
         assert moved(before) == {GROUPS[model]}
 
+    def test_statements_that_touch_no_row_move_nothing(self, model):
+        row = add(model)
+        table, before = model._meta.db_table, versions()
+        execute(f"UPDATE {table} SET id = id WHERE id = %s", row.pk + 1000)
+        execute(f"DELETE FROM {table} WHERE id = %s", row.pk + 1000)
+        execute(f"INSERT INTO {table} SELECT * FROM {table} WHERE id = %s ON CONFLICT DO NOTHING", row.pk)
+        assert versions() == before
+
     def test_reading_moves_nothing(self, model):
         add(model)
         before = versions()
@@ -166,6 +174,14 @@ class TestNamedKeys:
         gone = keys[0].pk
         keys[0].delete()
         assert self.changes_since(before) == {gone}
+
+    def test_every_step_is_named_so_that_no_reader_loads_all(self, keys):
+        before = versions()["keys"]
+        keys[0].save()
+        ApiKey.objects.filter(name="nobody").update(enabled=False)
+        execute("DELETE FROM analytics_apikey WHERE name = %s", "nobody")
+        named = ConfigChange.objects.filter(group="keys", version__gt=before).values_list("version", flat=True)
+        assert set(named) == set(range(before + 1, versions()["keys"] + 1))
 
     def test_a_changed_project_names_no_key_so_that_all_are_loaded(self, keys):
         before = versions()["keys"]
