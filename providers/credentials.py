@@ -12,7 +12,8 @@ import re
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 
-from providers.models import Credential, may_be_read
+from providers.models import Credential
+from providers.spelling import may_be_read
 
 logger = logging.getLogger(__name__)
 

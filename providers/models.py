@@ -6,17 +6,15 @@ Also `ConfigVersion` and `ConfigChange`, which triggers move whenever any config
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from datetime import UTC, datetime
 from decimal import Decimal
-from urllib.parse import SplitResult, urlsplit
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 
+from providers import spelling
 from providers.types import Unit
 
 FIRST_DAY = datetime(2020, 1, 1, tzinfo=UTC)
@@ -26,59 +24,15 @@ slug_validator = RegexValidator(
     r"^[a-z0-9][a-z0-9_-]*\Z", "Use lower-case letters, digits, '-' and '_', starting with a letter or digit."
 )
 
-ENV_VAR = re.compile(r"[A-Z][A-Z0-9_]*_(API_)?(KEY|TOKEN)")
-ENV_VARS_OF_OTHERS = frozenset({"SECRET_KEY", "CREDENTIAL_KEY", "KEY_HASH_KEY", "AWS_SECRET_ACCESS_KEY"})
-"""The gateway's own secrets, and one that is no bearer token: whoever edits providers must not have them sent out."""
-
-HOST = re.compile(r"[\w-]+(\.[\w-]+)*")
-AFTER_BRACKET = re.compile(r"(:\d+)?")
-
-
-def may_be_read(env_var: str) -> bool:
-    """Whether a credential may name this environment variable. Its value goes to an address chosen by the namer."""
-    return ENV_VAR.fullmatch(env_var) is not None and env_var not in ENV_VARS_OF_OTHERS
-
 
 def validate_env_var(name: str) -> None:
-    # The name stays out of the message: it may be the secret itself.
-    if not may_be_read(name):
-        raise ValidationError(
-            "Use the name of a variable, not its value: capitals that end in _KEY or _TOKEN, such as OPENAI_API_KEY. "
-            "The gateway's own secrets and AWS_SECRET_ACCESS_KEY cannot be used."
-        )
+    if mistake := spelling.env_var_mistake(name):
+        raise ValidationError(mistake)
 
 
 def validate_base_url(url: str) -> None:
-    """Like Django's URLValidator, but host names without a dot (compose services) are fine, and extras are not."""
-    if re.search(r"[\s\x00-\x1f\x7f]", url):
-        raise ValidationError("An address holds no spaces or control characters.")
-    try:
-        address = urlsplit(url)
-        port = address.port
-    except ValueError:
-        raise ValidationError("This is not an address, or its port is not one from 1 to 65535.") from None
-    if address.scheme not in ("http", "https"):
-        raise ValidationError("Use an http or https address, such as https://api.openai.com/v1.")
-    if "@" in address.netloc:
-        raise ValidationError("An address carries no user name or password; add a credential instead.")
-    if "?" in url or "#" in url:
-        raise ValidationError("An address has no query and no fragment.")
-    if port == 0 or address.netloc.endswith(":"):
-        raise ValidationError("A port is a number from 1 to 65535.")
-    if not _has_a_host(address):
-        raise ValidationError("The host is not a name or an IP address.")
-
-
-def _has_a_host(address: SplitResult) -> bool:
-    host = address.hostname or ""
-    try:
-        if address.netloc.startswith("["):
-            ipaddress.IPv6Address(host)
-            return AFTER_BRACKET.fullmatch(address.netloc.partition("]")[2]) is not None
-        host.encode("idna")  # refuses labels of more than 63 characters, as the HTTP client would on each request
-    except ValueError:
-        return False
-    return HOST.fullmatch(host) is not None
+    if mistake := spelling.base_url_mistake(url):
+        raise ValidationError(mistake)
 
 
 def validate_json_object(value: object) -> None:

@@ -18,12 +18,12 @@ from decimal import Decimal
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 import msgspec
 import tomli_w
 from msgspec import Meta
 
+from providers import spelling
 from providers.types import Capability, Unit
 from routing import catalog_mistakes as mistakes
 from routing.catalog_mistakes import CatalogError, Mistake, join, refuse_unknown
@@ -139,7 +139,7 @@ class Provider:
     name: Name
     dialect: Literal["openai", "anthropic"]
     base_url: Annotated[str, Meta(max_length=500)]
-    credential_env: str | None = None
+    credential_env: Annotated[str, Meta(max_length=200)] | None = None
     enabled: bool | None = None
     is_local: bool | None = None
     needs_credential: bool | None = None
@@ -297,14 +297,10 @@ def _refuse_contradictions(catalog: Catalog) -> None:
 
 
 def _check_provider(provider: Provider, *, layers: Collection[str], path: str) -> None:
-    address = urlsplit(provider.base_url)
-    if address.scheme not in ("http", "https") or not address.hostname:
-        raise Mistake(f"{path}.base_url", f'base_url "{provider.base_url}" is not an http or https address')
-    if address.username or address.password:
-        raise Mistake(f"{path}.base_url", "base_url carries a user name or password; name a variable in credential_env")
-    # The text stays out of the message: it may be the secret itself.
-    if provider.credential_env is not None and not re.fullmatch(r"[A-Za-z_]\w{0,199}", provider.credential_env, re.A):
-        raise Mistake(f"{path}.credential_env", "credential_env is the name of a variable, such as OPENAI_API_KEY")
+    if says := spelling.base_url_mistake(provider.base_url):
+        raise Mistake(f"{path}.base_url", f"base_url: {says}")
+    if provider.credential_env is not None and (says := spelling.env_var_mistake(provider.credential_env)):
+        raise Mistake(f"{path}.credential_env", f"credential_env: {says}")
     _refuse_twice([model.name for model in provider.models], path=f"{path}.models", noun="model")
     for index, model in enumerate(provider.models):
         _check_places(model, layers=layers, path=f"{path}.models[{index}]")

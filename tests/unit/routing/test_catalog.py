@@ -124,10 +124,18 @@ class TestReading:
         ('name = "OpenAI"\n', "", 15, 'provider "openai": missing required field `name`'),
         ('dialect = "openai"', 'dialect = "opnai"', 18, 'unknown dialect "opnai"; did you mean "openai"?'),
         ('dialect = "openai"', 'dialect = "cobol"', 18, 'unknown dialect "cobol"; known: openai, anthropic'),
-        ('"https://api.openai.com/v1"', '"api.openai.com"', 19, "is not an http or https address"),
-        ('"https://api.openai.com/v1"', '"https://me:pw@api.openai.com/v1"', 19, "a user name or password"),
+        ('"https://api.openai.com/v1"', '"api.openai.com"', 19, "base_url: Use an http or https address"),
+        ('"https://api.openai.com/v1"', '"ftp://api.openai.com/v1"', 19, "base_url: Use an http or https address"),
+        ('"https://api.openai.com/v1"', '"https:///v1"', 19, "base_url: The host is not a name or an IP address"),
+        ('"https://api.openai.com/v1"', '"https://me:pw@api.openai.com/v1"', 19, "no user name or password"),
+        ('"https://api.openai.com/v1"', '"https://api.openai.com/v 1"', 19, "no spaces or control characters"),
+        ('"https://api.openai.com/v1"', '"https://api.openai.com:0/v1"', 19, "a number from 1 to 65535"),
+        ('"https://api.openai.com/v1"', '"https://api.openai.com/v1?key=1"', 19, "no query and no fragment"),
         ("credential_env", "credential_name", 20, 'unknown key "credential_name"; did you mean "credential_env"?'),
-        ('"OPENAI_API_KEY"', '"sk-proj-1234"', 20, "credential_env is the name of a variable"),
+        ('"OPENAI_API_KEY"', '"sk-proj-1234"', 20, "credential_env: Use the name of a variable, not its value"),
+        ('"OPENAI_API_KEY"', '"PATH"', 20, "credential_env: Use the name of a variable"),
+        ('"OPENAI_API_KEY"', '"CREDENTIAL_KEY"', 20, "The gateway's own secrets"),
+        ('"OPENAI_API_KEY"', f'"{"A" * 200}_KEY"', 20, "credential_env: Expected `str` of length <= 200"),
         ("extra_body", "enabled = 1\nextra_body", 21, "enabled: Expected `bool | null`, got `int`"),
         ("[[providers.models]]", "[[providers.model]]", 23, 'unknown key "model"; did you mean "models"?'),
         ('layer = "L1"\n  p', 'layer = "L2"\n  p', 25, 'provider "openai", model "gpt-x": unknown layer "L2"'),
@@ -165,6 +173,7 @@ def test_a_second_row_of_the_same_name_is_refused_at_its_own_line(twice: str):
 
 def test_a_secret_in_the_wrong_place_is_not_repeated():
     assert "sk-proj-1234" not in str(refusal('"OPENAI_API_KEY"', '"sk-proj-1234"'))
+    assert "hunter2" not in str(refusal("https://api", "https://me:hunter2@api"))
 
 
 def test_a_row_without_its_name_is_named_by_its_number():
