@@ -14,6 +14,7 @@ from analytics import keys
 from analytics.models import ApiKey, Project
 from analytics.types import Scope
 from gateway.console import ACTOR, ConsoleCommand
+from routing import patterns
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -69,9 +70,13 @@ examples:
         except ValidationError as error:
             found = [f"{name}: {' '.join(said)}" for name, said in error.message_dict.items()]
             raise BadOption("; ".join(found)) from error
+        slips = patterns.unmatched(models=made.row.allowed_models, layers=made.row.allowed_layers)
+        warnings = [str(slip) for slip in slips]
         if options["json"]:
-            self.print_json(_shown(made.row) | {"key": made.secret})
+            self.print_json(_shown(made.row) | {"key": made.secret, "warnings": warnings})
             return
+        for warning in warnings:
+            self.stderr.write(f"keys: warning: {warning}")
         self.stdout.write(
             f"Key {made.row.name!r} of project {made.row.project.slug}, shown this once:\n\n{made.secret}\n"
         )

@@ -44,6 +44,19 @@ class TestKeys:
         assert (row.allowed_layers, row.allowed_models, row.scopes) == (["L0"], ["openai/*"], ["chat"])
         assert timedelta(days=29) < row.expires_at - datetime.now(UTC) <= timedelta(days=30)
 
+    def test_a_pattern_that_matches_nothing_is_kept_with_a_warning(self, run, layers):
+        status, out, err = run("keys", "create", "ci", "--model", "upp/m1", "--model", "m*", "--layer", "l0")
+        assert (status, ApiKey.objects.get().allowed_models) == (0, ["upp/m1", "m*"])
+        model, layer = err.splitlines()
+        assert model.startswith("keys: warning: No model matches 'upp/m1' yet. Did you mean up/m1")
+        assert layer.startswith("keys: warning: No layer matches 'l0' yet. Did you mean L0")
+        assert "warning" not in out
+
+    def test_in_json_the_warnings_are_a_list(self, run, layers):
+        _, out, err = run("keys", "create", "ci", "--model", "zzz*", "--json")
+        assert (json.loads(out)["warnings"], err) == (["No model matches 'zzz*' yet."], "")
+        assert json.loads(run("keys", "create", "fine", "--layer", "L0", "--json")[1])["warnings"] == []
+
     @pytest.mark.parametrize(
         ("words", "says"),
         [
