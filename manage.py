@@ -9,13 +9,12 @@ import sys
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
-    from django.core.management import execute_from_command_line
-
+    from gateway import command_line
     from gateway.env import EnvError
     from gateway.secrets import SecretsError
 
     try:
-        execute_from_command_line(sys.argv)
+        command_line.run()
         sys.stdout.flush()
     except (EnvError, SecretsError) as error:
         sys.exit(f"manage.py: {error}")

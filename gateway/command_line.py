@@ -1,0 +1,47 @@
+"""What `manage.py` alone and `manage.py help` show: this project's commands with a line each, then Django's by name.
+
+Apart from `gateway.console`, which brings what only our own commands need.
+"""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+
+from django.core.management import ManagementUtility, get_commands
+from django.core.management.color import color_style
+
+OURS = "gateway"
+"""The app that owns this project's commands."""
+WIDTH = 100
+
+
+class CommandLine(ManagementUtility):
+    """Django's, with a help that begins with what this project is for."""
+
+    def main_help_text(self, commands_only: bool = False) -> str:
+        ours = sorted(name for name, app in get_commands().items() if app == OURS)
+        if commands_only or not ours:  # a list for programs; or the settings are broken, which Django's text explains
+            return super().main_help_text(commands_only=commands_only)
+        others = sorted(get_commands().keys() - set(ours))
+        heading = color_style().NOTICE
+        return "\n".join(
+            [
+                f"Type '{self.prog_name} COMMAND --help' for a command's options and examples.",
+                "",
+                heading("AI MCP Gateway"),
+                *(f"  {name:<11} {self._line(name)}" for name in ours),
+                "",
+                heading("Django's own"),
+                textwrap.fill(", ".join(others), WIDTH, initial_indent="  ", subsequent_indent="  "),
+            ]
+        )
+
+    def _line(self, name: str) -> str:
+        """The first sentence of a command's help."""
+        return f"{self.fetch_command(name).help.split('. ')[0].rstrip('.')}."
+
+
+def run() -> None:
+    """Executes what the process was called with."""
+    CommandLine(sys.argv).execute()

@@ -1,0 +1,68 @@
+"""`manage.py` alone and `manage.py help`: this project's commands first."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.core.management import ManagementUtility, get_commands
+
+from gateway import command_line
+from gateway.management import commands
+
+OURS = sorted(path.stem for path in Path(commands.__path__[0]).glob("[a-z]*.py"))
+
+
+@pytest.fixture
+def shown(monkeypatch, capsys):
+    """What `manage.py` writes, called with these words."""
+
+    def shown(*words):
+        monkeypatch.setattr("django.setup", lambda: None)  # it is set up; again would configure logging anew
+        monkeypatch.setattr(sys, "argv", ["manage.py", *words])
+        command_line.run()
+        return capsys.readouterr().out
+
+    return shown
+
+
+@pytest.mark.parametrize("words", [(), ("help",), ("--help",), ("-h",)], ids=" ".join)
+def test_each_way_to_ask_shows_our_commands_first_with_a_line_each(shown, words):
+    ours, others = shown(*words).split("Django's own\n")
+    lines = ours.split("AI MCP Gateway\n")[1].strip().splitlines()
+    assert [line.split()[0] for line in lines] == OURS
+    assert all(len(line.split()) > 3 and line.endswith(".") for line in lines)
+    assert "  keys        Makes, lists and disables API keys." in lines
+    assert {"migrate", "check", "shell", "createsuperuser"} <= set(others.replace(",", "").split())
+
+
+def test_every_command_is_there_once(shown):
+    listed = shown("help").partition("AI MCP Gateway\n")[2]
+    ours, others = listed.split("Django's own\n")
+    names = [line.split()[0] for line in ours.strip().splitlines()] + others.replace(",", "").split()
+    assert sorted(names) == sorted(get_commands())
+
+
+def test_a_list_for_programs_stays_djangos(shown):
+    assert shown("help", "--commands").split() == sorted(get_commands())
+
+
+def test_the_help_of_one_command_is_its_own(shown):
+    assert "manage.py keys create laptop" in shown("help", "keys")
+
+
+def test_the_script_itself_shows_it():
+    ended = subprocess.run(
+        [sys.executable, "manage.py"], cwd=settings.BASE_DIR, capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.startswith("Type 'manage.py COMMAND --help'")
+    assert ended.stderr == ""
+
+
+def test_with_broken_settings_django_explains(monkeypatch):
+    monkeypatch.setattr(command_line, "get_commands", lambda: {"check": "django.core"})
+    utility = command_line.CommandLine(["manage.py", "help"])
+    utility.settings_exception = ImportError("no such settings")
+    assert "no such settings" in utility.main_help_text()
+    assert isinstance(utility, ManagementUtility)
