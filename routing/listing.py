@@ -1,17 +1,23 @@
-"""Lists what can be asked for: models and layers, as seen by a caller. Reads the snapshot, decides nothing."""
+"""Lists what can be asked for: models and layers, as seen by a caller; and of which models a caller may be told.
+
+Reads the snapshot, decides nothing. A caller of None is a user, who sees all.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from fnmatch import fnmatchcase
 
 from analytics import cost, ids
 from analytics.types import Caller
 from providers.types import Unit
 from routing import plan
 from routing.decision import UnknownModel, near_names
-from routing.types import Candidate, Layer, Snapshot
+from routing.types import Candidate, Dropped, DropReason, Layer, Snapshot
+
+NOT_ALLOWED = frozenset({DropReason.LAYER_NOT_ALLOWED, DropReason.MODEL_NOT_ALLOWED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,7 @@ def model(name: str, *, snapshot: Snapshot, caller: Caller | None) -> ListedMode
 def layers(snapshot: Snapshot, *, caller: Caller | None) -> list[Layer]:
     """The layers `caller` may use, each with the candidates it may use; all of them for a user (None)."""
     return [
-        replace(layer, candidates=tuple(one for one in layer.candidates if _may_use(one, caller=caller)))
+        replace(layer, candidates=tuple(one for one in layer.candidates if may_use(one, caller=caller)))
         for layer in snapshot.layers
         if caller is None or plan.is_layer_allowed(layer.name, caller=caller)
     ]
@@ -55,11 +61,30 @@ def layers(snapshot: Snapshot, *, caller: Caller | None) -> list[Layer]:
 
 def _listed(name: str, *, snapshot: Snapshot, caller: Caller | None) -> ListedModel:
     candidates = snapshot.served.get(name, ())
-    return ListedModel(name, tuple(candidate for candidate in candidates if _may_use(candidate, caller=caller)))
+    return ListedModel(name, tuple(candidate for candidate in candidates if may_use(candidate, caller=caller)))
 
 
-def _may_use(candidate: Candidate, *, caller: Caller | None) -> bool:
+def may_use(candidate: Candidate, *, caller: Caller | None) -> bool:
     if caller is None:
         return True
     layer_allowed = not candidate.layer or plan.is_layer_allowed(candidate.layer, caller=caller)
     return layer_allowed and plan.is_model_allowed(candidate.model, caller=caller)
+
+
+def may_use_named(qualified_name: str, *, layer: str, caller: Caller | None) -> bool:
+    """`may_use` for a model of which only names are left, as in a row of the ledger."""
+    if caller is None:
+        return True
+    names = (qualified_name, qualified_name.partition("/")[2])
+    patterns = caller.allowed_models
+    layer_allowed = not layer or plan.is_layer_allowed(layer, caller=caller)
+    return layer_allowed and (not patterns or any(fnmatchcase(name, one) for one in patterns for name in names))
+
+
+def tellable(dropped: Iterable[Dropped], *, caller: Caller | None) -> list[Dropped]:
+    """Those whose models the caller may be told of.
+
+    The reason alone does not say it: models of a layer that was not entered are dropped before anyone looks whether
+    the key may use them.
+    """
+    return [value for value in dropped if value.reason not in NOT_ALLOWED and may_use(value.candidate, caller=caller)]

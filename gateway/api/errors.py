@@ -17,10 +17,11 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.views import defaults
 from rest_framework import exceptions
 
+from analytics.types import Caller
 from gateway.api.bodies import BadBody
 from gateway.middleware import OPEN_PATHS
 from providers.types import FailureKind, ProviderError
-from routing import chat, decision, need, runtime, snapshot
+from routing import chat, decision, listing, need, runtime, snapshot
 from routing.types import Dropped, DropReason
 
 logger = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ def body(
 
 def handle(error: Exception, context: Mapping[str, Any]) -> HttpResponse:
     """DRF's exception handler, for every JSON endpoint on either way in."""
-    known = _ours(error)
+    known = _ours(error, context)
     if known is not None:
         return known
     if isinstance(error, Http404):
@@ -80,7 +81,10 @@ def handle(error: Exception, context: Mapping[str, Any]) -> HttpResponse:
     return problem(500, "internal_error", "The gateway failed; the log holds the reason.")
 
 
-def _ours(error: Exception) -> HttpResponse | None:
+def _ours(error: Exception, context: Mapping[str, Any]) -> HttpResponse | None:
+    if isinstance(error, chat.NothingToTry):
+        auth = getattr(context.get("request"), "auth", None)
+        return _nothing_to_try(error, caller=auth if isinstance(auth, Caller) else None)
     answer = next((compose for kind, compose in _ANSWERS.items() if isinstance(error, kind)), None)
     return answer(error) if answer else None
 
@@ -95,20 +99,22 @@ def _of_drf(error: exceptions.APIException) -> HttpResponse:
     return problem(error.status_code, code if isinstance(code, str) else None, message, headers=headers)
 
 
-def dropped(values: tuple[Dropped, ...]) -> list[dict[str, str]]:
-    """Why models were not tried, as JSON shows it."""
-    return [
+def dropped(values: Sequence[Dropped], *, caller: Caller | None) -> dict[str, Any]:
+    """Why models were not tried, as JSON shows it: by name those the caller may use, of the others how many."""
+    told = listing.tellable(values, caller=caller)
+    rows = [
         {
             "model": value.candidate.model.qualified_name,
             "layer": value.candidate.layer,
             "reason": value.reason.value,
             "detail": value.detail,
         }
-        for value in values
+        for value in told
     ]
+    return {"dropped": rows, "dropped_not_allowed": len(values) - len(rows)}
 
 
-def _nothing_to_try(error: chat.NothingToTry) -> HttpResponse:
+def _nothing_to_try(error: chat.NothingToTry, *, caller: Caller | None) -> HttpResponse:
     values = [value for value in error.decision.plan.dropped if value.reason not in chat.ENTERED_ELSEWHERE]
     if error.status != 503:
         values = [value for value in values if value.reason not in chat.OPERATORS]
@@ -117,7 +123,7 @@ def _nothing_to_try(error: chat.NothingToTry) -> HttpResponse:
     if error.status == 400 and not reasons & _TOO_BIG:
         code, text = "unsupported", "No model can do what the request needs"
     hint = " See `manage.py providers`." if DropReason.NO_CREDENTIAL in reasons else ""
-    detail = {"request_id": str(error.decision.request_id), "dropped": dropped(error.decision.plan.dropped)}
+    detail = {"request_id": str(error.decision.request_id), **dropped(error.decision.plan.dropped, caller=caller)}
     message = f"{text}: {_counted(values) or 'none is set up'}.{hint}"
     return problem(error.status, code, message, param=param, detail=detail)
 
@@ -191,7 +197,6 @@ _ANSWERS: dict[type[Exception], Callable[[Any], HttpResponse]] = {
     runtime.NotRunning: lambda error: problem(
         503, "stopping", "The gateway is stopping.", headers={"Retry-After": "1"}
     ),
-    chat.NothingToTry: _nothing_to_try,
     chat.NotRecordable: lambda error: problem(503, "spool_not_writable", str(error)),
     chat.NobodyAnswered: _nobody_answered,
 }

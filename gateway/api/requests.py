@@ -12,6 +12,7 @@ from rest_framework.views import APIView
 from analytics import ledger, visibility
 from analytics.models import UsageRecord
 from analytics.types import Caller
+from routing import listing
 
 WAIT_S = 1.0
 """How long a look-up waits for a row that has just been made and is still in the spool."""
@@ -19,15 +20,13 @@ WAIT_S = 1.0
 
 class RequestView(APIView):
     def get(self, request: Request, request_id: str) -> HttpResponse:
-        if isinstance(request.auth, Caller):
-            among = visibility.records_of_caller(request.auth)
-        else:
-            among = visibility.records_of_user(request.user)
+        caller: Caller | None = request.auth if isinstance(request.auth, Caller) else None
+        among = visibility.records_of_caller(caller) if caller else visibility.records_of_user(request.user)
         wanted = _uuid(request_id)
         row = ledger.find(wanted, among=among, wait_s=WAIT_S) if wanted else None
         if row is None:
             raise Http404("There is no such request, or it is not yours to see.")
-        return JsonResponse(record_json(row))
+        return JsonResponse(record_json(row, caller=caller))
 
 
 def _uuid(text: str) -> UUID | None:
@@ -38,9 +37,20 @@ def _uuid(text: str) -> UUID | None:
     return found if found.version == 7 else None
 
 
-def record_json(row: UsageRecord) -> dict[str, Any]:
-    """Every column under its own name; money as strings of plain digits, times in ISO 8601 with zone."""
+def record_json(row: UsageRecord, *, caller: Caller | None = None) -> dict[str, Any]:
+    """Every column under its own name; money as strings of plain digits, times in ISO 8601 with zone.
+
+    Dropped models that `caller` may not use are counted, not named; None is told of all.
+    """
     values = {field.attname: getattr(row, field.attname) for field in UsageRecord._meta.concrete_fields}
     for name in ("cost_usd", "computed_cost_usd", "reported_cost_usd"):
         values[name] = None if values[name] is None else f"{values[name].normalize():f}"
-    return values | {"object": "request"}
+    return values | {"decision": _told(row.decision, caller=caller), "object": "request"}
+
+
+def _told(decision: dict[str, Any], *, caller: Caller | None) -> dict[str, Any]:
+    if caller is None or "dropped" not in decision:
+        return decision
+    entries = decision["dropped"]
+    told = [entry for entry in entries if listing.may_use_named(entry[0], layer=entry[1], caller=caller)]
+    return decision | {"dropped": told, "dropped_not_allowed": len(entries) - len(told)}

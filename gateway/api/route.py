@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from analytics import ids
+from analytics.types import Caller
 from gateway.api import bodies, errors
 from gateway.api.authentication import ApiKeyAuthentication, MayChat, caller_from
 from routing import decision, snapshot
@@ -23,18 +24,22 @@ class RouteView(APIView):
     permission_classes = [MayChat]
 
     def post(self, request: Request) -> HttpResponse:
+        caller = caller_from(request)
         made = decision.make(
             bodies.chat_request(request._request.body, default_model="auto"),
             wishes=bodies.wishes(request.META),
-            caller=caller_from(request),
+            caller=caller,
             snapshot=snapshot.current(),
             request_id=ids.new(),
         )
-        return JsonResponse(decision_json(made))
+        return JsonResponse(decision_json(made, caller=caller))
 
 
-def decision_json(made: Decision) -> dict[str, Any]:
-    """A decision as the API and `manage.py route --json` show it. Costs are USD, as strings."""
+def decision_json(made: Decision, *, caller: Caller | None = None) -> dict[str, Any]:
+    """A decision as the API and `manage.py route --json` show it. Costs are USD, as strings.
+
+    Dropped models that `caller` may not use are counted, not named; None is told of all.
+    """
     return {
         "score": made.score.value,
         "reasons": [{"name": reason.name, "points": reason.points} for reason in made.score.reasons],
@@ -53,6 +58,6 @@ def decision_json(made: Decision) -> dict[str, Any]:
             for candidate in made.plan.attempts
             for worst in [worst_cost(candidate.model, need=made.need, at=made.live.now)]
         ],
-        "dropped": errors.dropped(made.plan.dropped),
+        **errors.dropped(made.plan.dropped, caller=caller),
         "warnings": list(made.warnings),
     }

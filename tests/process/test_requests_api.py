@@ -75,6 +75,17 @@ def test_a_failed_requests_row_has_the_status_the_client_got(gateway: Gateway, m
     assert (row.outcome, row.error_kind, row.status) == ("error", kind, answer.status_code)
 
 
+def test_models_the_key_may_not_use_are_counted_and_named_in_no_answer(gateway: Gateway) -> None:
+    headers = {**gateway.headers("fenced"), "X-Gateway-Layer": "=L3"}
+    body = {"model": "auto", "messages": [{"role": "user", "content": "Hello"}]}
+    refused = httpx.post(gateway.chat_url, headers=headers, json=body)
+    assert (refused.status_code, refused.json()["error"]["gateway"]["dropped_not_allowed"]) == (403, 3)
+    row = look_up(gateway, refused.json()["error"]["gateway"]["request_id"], key="fenced")
+    assert row.json()["decision"]["dropped_not_allowed"] == 3
+    for answer in (refused, row):
+        assert not any(name in answer.text for name in ("premium", "hangs-up", "down?"))
+
+
 def test_another_projects_key_does_not_find_it(gateway: Gateway) -> None:
     assert_not_found(look_up(gateway, chat(gateway), key="theirs"))
 

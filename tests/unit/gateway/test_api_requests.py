@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID
 
+import msgspec
 import pytest
 from django.contrib.auth.models import User
 
@@ -95,6 +96,56 @@ class TestKeys:
 
     def test_with_a_wrong_key_too(self, client, row):
         assert error(Asker(client, "agw_wrong").get(row.id)) == (401, "invalid_api_key")
+
+
+class TestDroppedModels:
+    """A key learns no names of models that it may not use; the row keeps them."""
+
+    @pytest.fixture
+    def row(self, ours):
+        decision = {
+            "attempts": [["acme/small", "L0"]],
+            "dropped": [
+                ["acme/org/large:free", "L1", "lacks a capability the request needs", "tools"],
+                ["acme/secret", "L1", "model not allowed for this key", ""],
+                ["acme/small", "L3", "below the entry layer", ""],
+                ["acme/outside", "", "context too small", ""],
+            ],
+        }
+        row = usage_row(
+            LONG_AGO,
+            project_id=ours.project.pk,
+            key_id=ours.key.pk,
+            decision=msgspec.Raw(msgspec.json.encode(decision)),
+        )
+        ledger.insert([row])
+        return row
+
+    @pytest.mark.parametrize(
+        ("models", "layers", "told"),
+        [
+            ([], [], ["acme/org/large:free", "acme/secret", "acme/small", "acme/outside"]),
+            (["small", "org/*"], [], ["acme/org/large:free", "acme/small"]),
+            (["acme/*"], ["L0", "L1"], ["acme/org/large:free", "acme/secret", "acme/outside"]),
+            (["nothing"], [], []),
+        ],
+    )
+    def test_only_those_the_asking_key_may_use_are_named(self, us, row, models, layers, told):
+        ApiKey.objects.update(allowed_models=models, allowed_layers=layers)
+        decision = us.get(row.id).json()["decision"]
+        assert [entry[0] for entry in decision["dropped"]] == told
+        assert decision["dropped_not_allowed"] == 4 - len(told)
+        assert decision["attempts"] == [["acme/small", "L0"]]
+
+    def test_users_are_told_all(self, client, ours, row):
+        snapshot.load()
+        client.force_login(User.objects.create_superuser("root"))
+        assert len(client.get(f"/v1/requests/{row.id}").json()["decision"]["dropped"]) == 4
+
+    def test_the_row_keeps_all(self, us, row):
+        ApiKey.objects.update(allowed_models=["nothing"])
+        us.get(row.id)
+        assert len(UsageRecord.objects.get(id=row.id).decision["dropped"]) == 4
 
 
 class TestUsers:

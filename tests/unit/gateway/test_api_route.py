@@ -87,7 +87,29 @@ class TestDecision:
     def test_nothing_to_try_is_an_answer_here(self, post):
         ApiKey.objects.update(allowed_layers=["gold"])
         response = post()
-        assert (response.status_code, response.json()["attempts"], len(response.json()["dropped"])) == (200, [], 4)
+        body = response.json()
+        assert (response.status_code, body["attempts"], body["dropped"]) == (200, [], [])
+        assert body["dropped_not_allowed"] == 4
+
+    def test_models_the_key_may_not_use_are_counted_not_named(self, post):
+        ApiKey.objects.update(allowed_models=["m1", "up/m2"], allowed_layers=["L0", "L1", "L2"])
+        Model.objects.filter(name="m2").update(tools=False)
+        body = post(HELLO | {"model": "auto:L2", "tools": [{"type": "function"}]}).json()
+        assert [entry["model"] for entry in body["dropped"]] == ["up/m1", "up/m2"]
+        assert body["dropped_not_allowed"] == 2
+        assert not any(name in str(body) for name in ("m0", "m3", "L3"))
+
+    def test_a_layer_that_was_not_entered_hides_its_models_too(self, post):
+        ApiKey.objects.update(allowed_layers=["L2"])
+        body = post(HELLO | {"model": "L2"}).json()
+        assert (body["dropped"], body["dropped_not_allowed"], [a["model"] for a in body["attempts"]]) == ([], 3, ["m2"])
+
+    def test_a_key_that_may_use_all_is_told_all(self, post):
+        body = post(HELLO | {"model": "L3"}).json()
+        assert ([entry["model"] for entry in body["dropped"]], body["dropped_not_allowed"]) == (
+            ["up/m0", "up/m1", "up/m2"],
+            0,
+        )
 
     def test_the_model_may_be_left_out(self, post):
         assert post({"messages": HELLO["messages"]}).json()["entry"] == "L0"

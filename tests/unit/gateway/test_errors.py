@@ -2,6 +2,8 @@
 
 import json
 import logging
+from dataclasses import replace
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -19,14 +21,14 @@ from routing.need import UnknownLayer
 from routing.snapshot import NotLoaded, Stale
 from routing.types import Dropped, DropReason, Plan
 from tests.unit.routing.test_decision import make
-from tests.unit.routing.test_plan import candidate
+from tests.unit.routing.test_plan import ANYONE, candidate
 
 STEP = Step("acme", "m", "L0", "server_error", 503, "busy", 0.0, 5.0)
 
 
-def handled(error):
+def handled(error, *, caller=ANYONE):
     """Status, error object and headers of the answer."""
-    response = errors.handle(error, {})
+    response = errors.handle(error, {"request": SimpleNamespace(auth=caller)})
     assert response["Content-Type"] == "application/json"
     body = json.loads(response.content)
     assert set(body) == {"error"}
@@ -147,6 +149,25 @@ class TestNothingToTry:
             {"model": "acme/m0", "layer": "L0", "reason": "no credential for the provider", "detail": "why"},
             {"model": "acme/m1", "layer": "L0", "reason": "below the entry layer", "detail": "why"},
         ]
+
+    @pytest.mark.parametrize("reason", [DropReason.MODEL_NOT_ALLOWED, DropReason.LAYER_NOT_ALLOWED])
+    @pytest.mark.parametrize("caller", [ANYONE, None])
+    def test_models_dropped_because_the_key_may_not_use_them_are_counted_not_named(self, reason, caller):
+        _, body, _ = handled(nothing_to_try(DropReason.NO_CREDENTIAL, reason, reason), caller=caller)
+        assert [entry["model"] for entry in body["gateway"]["dropped"]] == ["acme/m0"]
+        assert body["gateway"]["dropped_not_allowed"] == 2
+        assert "m1" not in str(body)
+
+    def test_so_are_those_dropped_before_anyone_asked_whether_the_key_may_use_them(self):
+        error = nothing_to_try(DropReason.BELOW_ENTRY, DropReason.OUTSIDE_FENCE, DropReason.TOO_DEAR)
+        _, body, _ = handled(error, caller=replace(ANYONE, allowed_models=("m2",)))
+        assert [entry["model"] for entry in body["gateway"]["dropped"]] == ["acme/m2"]
+        assert body["gateway"]["dropped_not_allowed"] == 2
+
+    def test_the_decision_itself_keeps_them(self):
+        error = nothing_to_try(DropReason.MODEL_NOT_ALLOWED)
+        handled(error)
+        assert len(error.decision.plan.dropped) == 1
 
     def test_the_ceilings_header_is_named(self):
         assert handled(nothing_to_try(DropReason.TOO_DEAR))[1]["param"] == "X-Gateway-Max-Cost"
