@@ -57,6 +57,8 @@ def test_a_phone_shows_pages_in_their_full_width(admin: Page) -> None:
     for address in ("/admin/", "/admin/providers/model/", "/admin/analytics/apikey/", "/admin/providers/provider/add/"):
         admin.goto(address)
         assert pages.sticking_out(admin) == [], address
+    pages.make_key(admin, "made on a phone")
+    assert pages.sticking_out(admin) == []
 
 
 def test_pages_follow_the_colour_scheme_of_the_system(admin: Page) -> None:
