@@ -22,7 +22,7 @@ import uvicorn
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
-from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors import multiprocess as workers
 
 from gateway import children
 from providers import embedded
@@ -77,12 +77,23 @@ class _WorkerConfig(uvicorn.Config):
 
 
 class _Server(uvicorn.Server):
-    """Says that it listens once it does."""
+    """Says that it listens once it does, alone. In the end it waits for no client that does not read."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        for listener in sockets or ():
-            logger.info("Listening on %s", url_of(listener))
+        if self.config.workers == 1:
+            for listener in sockets or ():
+                logger.info("Listening on %s", url_of(listener))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        for open_one in list(self.server_state.connections):
+            if open_one.transport is not None:
+                open_one.transport.abort()
+
+
+# The one way to give uvicorn's workers, which import this module, a server of ours.
+workers.Server = _Server  # type: ignore[attr-defined]
 
 
 def serve(options: Options) -> None:
@@ -274,7 +285,7 @@ def _run_server(options: Options, *, listener: socket.socket) -> None:
         _Server(config).run(sockets=[listener])
         return
     logger.info("Listening on %s with %d workers", url_of(listener), options.workers)
-    supervisor = Multiprocess(config, sockets=[listener])
+    supervisor = workers.Multiprocess(config, sockets=[listener])
     supervisor.run()
     if any(worker.exitcode == uvicorn.config.STARTUP_FAILURE for worker in supervisor.processes):
         raise StartError("A worker could not start; the reason is logged above.")

@@ -8,6 +8,7 @@ below it may use the ORM or `sync_to_async`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
@@ -36,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 CLIENT_GONE = 499
 """What the log line says when the client left; nobody receives it."""
+SAY_STOPPING_S = 1.0
+"""How long a client may take to be told that the server stops; one that does not read is not waited for."""
 _MIB = 1024 * 1024
 
 
@@ -95,6 +98,8 @@ class ShortWay:
             return response.status_code
         except asyncio.CancelledError as error:
             task.uncancel()
+            if isinstance(response, EventStream):
+                response.abandon(error)  # settled as what it is, and before anything is waited for
             if chat.CLIENT_LEFT in error.args:
                 return CLIENT_GONE
             return await self._say_stopping(request, begun=response, send=send)
@@ -106,10 +111,12 @@ class ShortWay:
     async def _say_stopping(self, request: GatewayRequest, *, begun: HttpResponseBase | None, send: Send) -> int:
         """The server stops and cannot wait any longer: the client is told so, in a stream as well."""
         stopping = errors.handle(runtime.NotRunning(), {})
-        if begun is None:
-            await _send_response(self._finished(request, stopping), send=send)
-        elif isinstance(begun, EventStream):
-            await send({"type": "http.response.body", "body": b"data: " + stopping.content + b"\n\n"})
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SAY_STOPPING_S):
+                if begun is None or (isinstance(begun, EventStream) and not begun.has_begun):
+                    await _send_response(self._finished(request, stopping), send=send)
+                elif isinstance(begun, EventStream):
+                    await send({"type": "http.response.body", "body": b"data: " + stopping.content + b"\n\n"})
         return stopping.status_code
 
     async def _response(self, request: GatewayRequest) -> HttpResponseBase:
@@ -173,6 +180,7 @@ async def _send_response(response: HttpResponseBase, *, send: Send) -> None:
         await _send_whole(response, send=send)
         return
     await send({"type": "http.response.start", "status": response.status_code, "headers": _headers(response)})
+    response.has_begun = True
     async for frames in response.frames():
         await send({"type": "http.response.body", "body": frames, "more_body": True})
     await send({"type": "http.response.body", "body": response.tail()})

@@ -159,8 +159,12 @@ class Streaming:
         except TimeoutError:
             raise ProviderError(FailureKind.TIMEOUT, f"nothing came for {patience_s:.0f} s") from None
 
-    def close(self) -> None:
-        """Cuts the upstream and settles by what was used until now. Never waits; harmless when all is done."""
+    def close(self, cancelled: asyncio.CancelledError | None = None) -> None:
+        """Cuts the upstream and settles by what was used until now. Never waits; harmless when all is done.
+
+        `cancelled` is what ended it where that was not seen in `frames`: while a frame was being sent.
+        """
+        self._cancelled = self._cancelled or cancelled
         self._upstream.close()
         if self._entry.is_settled:
             return

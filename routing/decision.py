@@ -125,10 +125,24 @@ def _is_visible(name: str, *, snapshot: Snapshot, caller: Caller | None) -> bool
 
 def near_names(name: str, *, snapshot: Snapshot, caller: Caller | None) -> list[str]:
     """Known ids that look like `name`, best first, out of those the caller may use (None: all)."""
-    visible = [known for known in snapshot.served if _is_visible(known, snapshot=snapshot, caller=caller)]
-    visible += [layer.name for layer in snapshot.layers]
+    visible = [
+        known
+        for known, candidates in snapshot.served.items()
+        if any(may_use(candidate, caller=caller) for candidate in candidates)
+    ]
+    visible += [
+        layer.name for layer in snapshot.layers if caller is None or plan.is_layer_allowed(layer.name, caller=caller)
+    ]
     found = process.extract(name, visible, scorer=fuzz.WRatio, limit=NEAR_NAMES, score_cutoff=75)
     return [known for known, _, _ in found]
+
+
+def may_use(candidate: Candidate, *, caller: Caller | None) -> bool:
+    """Whether the caller may use a model in its layer, and so may know of it; a user (None) may."""
+    if caller is None:
+        return True
+    layer_allowed = not candidate.layer or plan.is_layer_allowed(candidate.layer, caller=caller)
+    return layer_allowed and plan.is_model_allowed(candidate.model, caller=caller)
 
 
 def _warnings(request: ChatRequest, *, wishes: Wishes) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from analytics import cost, ids
 from analytics.types import Caller
 from providers.types import Unit
 from routing import plan
-from routing.decision import UnknownModel, near_names
+from routing.decision import UnknownModel, may_use, near_names
 from routing.types import Candidate, Dropped, DropReason, Layer, Snapshot
 
 NOT_ALLOWED = frozenset({DropReason.LAYER_NOT_ALLOWED, DropReason.MODEL_NOT_ALLOWED})
@@ -62,13 +62,6 @@ def layers(snapshot: Snapshot, *, caller: Caller | None) -> list[Layer]:
 def _listed(name: str, *, snapshot: Snapshot, caller: Caller | None) -> ListedModel:
     candidates = snapshot.served.get(name, ())
     return ListedModel(name, tuple(candidate for candidate in candidates if may_use(candidate, caller=caller)))
-
-
-def may_use(candidate: Candidate, *, caller: Caller | None) -> bool:
-    if caller is None:
-        return True
-    layer_allowed = not candidate.layer or plan.is_layer_allowed(candidate.layer, caller=caller)
-    return layer_allowed and plan.is_model_allowed(candidate.model, caller=caller)
 
 
 def may_use_named(qualified_name: str, *, layer: str, caller: Caller | None) -> bool:

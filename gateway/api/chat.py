@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -53,6 +54,8 @@ class EventStream(StreamingHttpResponse):
 
     def __init__(self, stream: chat.Streaming, *, headers: dict[str, str]) -> None:
         self.stream = stream
+        self.has_begun = False
+        """Whether its headers are out."""
         super().__init__(
             self._whole(),
             content_type="text/event-stream; charset=utf-8",
@@ -70,8 +73,8 @@ class EventStream(StreamingHttpResponse):
         cost = cost_text(self.stream.bill) if self.stream.bill else "0"
         return f": X-Gateway-Cost-USD: {cost}\n\ndata: [DONE]\n\n".encode()
 
-    def abandon(self) -> None:
-        self.stream.close()
+    def abandon(self, cancelled: asyncio.CancelledError | None = None) -> None:
+        self.stream.close(cancelled)
 
     async def _whole(self) -> AsyncIterator[bytes]:
         async for frames in self.frames():

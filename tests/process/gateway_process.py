@@ -228,7 +228,7 @@ class Gateway:
 
 @contextmanager
 def start(
-    installation: Installation, *, env: Mapping[str, str] | None = None, port: int | None = None
+    installation: Installation, *, env: Mapping[str, str] | None = None, port: int | None = None, workers: int = 1
 ) -> Iterator[Gateway]:
     """A server that is ready; stopped in the end, or killed when it does not stop.
 
@@ -236,7 +236,7 @@ def start(
     """
     port = port or free_port()
     command = [sys.executable, "manage.py", "serve", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--no-worker", "--no-model"]
+    command += ["--no-worker", "--no-model", "--workers", str(workers)]
     log = installation.var_dir / f"serve-{port}.log"
     with log.open("ab") as output:
         process = subprocess.Popen(

@@ -11,6 +11,7 @@ import pytest
 from analytics import keys
 from analytics.spool import Reader
 from analytics.types import UsageRow
+from gateway import short_way as short_way_module
 from gateway.short_way import ShortWay
 from gateway.urls import short_way_views
 from routing import runtime, snapshot
@@ -104,3 +105,51 @@ class TestAClientThatLeaves:
                 await Client(until="http.response.start").talk_to(short_way)
                 deadline.reschedule(0)
                 await asyncio.Event().wait()
+
+
+class TestTheServerStops:
+    """The server cancels what is under way while its client takes nothing, and lets it say one last thing."""
+
+    @pytest.mark.parametrize(
+        ("message", "last_words"),
+        [
+            ("http.response.start", ["http.response.start", "http.response.body"]),
+            ("http.response.body", ["http.response.body"]),
+        ],
+        ids=["headers", "frames"],
+    )
+    async def test_while_it_is_sent_a_message(self, short_way, vendor, spool, message, last_words):
+        seen_before = len(vendor.requests())
+        client = StoppedClient(until=message)
+        await client.talk_to(short_way)
+        row = settled(spool)
+        assert (row.outcome, row.status) == ("interrupted", 503)
+        assert client.told == last_words
+        assert await end_of_only_request(vendor, seen_before=seen_before) is Ending.CLIENT_LEFT
+
+    async def test_and_waits_for_nobody_who_does_not_read(self, short_way, spool, monkeypatch):
+        monkeypatch.setattr(short_way_module, "SAY_STOPPING_S", 0.01)
+        async with asyncio.timeout(5):
+            await StoppedClient(until="http.response.body", reads_on=False).talk_to(short_way)
+        assert settled(spool).outcome == "interrupted"
+
+
+class StoppedClient(Client):
+    """Whose server stops while it is sent a message of the type `until`."""
+
+    def __init__(self, *, until, reads_on=True):
+        super().__init__(until=until)
+        self._reads_on = reads_on
+        self._is_stopping = False
+        self.told = []
+        """What it was sent after that."""
+
+    async def _send(self, message):
+        if self._is_stopping:
+            self.told.append(message["type"])
+            if not self._reads_on:
+                await asyncio.Event().wait()
+        elif message["type"] == self._until:
+            self._is_stopping = True
+            asyncio.current_task().cancel("the server stops")
+            await asyncio.Event().wait()

@@ -97,6 +97,24 @@ class TestUnknown:
             make(request("secret-model"), config=config, caller=replace(ANYONE, allowed_models=("open",)))
         assert caught.value.near == []
 
+    @pytest.mark.parametrize(
+        ("asked", "limits", "near"),
+        [
+            ("gpt-4o-min", {}, ["gpt-4o-mini", "acme/gpt-4o-mini"]),
+            ("gpt-4o-min", {"allowed_models": ("gpt-*",)}, ["gpt-4o-mini", "acme/gpt-4o-mini"]),
+            ("gpt-4o-min", {"allowed_models": ("claude-*",)}, []),
+            ("gpt-4o-min", {"allowed_layers": ("L0",)}, ["gpt-4o-mini", "acme/gpt-4o-mini"]),
+            ("gpt-4o-min", {"allowed_layers": ("L1",)}, []),
+            ("L22", {}, ["L2"]),
+            ("L22", {"allowed_layers": ("L0", "L1")}, []),
+        ],
+    )
+    def test_near_names_are_only_those_the_key_may_use(self, asked, limits, near):
+        config = snapshot(candidate("gpt-4o-mini", "L0"), candidate("claude-sonnet", "L1"))
+        with pytest.raises(UnknownModel) as caught:
+            make(request(asked), config=config, caller=replace(ANYONE, **limits))
+        assert caught.value.near == near
+
     def test_one_known_model_of_a_list_is_enough(self):
         made = make(request("nobody", models=["m1"]))
         assert [each.model.name for each in made.plan.attempts] == ["m1"]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routing import listing
+from routing import decision, listing
 from routing.types import Dropped, DropReason
 from tests.unit.routing.test_plan import ANYONE, candidate
 
@@ -20,11 +20,11 @@ def test_names_alone_give_the_same_answer_as_the_model(name, layer, models, allo
     one = candidate(name, layer)
     caller = replace(ANYONE, allowed_models=tuple(models), allowed_layers=tuple(allowed))
     by_name = listing.may_use_named(one.model.qualified_name, layer=layer, caller=caller)
-    assert by_name is listing.may_use(one, caller=caller)
+    assert by_name is decision.may_use(one, caller=caller)
 
 
 def test_a_user_may_be_told_of_every_model():
-    assert listing.may_use(candidate(), caller=None)
+    assert decision.may_use(candidate(), caller=None)
     assert listing.may_use_named("acme/m", layer="L0", caller=None)
 
 
