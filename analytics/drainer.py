@@ -85,7 +85,7 @@ class Drainer(threading.Thread):
         except _WAITS as error:
             connection.close()
             if not self.problem:
-                logger.error("Usage rows wait in %s: the database does not take them (%s)", self._own.folder, error)
+                logger.error("Usage rows wait in %s: %s", self._own.folder, error)
             self.problem = str(error)[:200] or type(error).__name__
             return False
         except Exception as error:
@@ -98,6 +98,10 @@ class Drainer(threading.Thread):
         return True
 
     def _drain_own(self) -> None:
+        if self._own.is_deleted():
+            self._own.move(self._reader.still_open)
+            self._reader = spool.Reader(self._own.folder)
+            logger.error("The spool's folder was deleted; nothing is lost, its lines are in %s", self._own.folder)
         # Before the database is asked: what is on the disk outlives this process even while the database is away.
         in_memory = self._own.write_again()
         # Behind it, so that the reader has seen the `opened` line of each of these and can forget it.

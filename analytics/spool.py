@@ -55,12 +55,15 @@ class Spool:
 
     def __init__(self, root: Path, *, fsync: bool = False) -> None:
         """Raises: SpoolError."""
+        self._root = root
         self._fsync = fsync
         self._mutex = threading.Lock()
         self._segment = 0
         self._size = 0
         self._unwritten: dict[UUID, UsageRow] = {}
         """Settled rows that found the disk full."""
+        self._has_no_folder = False
+        """The folder was deleted, and no other could be made."""
         try:
             self.folder, self._lock_fd = _make_locked_folder(root)
             self._fd = self._open_segment(1)
@@ -72,7 +75,7 @@ class Spool:
         data = _encode(line) + b"\n"
         try:
             with self._mutex:
-                self._refuse_if_deleted()
+                self._refuse_without_folder()
                 self._append(data)
         except OSError as error:
             raise SpoolError(f"Cannot write to {self.folder}: {error.strerror}") from error
@@ -113,11 +116,39 @@ class Spool:
         """Whether an `opened` line could be written now."""
         try:
             with self._mutex:
-                self._refuse_if_deleted()
+                self._refuse_without_folder()
                 self._write(b"\n")
         except OSError:
             return False
         return True
+
+    def is_deleted(self) -> bool:
+        """Whether somebody removed or moved the folder: its file still takes lines, but nobody finds them there."""
+        with self._mutex:
+            return self._fd != _CLOSED and not _is_at(self._fd, segment_path(self.folder, self._segment))
+
+    def move(self, still_open: Iterable[Opened]) -> None:
+        """Goes on in a new folder, with every line of the segment that was deleted, and those of `still_open`, which
+        may have stood in earlier ones. A row that was read already is read twice, which does no harm.
+
+        Raises: OSError. Then settled rows go to the old file, and no request is opened until a move succeeds.
+        """
+        kept = b"".join(_encode(line) + b"\n" for line in still_open)
+        with self._mutex:
+            old, old_lock, lines = self._fd, self._lock_fd, os.pread(self._fd, self._size, 0)
+            self._has_no_folder = True
+            folder, lock = _make_locked_folder(self._root)
+            try:
+                descriptor = _open_and_write(segment_path(folder, 1), kept + lines)
+            except OSError:
+                remove_folder(folder)
+                os.close(lock)
+                raise
+            self.folder, self._lock_fd, self._fd = folder, lock, descriptor
+            self._segment, self._size = 1, len(kept + lines)
+            self._has_no_folder = False
+        os.close(old)
+        os.close(old_lock)
 
     def close(self) -> None:
         """Gives up the lock. What is left in the folder is replayed by whoever finds it."""
@@ -141,10 +172,9 @@ class Spool:
 
     # From here on every function is called with the mutex held: the descriptor may change or be closed without it.
 
-    def _refuse_if_deleted(self) -> None:
-        """A file whose folder somebody removed still takes lines, and nobody would ever read them."""
-        if os.fstat(self._fd).st_nlink == 0:
-            raise OSError(errno.ENOENT, "the spool's folder was deleted; restart the gateway")
+    def _refuse_without_folder(self) -> None:
+        if self._has_no_folder:
+            raise OSError(errno.ENOENT, "the spool's folder was deleted and cannot be made again")
 
     def _append(self, data: bytes) -> None:
         if self._fd == _CLOSED:
@@ -165,7 +195,7 @@ class Spool:
             os.fdatasync(self._fd)
 
     def _open_segment(self, number: int) -> int:
-        descriptor = os.open(segment_path(self.folder, number), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        descriptor = _open_and_write(segment_path(self.folder, number), b"")
         self._segment, self._size = number, 0
         return descriptor
 
@@ -285,6 +315,25 @@ def remove_half_made(root: Path) -> None:
 
 def segment_path(folder: Path, number: int) -> Path:
     return folder / f"{number:06}.jsonl"
+
+
+def _open_and_write(path: Path, data: bytes) -> int:
+    """A new segment. Raises: OSError."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        if data and os.write(descriptor, data) < len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def _make_locked_folder(root: Path) -> tuple[Path, int]:

@@ -185,13 +185,25 @@ class TestTheSqliteFile:
 
 
 class TestTheDisk:
-    def test_without_its_spool_folder_no_model_is_called(
+    def test_a_deleted_spool_folder_loses_nothing(self, gateway: Gateway) -> None:
+        nonce = new_nonce()
+        with streamed(gateway, nonce, script="chunks=20;delay_ms=50") as pieces:
+            next(pieces)
+            shutil.rmtree(gateway.installation.var_dir / "spool")
+            "".join(pieces)
+        assert chat(gateway, after := new_nonce()).status_code == 200
+        rows = [gateway.installation.row_of(one, within_s=BACK_S) for one in (nonce, after)]
+        assert [row.outcome for row in rows] == ["ok", "ok"]
+        assert gateway.readiness().status_code == 200
+
+    def test_where_no_spool_folder_can_be_made_no_model_is_called(
         self, installation: Installation, upstream: RunningUpstream
     ) -> None:
         with gateway_process.start(installation) as gateway:
             shutil.rmtree(installation.var_dir / "spool")
+            (installation.var_dir / "spool").write_text("in the way")
+            eventually(lambda: gateway.readiness().status_code == 503, what="not ready", within_s=BACK_S)
             assert_refused_unspent(gateway, upstream)
-            assert gateway.readiness().status_code == 503
 
     @pytest.mark.parametrize("room", [0, 100], ids=["no_room", "room_for_half_a_line"])
     def test_on_a_full_disk_no_model_is_called_and_afterwards_all_is_well(

@@ -7,8 +7,13 @@ from analytics.spool import Spool
 
 
 @pytest.fixture
-def own(tmp_path):
-    own = Spool(tmp_path / "spool")
+def root(tmp_path):
+    return tmp_path / "spool"
+
+
+@pytest.fixture
+def own(root):
+    own = Spool(root)
     yield own
     own.close()
 

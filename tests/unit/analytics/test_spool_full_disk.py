@@ -2,7 +2,6 @@
 
 import pytest
 
-from analytics import spool
 from analytics.spool import Reader, Spool, SpoolError
 from tests.unit.analytics.spools import full_disk, read_all, size
 from tests.unit.analytics.test_ledger import opened_line, usage_row
@@ -44,13 +43,6 @@ class TestFullDisk:
             assert own.write_again() == [row]
         assert own.write_again() == []
         assert read_all(Reader(own.folder))[0] == [row]
-
-    def test_a_row_in_memory_is_not_written_where_nobody_would_read_it(self, own):
-        row = usage_row()
-        with full_disk():
-            own.settled(row)
-        spool.remove_folder(own.folder)
-        assert own.write_again() == [row]
 
     def test_a_row_that_reached_the_database_waits_no_more(self, own):
         rows = [usage_row(), usage_row()]
