@@ -33,11 +33,25 @@ _SYMBOLS = {next(sign for sign in mark if not sign.isalnum() and not sign.isspac
 _RULES = (*table.ASKED_TASKS, *table.GIVEN_TASKS, *table.TEXT_TASKS, *table.LIGHT_TASKS, *table.DEMANDS, table.FACTS)
 _KNOWN = frozenset[str]().union(
     *(rule.terms | rule.beside | rule.unless for rule in _RULES),
+    table.NUMBER_WORDS,
     table.QUESTION_PAIRS,
     table.OPEN_ENDED,
     table.AMOUNTS_ASKED,
 )
 _FIRST_OF_PAIR = frozenset(term.partition("_")[0] for term in _KNOWN if "_" in term)
+
+
+class _Group:
+    """Rules that are looked at together. Most prompts hold no term of most groups, and one look tells."""
+
+    def __init__(self, *rules: Rule) -> None:
+        self.rules = rules
+        self.terms = frozenset[str]().union(*(rule.terms for rule in rules))
+
+
+_ASKED, _GIVEN = _Group(*table.ASKED_TASKS), _Group(*table.GIVEN_TASKS)
+_TEXT, _LIGHT = _Group(*table.TEXT_TASKS), _Group(*table.LIGHT_TASKS)
+_DEMANDED, _FACTS = _Group(*table.DEMANDS), _Group(table.FACTS)
 
 _FIRST_WORDS, _LAST_WORDS = 60, 40
 """Of a longer prompt, where instructions stand."""
@@ -107,7 +121,7 @@ def _read(prompt: str) -> _Reading:
         words=words,
         found=found,
         asked=found if len(words) <= _FIRST_WORDS + _LAST_WORDS else _terms(_ends(words), marks),
-        numbers=sum(map(str.isdigit, words)) + len(table.NUMBER_WORDS.intersection(words)),
+        numbers=sum(map(str.isdigit, words)) + len(table.NUMBER_WORDS & found),
         sentences=text.count(". ") + text.count("? ") + text.count(".\n") + 1,
     )
 
@@ -145,32 +159,33 @@ def _points(rule: Rule, found: frozenset[str]) -> float:
     return round(max(-rule.most, min(points, rule.most)), 4)
 
 
-def _spoken(rules: tuple[Rule, ...], found: frozenset[str]) -> list[Reason]:
-    heard = [rule for rule in rules if not rule.terms.isdisjoint(found)]
-    points = [(rule.name, _points(rule, found)) for rule in heard]
+def _spoken(group: _Group, found: frozenset[str]) -> list[Reason]:
+    if group.terms.isdisjoint(found):
+        return []
+    points = [(rule.name, _points(rule, found)) for rule in group.rules if not rule.terms.isdisjoint(found)]
     return [Reason(name, value) for name, value in points if value]
 
 
 def _task(reading: _Reading) -> list[Reason]:
     """The hardest task named decides; an easy one counts when it opens the prompt or no hard one is named."""
-    text_tasks = _spoken(table.TEXT_TASKS, reading.found)
+    text_tasks = _spoken(_TEXT, reading.found)
     if text_tasks and _opens_with_text_task(reading.words):
         return text_tasks[:1]
     hard = [
-        *_spoken(table.ASKED_TASKS, reading.asked),
-        *_spoken(table.GIVEN_TASKS, reading.found),
+        *_spoken(_ASKED, reading.asked),
+        *_spoken(_GIVEN, reading.found),
         *_sum_in_words(reading),
     ]
     if hard:
         return [max(hard, key=lambda reason: reason.points)]
-    easy = text_tasks or _spoken(table.LIGHT_TASKS, reading.found)
+    easy = text_tasks or _spoken(_LIGHT, reading.found)
     return easy[:1] or list(_look_up(reading))
 
 
 def _opens_with_text_task(words: list[str]) -> bool:
     """To translate a function is work on code, to summarise an article on functions is not."""
     opening = words[:_OPENING_WORDS]
-    return table.CODE_WORDS.isdisjoint(opening) and any(not rule.terms.isdisjoint(opening) for rule in table.TEXT_TASKS)
+    return table.CODE_WORDS.isdisjoint(opening) and not _TEXT.terms.isdisjoint(opening)
 
 
 def _sum_in_words(reading: _Reading) -> Iterator[Reason]:
@@ -186,14 +201,14 @@ def _look_up(reading: _Reading) -> Iterator[Reason]:
     if not table.OPEN_ENDED.isdisjoint(reading.found):
         return
     if len(words) <= _FACT_WORDS:
-        yield from _spoken((table.FACTS,), reading.found)
+        yield from _spoken(_FACTS, reading.found)
     asks = bool(words) and (words[0] in table.QUESTION_WORDS or not table.QUESTION_PAIRS.isdisjoint(reading.found))
     if asks and len(words) <= _QUICK_QUESTION_WORDS:
         yield Reason("quick question", table.QUICK_QUESTION)
 
 
 def _demands(reading: _Reading) -> Iterator[Reason]:
-    yield from _spoken(table.DEMANDS, reading.found)
+    yield from _spoken(_DEMANDED, reading.found)
     if len(reading.words) > _LONG_SENTENCE_WORDS * reading.sentences:
         yield Reason("long sentences", table.LONG_SENTENCES)
     points = next((points for chars, points in table.LONG_INPUT if reading.chars >= chars), 0.0)

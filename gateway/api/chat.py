@@ -105,4 +105,6 @@ def cost_text(bill: Bill) -> str:
 
 def header_text(text: str) -> str:
     """Text that may stand in a header: no line breaks, nothing beyond Latin-1."""
+    if text.isascii() and text.isprintable():
+        return text
     return "".join(char if char.isprintable() else " " for char in text).encode("latin-1", "replace").decode("latin-1")
