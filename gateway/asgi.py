@@ -25,6 +25,9 @@ from routing import runtime
 
 logger = logging.getLogger(__name__)
 
+GC_THRESHOLDS = (20_000, 20, 50)
+"""A request makes hundreds of containers and hardly a cycle: by default Python looks for some at every other one."""
+
 short_way = ShortWay(short_way_views)
 
 
@@ -46,6 +49,7 @@ async def _lifespan(receive: Receive, send: Send) -> None:
         async with runtime.running():
             # What was imported stays for good: the garbage collector need not walk it again and again.
             gc.freeze()
+            gc.set_threshold(*GC_THRESHOLDS)
             await send({"type": "lifespan.startup.complete"})
             await receive()
     except SpoolError as error:

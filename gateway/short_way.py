@@ -24,6 +24,7 @@ from analytics import ids
 from gateway.api import errors
 from gateway.api.base import GatewayRequest
 from gateway.api.chat import EventStream
+from providers.deadlines import within
 from routing import chat, runtime
 
 Message = MutableMapping[str, Any]
@@ -130,7 +131,8 @@ class ShortWay:
         return self._finished(request, response)
 
     def _finished(self, request: GatewayRequest, response: HttpResponseBase) -> HttpResponseBase:
-        response.headers.setdefault("X-Gateway-Request-Id", str(request.request_id))
+        if not response.has_header("X-Gateway-Request-Id"):
+            response.headers["X-Gateway-Request-Id"] = str(request.request_id)
         if "HTTP_ORIGIN" in request.META:
             self._cors.add_response_headers(request, response)
         return response
@@ -142,7 +144,7 @@ async def _read_body(receive: Receive, *, headers: list[tuple[bytes, bytes]], li
     if declared > limits.body_bytes:
         return _too_large(limits)
     try:
-        async with asyncio.timeout(limits.read_s):
+        with within(limits.read_s):
             return await _collect(receive, limits=limits)
     except TimeoutError:
         text = f"The request body did not arrive within {limits.read_s:g} s."
@@ -181,9 +183,8 @@ async def _send_response(response: HttpResponseBase, *, send: Send) -> None:
         return
     await send({"type": "http.response.start", "status": response.status_code, "headers": _headers(response)})
     response.has_begun = True
-    async for frames in response.frames():
-        await send({"type": "http.response.body", "body": frames, "more_body": True})
-    await send({"type": "http.response.body", "body": response.tail()})
+    async for body, is_more in response.parts():
+        await send({"type": "http.response.body", "body": body, "more_body": is_more})
 
 
 async def _send_whole(response: HttpResponseBase, *, send: Send) -> None:

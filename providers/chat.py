@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from types import TracebackType
 from typing import Self
@@ -10,6 +9,7 @@ from typing import Self
 import aiohttp
 
 from providers import door
+from providers.deadlines import within
 from providers.dialects import openai
 from providers.dialects.openai_stream import EventReader
 from providers.types import Answer, ChatRequest, FailureKind, Model, ProviderError
@@ -65,6 +65,10 @@ class OpenStream:
             raise ProviderError(FailureKind.BAD_ANSWER, "its stream ended without content", status=200)
         self._held = b"".join(held)
 
+    @property
+    def is_ending(self) -> bool:
+        return self.reader.is_done and not self._held
+
     def __aiter__(self) -> Self:
         return self
 
@@ -91,9 +95,8 @@ class OpenStream:
     async def _reach_the_end(self) -> None:
         """After `[DONE]` the body's end is usually here already; reading it lets the connection be used again."""
         if not self._response.content.at_eof():
-            with contextlib.suppress(ProviderError, TimeoutError):
-                async with asyncio.timeout(END_WAIT_S):
-                    await door.read_some(self._response)
+            with contextlib.suppress(ProviderError, TimeoutError), within(END_WAIT_S):
+                await door.read_some(self._response)
 
     def close(self) -> None:
         """Gives the connection back when the stream ended, cuts it otherwise. Never waits."""

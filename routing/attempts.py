@@ -16,6 +16,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from analytics.types import storable
+from providers.deadlines import within
 from providers.types import FailureKind, ProviderError
 from routing.types import Candidate
 
@@ -164,7 +165,7 @@ async def _attempt(
     started_ms = clock.elapsed_ms()
     outcome, status, message = "cancelled", None, ""
     try:
-        async with asyncio.timeout(max(0.0, min(clock.left_s(), _patience_s(candidate)))):
+        with within(min(clock.left_s(), _patience_s(candidate))):
             answer = await call(candidate)
         outcome, status = "ok", 200
         return answer

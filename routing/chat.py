@@ -14,6 +14,7 @@ from analytics.spool import Spool, SpoolError
 from analytics.types import Caller
 from providers import chat as provider_chat
 from providers.chat import OpenStream
+from providers.deadlines import within
 from providers.types import Answer, ChatRequest, FailureKind, ProviderError
 from routing import attempts, decision
 from routing.attempts import Answered, AttemptsError, Clock, Step
@@ -138,6 +139,11 @@ class Streaming:
         self._entry = entry
         self._upstream = upstream
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether the provider has said that no frame comes after the last one given."""
+        return self._upstream.is_ending
+
     async def frames(self) -> AsyncIterator[bytes]:
         """The frames to relay, without the closing `[DONE]`; ends early, with `error` set, when the stream breaks."""
         try:
@@ -154,7 +160,7 @@ class Streaming:
     async def _next(self) -> bytes | None:
         patience_s = min(self._entry.clock.left_s(), self.candidate.model.provider.timeouts.between_frames_s)
         try:
-            async with asyncio.timeout(max(0.0, patience_s)):
+            with within(patience_s):
                 return await anext(self._upstream, None)
         except TimeoutError:
             raise ProviderError(FailureKind.TIMEOUT, f"nothing came for {patience_s:.0f} s") from None

@@ -46,6 +46,15 @@ class AsyncAPIView(APIView):
         self.perform_authentication(request)
         self.check_permissions(request)
 
+    def perform_authentication(self, request: Request) -> None:
+        """What DRF does on the first look at `request.user`, done at once: the detour costs more than our look-up."""
+        for authenticator in request.authenticators or ():
+            found = authenticator.authenticate(request)
+            if found is not None:
+                request.user, request.auth = found  # type: ignore[assignment]  # DRF's own user may be None
+                return
+        super().perform_authentication(request)
+
     def get_parsers(self) -> list[Any]:
         return []
 

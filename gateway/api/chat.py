@@ -27,7 +27,7 @@ class ChatCompletionsView(AsyncAPIView):
         use_case = chat.stream if wanted.is_stream else chat.complete
         result = await use_case(
             wanted,
-            wishes=bodies.wishes(request.META),
+            wishes=bodies.wishes(request._request.META),
             caller=caller_from(request),
             snapshot=snapshot.current(),
             request_id=self.request_id,
@@ -50,7 +50,7 @@ def _event_stream(stream: chat.Streaming) -> EventStream:
 
 
 class EventStream(StreamingHttpResponse):
-    """The answer as server-sent events: `frames`, then `tail`. Whoever sends it calls `abandon` on every way out."""
+    """The answer as server-sent events, in `parts`. Whoever sends it calls `abandon` on every way out."""
 
     def __init__(self, stream: chat.Streaming, *, headers: dict[str, str]) -> None:
         self.stream = stream
@@ -62,10 +62,17 @@ class EventStream(StreamingHttpResponse):
             headers=headers | {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
         )
 
-    def frames(self) -> AsyncIterator[bytes]:
-        return self.stream.frames()
+    async def parts(self) -> AsyncIterator[tuple[bytes, bool]]:
+        """What to send, and whether more follows. What comes with the end is sent with it."""
+        last = b""
+        async for frames in self.stream.frames():
+            if self.stream.is_ending:
+                last += frames
+            else:
+                yield frames, True
+        yield last + self._tail(), False
 
-    def tail(self) -> bytes:
+    def _tail(self) -> bytes:
         """What stands after the last frame: the cost and `[DONE]`, or the error that broke the stream."""
         if self.stream.error is not None:
             code, message = errors.of_provider(self.stream.error)
@@ -77,9 +84,8 @@ class EventStream(StreamingHttpResponse):
         self.stream.close(cancelled)
 
     async def _whole(self) -> AsyncIterator[bytes]:
-        async for frames in self.frames():
-            yield frames
-        yield self.tail()
+        async for body, _ in self.parts():
+            yield body
 
 
 def decision_headers(decision: Decision, *, candidate: Candidate, attempts: int) -> dict[str, str]:
