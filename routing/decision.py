@@ -59,7 +59,7 @@ def make(request: ChatRequest, *, wishes: Wishes, caller: Caller, snapshot: Snap
 
     Raises: need.UnknownLayer, UnknownModel.
     """
-    need = needs.read(request, wishes=wishes, layers=[layer.name for layer in snapshot.layers])
+    need = _need(request, wishes=wishes, caller=caller, snapshot=snapshot)
     if need.models and not any(_is_visible(name, snapshot=snapshot, caller=caller) for name in need.models):
         raise UnknownModel(need.models[0], near=near_names(need.models[0], snapshot=snapshot, caller=caller))
     score = complexity.score(need)
@@ -85,6 +85,19 @@ def make(request: ChatRequest, *, wishes: Wishes, caller: Caller, snapshot: Snap
         _warnings(request, wishes=wishes),
         snapshot.dearest,
     )
+
+
+def _need(request: ChatRequest, *, wishes: Wishes, caller: Caller, snapshot: Snapshot) -> Need:
+    try:
+        return needs.read(request, wishes=wishes, layers=[layer.name for layer in snapshot.layers])
+    except needs.UnknownLayer as error:
+        raise needs.UnknownLayer(error.name, layers=_layer_names(snapshot, caller=caller)) from None
+
+
+def _layer_names(snapshot: Snapshot, *, caller: Caller | None) -> list[str]:
+    """Of the layers the caller may use (None: all)."""
+    names = [layer.name for layer in snapshot.layers]
+    return [name for name in names if caller is None or plan.is_layer_allowed(name, caller=caller)]
 
 
 def stored(decision: Decision) -> msgspec.Raw:
@@ -119,20 +132,13 @@ def _named(candidate: Candidate) -> tuple[str, str]:
 
 
 def _is_visible(name: str, *, snapshot: Snapshot, caller: Caller | None) -> bool:
-    candidates = snapshot.served.get(name, ())
-    return any(caller is None or plan.is_model_allowed(candidate.model, caller=caller) for candidate in candidates)
+    return any(may_use(candidate, caller=caller) for candidate in snapshot.served.get(name, ()))
 
 
 def near_names(name: str, *, snapshot: Snapshot, caller: Caller | None) -> list[str]:
     """Known ids that look like `name`, best first, out of those the caller may use (None: all)."""
-    visible = [
-        known
-        for known, candidates in snapshot.served.items()
-        if any(may_use(candidate, caller=caller) for candidate in candidates)
-    ]
-    visible += [
-        layer.name for layer in snapshot.layers if caller is None or plan.is_layer_allowed(layer.name, caller=caller)
-    ]
+    visible = [known for known in snapshot.served if _is_visible(known, snapshot=snapshot, caller=caller)]
+    visible += _layer_names(snapshot, caller=caller)
     found = process.extract(name, visible, scorer=fuzz.WRatio, limit=NEAR_NAMES, score_cutoff=75)
     return [known for known, _, _ in found]
 

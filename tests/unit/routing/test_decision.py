@@ -119,9 +119,13 @@ class TestUnknown:
         made = make(request("nobody", models=["m1"]))
         assert [each.model.name for each in made.plan.attempts] == ["m1"]
 
-    def test_an_unknown_layer_is_an_error(self):
-        with pytest.raises(UnknownLayer):
-            make(wishes=Wishes(layer="L9"))
+    def test_a_model_in_a_layer_the_key_may_not_use_does_not_exist_for_it(self):
+        with pytest.raises(UnknownModel):
+            make(request("m3"), caller=replace(ANYONE, allowed_layers=("L0", "L1")))
+
+    def test_an_unknown_layer_is_an_error_that_names_those_the_key_may_use(self):
+        with pytest.raises(UnknownLayer, match=r"the layers are L0, L1\.$"):
+            make(wishes=Wishes(layer="L9"), caller=replace(ANYONE, allowed_layers=("L0", "L1")))
 
 
 class TestWarnings:
