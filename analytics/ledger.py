@@ -18,6 +18,7 @@ from msgspec import Raw
 from analytics import ids, partitions
 from analytics.models import UsageRecord
 from analytics.types import UsageRow
+from providers import sqlite_file
 
 ON_ITS_WAY = timedelta(seconds=5)
 """A request younger than this may still be in the spool."""
@@ -27,12 +28,17 @@ Adapters = dict[type, Callable[[Any], Any]]
 
 
 def insert(rows: Sequence[UsageRow]) -> None:
-    """Adds the rows that are not there yet, all or none. A row already there stays as it is: replay is harmless."""
+    """Adds the rows that are not there yet, all or none. A row already there stays as it is: replay is harmless.
+
+    Raises: what the database raises; OperationalError too when SQLite's file vanished before the rows were safe in it.
+    """
+    sqlite_file.require(connection)
     with transaction.atomic():
         partitions.ensure(row.started_at for row in rows)
         adapters = _adapters(connection.vendor)
         with connection.cursor() as cursor:
             cursor.executemany(_statement(), [_values(row, adapters=adapters) for row in rows])
+    sqlite_file.require(connection)
 
 
 def find(request_id: UUID, *, among: QuerySet[UsageRecord], wait_s: float = 0.0) -> UsageRecord | None:

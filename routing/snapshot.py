@@ -20,7 +20,7 @@ from django.db import DatabaseError, InterfaceError, connection
 
 from analytics import callers, cost, ids
 from analytics.callers import Callers
-from providers import rows
+from providers import rows, sqlite_file
 from providers.models import ConfigChange, ConfigVersion
 from providers.types import Model, Unit
 from routing import models as tables
@@ -132,6 +132,7 @@ class Poller(threading.Thread):
 
 def _load(known: _Loaded | None) -> _Loaded:
     """What is in the database now; groups whose version has not moved are taken over from `known`."""
+    sqlite_file.require(connection)
     # Versions first: a change that lands between the two reads is loaded now and once more at the next poll.
     versions = dict(ConfigVersion.objects.values_list("group", "version"))
     if known is None:

@@ -174,6 +174,23 @@ class TestTheSqliteFile:
             (elsewhere / file.name).rename(file)
         assert installation.row_of(nonce).outcome == "ok"
 
+    def test_rows_wait_for_a_deleted_one_until_there_is_one_again(self, installation: Installation) -> None:
+        nonce, file = new_nonce(), installation.database_file
+        with gateway_process.start(installation) as gateway:
+            assert chat(gateway, before := new_nonce()).status_code == 200
+            assert installation.row_of(before).outcome == "ok"
+            with closing(sqlite3.connect(file)) as live, closing(sqlite3.connect(file.with_name("backup"))) as backup:
+                live.backup(backup)
+            for part in installation.var_dir.glob("gateway.sqlite3*"):
+                part.unlink()
+            assert chat(gateway, nonce).status_code == 200
+            eventually(lambda: status_of(gateway)[1] == "degraded", what="degraded", within_s=BACK_S)
+            assert gateway.stop() == 0
+        file.with_name("backup").replace(file)
+        with gateway_process.start(installation):
+            assert installation.row_of(nonce, within_s=BACK_S).outcome == "ok"
+        assert installation.spool_folders == []
+
     def test_another_program_may_hold_its_lock(self, gateway: Gateway) -> None:
         nonces = [new_nonce() for _ in range(3)]
         with closing(sqlite3.connect(gateway.installation.database_file, isolation_level=None)) as other:
