@@ -101,7 +101,7 @@ class Drainer(threading.Thread):
         if self._own.is_deleted():
             self._own.move(self._reader.still_open)
             self._reader = spool.Reader(self._own.folder)
-            logger.error("The spool's folder was deleted; nothing is lost, its lines are in %s", self._own.folder)
+            logger.error("The spool's folder was deleted; what was not in the ledger yet is in %s", self._own.folder)
         # Before the database is asked: what is on the disk outlives this process even while the database is away.
         in_memory = self._own.write_again()
         # Behind it, so that the reader has seen the `opened` line of each of these and can forget it.

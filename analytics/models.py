@@ -136,7 +136,7 @@ class Outcome(models.TextChoices):
     OK = "ok"
     ERROR = "error"
     CANCELLED = "cancelled", "Cancelled by the client"
-    INTERRUPTED = "interrupted", "The gateway's process was killed"
+    INTERRUPTED = "interrupted", "The gateway stopped or was killed"
 
 
 class CostSource(models.TextChoices):
@@ -161,7 +161,7 @@ class UsageRecord(models.Model):
     kind = models.CharField(max_length=16, choices=UsageKind, default=UsageKind.CHAT)
     outcome = models.CharField(max_length=16, choices=Outcome)
     status = models.PositiveSmallIntegerField(
-        help_text="HTTP status the client got; 499 when it left, 0 when our process died."
+        help_text="HTTP status the client got; 499: it left, 503: the gateway stopped, 0: its process died."
     )
 
     project_id = models.BigIntegerField()

@@ -64,6 +64,8 @@ class Spool:
         """Settled rows that found the disk full."""
         self._has_no_folder = False
         """The folder was deleted, and no other could be made."""
+        self._old_locks: list[int] = []
+        """Of folders that were moved, or deleted in part."""
         try:
             self.folder, self._lock_fd = _make_locked_folder(root)
             self._fd = self._open_segment(1)
@@ -128,8 +130,9 @@ class Spool:
             return self._fd != _CLOSED and not _is_at(self._fd, segment_path(self.folder, self._segment))
 
     def move(self, still_open: Iterable[Opened]) -> None:
-        """Goes on in a new folder, with every line of the segment that was deleted, and those of `still_open`, which
-        may have stood in earlier ones. A row that was read already is read twice, which does no harm.
+        """Goes on in a new folder, with every line of the last segment, and those of `still_open`, which may have
+        stood in earlier ones. A row that was read already is read twice, which does no harm. What stood in earlier
+        segments and was not read, as while the database is away, went with the folder.
 
         Raises: OSError. Then settled rows go to the old file, and no request is opened until a move succeeds.
         """
@@ -148,18 +151,23 @@ class Spool:
             self._segment, self._size = 1, len(kept + lines)
             self._has_no_folder = False
         os.close(old)
-        os.close(old_lock)
+        # Kept: whoever could lock the old folder would take its open requests for those of a process that died.
+        self._old_locks.append(old_lock)
 
     def close(self) -> None:
         """Gives up the lock. What is left in the folder is replayed by whoever finds it."""
         if self._close_segment():
-            os.close(self._lock_fd)
+            self._unlock()
 
     def remove(self) -> None:
         """Closes and deletes the folder: call when everything in it has reached the database."""
         if self._close_segment():
             remove_folder(self.folder)
-            os.close(self._lock_fd)
+            self._unlock()
+
+    def _unlock(self) -> None:
+        for lock in (self._lock_fd, *self._old_locks):
+            os.close(lock)
 
     def _close_segment(self) -> bool:
         """Returns whether it was open."""

@@ -65,7 +65,7 @@ class ShortWay:
         """One request from first to last byte."""
         started = time.monotonic()
         request_id = ids.new()
-        status = CLIENT_GONE
+        status = 500
         try:
             body = await _read_body(receive, headers=scope["headers"], limits=self._limits)
             request = GatewayRequest(scope, BytesIO(body if isinstance(body, bytes) else b""))
@@ -76,7 +76,7 @@ class ShortWay:
                 status = body.status_code
                 await _send_response(self._finished(request, body), send=send)
         except ClientGone:
-            pass
+            status = CLIENT_GONE
         finally:
             access_log.info(
                 '%s "%s %s" %d %.1f ms',
@@ -101,7 +101,7 @@ class ShortWay:
             task.uncancel()
             if isinstance(response, EventStream):
                 response.abandon(error)  # settled as what it is, and before anything is waited for
-            if chat.CLIENT_LEFT in error.args:
+            if chat.has_left():
                 return CLIENT_GONE
             return await self._say_stopping(request, begun=response, send=send)
         finally:
@@ -174,7 +174,7 @@ def _too_large(limits: _Limits) -> HttpResponse:
 async def _cancel_when_gone(receive: Receive, *, task: asyncio.Task[Any]) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-    task.cancel(chat.CLIENT_LEFT)
+    chat.leave(task)
 
 
 async def _send_response(response: HttpResponseBase, *, send: Send) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
@@ -12,7 +13,7 @@ from providers import door
 from providers.deadlines import within
 from providers.dialects import openai
 from providers.dialects.openai_stream import EventReader
-from providers.types import Answer, ChatRequest, FailureKind, Model, ProviderError
+from providers.types import Answer, ChatRequest, FailureKind, Model, Provider, ProviderError
 
 END_WAIT_S = 0.05
 """How long the end of a body may take after `[DONE]` before the connection is cut instead of kept."""
@@ -23,11 +24,12 @@ async def complete(request: ChatRequest, *, model: Model) -> Answer:
 
     Raises: ProviderError.
     """
-    response = await _send(request, model=model)
-    try:
-        return openai.read_answer(await door.read(response))
-    finally:
-        response.release()
+    with _masked(model.provider):
+        response = await _send(request, model=model)
+        try:
+            return openai.read_answer(await door.read(response))
+        finally:
+            response.release()
 
 
 async def stream(request: ChatRequest, *, model: Model) -> OpenStream:
@@ -35,20 +37,22 @@ async def stream(request: ChatRequest, *, model: Model) -> OpenStream:
 
     Raises: ProviderError.
     """
-    opened = OpenStream(await _send(request, model=model), keep_usage=request.wants_usage)
-    try:
-        await opened.wait_for_content()
-    except BaseException:
-        opened.close()
-        raise
-    return opened
+    with _masked(model.provider):
+        opened = OpenStream(await _send(request, model=model), request=request, provider=model.provider)
+        try:
+            await opened.wait_for_content()
+        except BaseException:
+            opened.close()
+            raise
+        return opened
 
 
 class OpenStream:
     """A stream with content. Iterate it for the frames to relay; what it told stands in `reader`."""
 
-    def __init__(self, response: aiohttp.ClientResponse, *, keep_usage: bool) -> None:
-        self.reader = EventReader(keep_usage=keep_usage)
+    def __init__(self, response: aiohttp.ClientResponse, *, request: ChatRequest, provider: Provider) -> None:
+        self.reader = EventReader(keep_usage=request.wants_usage)
+        self._provider = provider
         self._response = response
         self._held = b""
 
@@ -77,16 +81,17 @@ class OpenStream:
         if self._held:
             frames, self._held = self._held, b""
             return frames
-        while not self.reader.is_done:
-            self.reader.check()
-            chunk = await door.read_some(self._response)
-            if not chunk:
-                frames = self.reader.end()
-                self.reader.is_done = True
-            else:
-                frames = self.reader.feed(chunk)
-            if frames:
-                return frames
+        with _masked(self._provider):
+            while not self.reader.is_done:
+                self.reader.check()
+                chunk = await door.read_some(self._response)
+                if not chunk:
+                    frames = self.reader.end()
+                    self.reader.is_done = True
+                else:
+                    frames = self.reader.feed(chunk)
+                if frames:
+                    return frames
         await self._reach_the_end()
         if not self.reader.finish_reason:
             raise ProviderError(FailureKind.BROKEN_STREAM, "its stream ended without a finish reason")
@@ -132,9 +137,18 @@ async def _send(request: ChatRequest, *, model: Model) -> aiohttp.ClientResponse
         if response.content_type == "application/json":
             openai.read_answer(body)  # an error object says more than its content type
         raise ProviderError(FailureKind.BAD_ANSWER, f"answered with {response.content_type}", status=200)
-    if provider.credential:  # some vendors repeat the key they refuse
-        body = body.replace(provider.credential.encode(), b"...")
     raise openai.read_error(response.status, body=body, retry_after=response.headers.get("Retry-After"))
+
+
+@contextlib.contextmanager
+def _masked(provider: Provider) -> Iterator[None]:
+    """Some vendors repeat the key they refuse: no failure carries it further."""
+    try:
+        yield
+    except ProviderError as error:
+        if provider.credential:
+            error.mask(provider.credential)
+        raise
 
 
 def _is_expected(response: aiohttp.ClientResponse, *, is_stream: bool) -> bool:

@@ -7,9 +7,15 @@ request's CPU; here they share one, set for the earliest (docs/performance.md).
 from __future__ import annotations
 
 import asyncio
+from math import inf
 from types import TracebackType
 from typing import Self
 from weakref import WeakKeyDictionary
+
+TICK_S = 0.01
+"""How far apart two looks are at least: with thousands open, many that pass together must cost one look."""
+CLOCK_S = 0.001
+"""How early a timer may fire: uvloop counts in milliseconds."""
 
 
 class within:  # noqa: N801 - reads as a statement: `with within(2.0): await ...`
@@ -30,9 +36,10 @@ class within:  # noqa: N801 - reads as a statement: `with within(2.0): await ...
             raise RuntimeError("A deadline needs a task to cancel.")
         self._task = task
         self._cancelling = task.cancelling()
-        self._watch = _watch()
-        self.due = self._watch.now() + self._seconds
-        self._watch.add(self)
+        loop = asyncio.get_running_loop()
+        self._watch = _watch(loop)
+        self.due = loop.time() + self._seconds
+        self._watch.add(self, loop)
         return self
 
     def __exit__(
@@ -49,45 +56,45 @@ class within:  # noqa: N801 - reads as a statement: `with within(2.0): await ...
 
 
 class _Watch:
-    """The open deadlines of one event loop, and its one timer: due no later than the earliest of them."""
+    """The open deadlines of one event loop, and when they are looked at next: no later than the earliest is due, and
+    at most once in `TICK_S`. Holds nothing that holds the loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.now = loop.time
-        self._call_at = loop.call_at
+    def __init__(self) -> None:
         self._open: set[within] = set()
-        self._timer: asyncio.TimerHandle | None = None
-        self._next = float("inf")
+        self._next = inf
+        self._looked = -inf
 
-    def add(self, deadline: within) -> None:
+    def add(self, deadline: within, loop: asyncio.AbstractEventLoop) -> None:
         self._open.add(deadline)
         if deadline.due < self._next:
-            self._set(deadline.due)
+            self._set(deadline.due, loop)
 
     def discard(self, deadline: within) -> None:
         self._open.discard(deadline)
 
-    def _set(self, due: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._next, self._timer = due, self._call_at(due, self._look)
+    def _set(self, due: float, loop: asyncio.AbstractEventLoop) -> None:
+        self._next = max(due, self._looked + TICK_S)
+        loop.call_at(self._next, self._look)
 
     def _look(self) -> None:
         """Expires those that are due. Most that set the timer are long gone: it only moves on to the earliest left."""
-        self._next, self._timer = float("inf"), None
-        now = self.now()
+        loop = asyncio.get_running_loop()
+        now = loop.time() + CLOCK_S
+        if now < self._next:
+            return  # set for one that was the earliest once; the timer that counts is still to come
+        self._next, self._looked = inf, now
         for deadline in [one for one in self._open if one.due <= now]:
             self._open.discard(deadline)
             deadline.expire()
         if self._open:
-            self._set(min(one.due for one in self._open))
+            self._set(min(one.due for one in self._open), loop)
 
 
 _watches: WeakKeyDictionary[asyncio.AbstractEventLoop, _Watch] = WeakKeyDictionary()
 
 
-def _watch() -> _Watch:
-    loop = asyncio.get_running_loop()
+def _watch(loop: asyncio.AbstractEventLoop) -> _Watch:
     try:
         return _watches[loop]
     except KeyError:
-        return _watches.setdefault(loop, _Watch(loop))
+        return _watches.setdefault(loop, _Watch())

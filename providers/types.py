@@ -152,6 +152,8 @@ class ChatRequest(msgspec.Struct, frozen=True):
     response_format: str
     """`text`, `json_object` or `json_schema`."""
     max_output_tokens: int | None
+    answers: int
+    """Choices asked for (`n`), each as long as it may be."""
     is_stream: bool
     wants_usage: bool
     """Whether the client asked for usage at the end of its stream."""
@@ -207,3 +209,11 @@ class ProviderError(Exception):
         self.status = status
         self.retry_after_s = retry_after_s
         self.body = body
+
+    def mask(self, secret: str) -> None:
+        """Takes `secret` out of everything that is told."""
+        self.message = self.message.replace(secret, "...")
+        self.args = (self.message,)
+        if self.body is not None:
+            text = msgspec.json.encode(self.body)
+            self.body = msgspec.json.decode(text.replace(msgspec.json.encode(secret)[1:-1], b"..."))

@@ -142,7 +142,7 @@ async def walk(
             except ProviderError as failure:
                 error = failure
             pause_s = None if is_again else _pause_s(error, is_last=candidate is candidates[-1])
-            if pause_s is None or pause_s >= clock.left_s():
+            if pause_s is None or pause_s >= clock.left_s() or len(trail) >= max_attempts:
                 break
             await asyncio.sleep(pause_s)
         if error is not None and not CONSEQUENCES[error.kind].next_model:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
+from weakref import WeakSet
 
 import msgspec
 
@@ -24,10 +26,26 @@ from routing.types import Candidate, DropReason, Snapshot, Wishes
 
 T = TypeVar("T")
 
-CLIENT_LEFT = "the client left"
-"""What a task is cancelled with when its client left; any other cancelling is ours, as when the server stops."""
+logger = logging.getLogger(__name__)
+
+LACKS_ONLY_ITS_END = {FailureKind.UNREACHABLE, FailureKind.TIMEOUT}
+"""After a finish reason: the connection broke or fell silent before `[DONE]`, which is not an error."""
+
+_left: WeakSet[asyncio.Task[Any]] = WeakSet()
+"""Tasks whose clients left. What a task is cancelled with does not say it: of two in one turn the first one counts."""
 CLIENT_CLOSED = 499
 """The status a row gets when its client left; nobody ever receives it."""
+
+
+def leave(task: asyncio.Task[Any]) -> None:
+    """The client that `task` answers has left. Any other cancelling of it is ours, as when the server stops."""
+    _left.add(task)
+    task.cancel()
+
+
+def has_left() -> bool:
+    """Whether the client that the current task answers has left."""
+    return asyncio.current_task() in _left
 
 
 class ChatError(Exception):
@@ -150,7 +168,13 @@ class Streaming:
             while (frames := await self._next()) is not None:
                 yield frames
         except ProviderError as error:
-            self.error = error
+            if self._upstream.reader.finish_reason and error.kind in LACKS_ONLY_ITS_END:
+                self._upstream.reader.is_done = True
+            else:
+                self.error = error
+        except Exception as error:
+            logger.exception("A stream broke in the gateway itself")
+            self.error = ProviderError(FailureKind.BROKEN_STREAM, f"the gateway failed ({type(error).__name__})")
         except asyncio.CancelledError as error:
             self._cancelled = error
             raise
@@ -158,12 +182,14 @@ class Streaming:
             self.close()
 
     async def _next(self) -> bytes | None:
-        patience_s = min(self._entry.clock.left_s(), self.candidate.model.provider.timeouts.between_frames_s)
+        between_s = self.candidate.model.provider.timeouts.between_frames_s
+        patience_s = min(self._entry.clock.left_s(), between_s)
         try:
             with within(patience_s):
                 return await anext(self._upstream, None)
         except TimeoutError:
-            raise ProviderError(FailureKind.TIMEOUT, f"nothing came for {patience_s:.0f} s") from None
+            why = f"nothing came for {between_s:g} s" if patience_s == between_s else "the request's deadline passed"
+            raise ProviderError(FailureKind.TIMEOUT, why) from None
 
     def close(self, cancelled: asyncio.CancelledError | None = None) -> None:
         """Cuts the upstream and settles by what was used until now. Never waits; harmless when all is done.
@@ -181,7 +207,7 @@ class Streaming:
         elif reader.finish_reason and reader.is_done:
             outcome, status = Outcome.OK, 200
         elif self._cancelled is not None:
-            outcome, status = _how_cancelled(self._cancelled)
+            outcome, status = _how_cancelled()
         else:
             outcome, status = Outcome.CANCELLED, CLIENT_CLOSED
         self._entry.settle(
@@ -229,16 +255,17 @@ async def _walk(entry: Entry, *, snapshot: Snapshot, call: Callable[[Candidate],
         entry.settle(Outcome.ERROR, status=503, error_kind="spool", error_message=str(error))
         raise NotRecordable(entry.decision) from error
     except Exception as error:
-        entry.settle(Outcome.ERROR, status=500, error_kind="internal", error_message=type(error).__name__)
+        bill = entry.bill_without_answer()
+        entry.settle(Outcome.ERROR, status=500, bill=bill, error_kind="internal", error_message=type(error).__name__)
         raise
-    except asyncio.CancelledError as error:
-        outcome, status = _how_cancelled(error)
+    except asyncio.CancelledError:
+        outcome, status = _how_cancelled()
         entry.settle(outcome, status=status, bill=entry.bill_without_answer())
         raise
 
 
-def _how_cancelled(error: asyncio.CancelledError) -> tuple[Outcome, int]:
-    return (Outcome.CANCELLED, CLIENT_CLOSED) if CLIENT_LEFT in error.args else (Outcome.INTERRUPTED, 503)
+def _how_cancelled() -> tuple[Outcome, int]:
+    return (Outcome.CANCELLED, CLIENT_CLOSED) if has_left() else (Outcome.INTERRUPTED, 503)
 
 
 def _completing(request: ChatRequest) -> Callable[[Candidate], Awaitable[Answer]]:

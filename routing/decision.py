@@ -16,6 +16,7 @@ from routing import need as needs
 from routing.types import Candidate, Live, Need, Plan, Score, Snapshot, Wishes
 
 NEAR_NAMES = 3
+SHORT_NAME = 6
 
 
 class DecisionError(Exception):
@@ -91,7 +92,8 @@ def _need(request: ChatRequest, *, wishes: Wishes, caller: Caller, snapshot: Sna
     try:
         return needs.read(request, wishes=wishes, layers=[layer.name for layer in snapshot.layers])
     except needs.UnknownLayer as error:
-        raise needs.UnknownLayer(error.name, layers=_layer_names(snapshot, caller=caller)) from None
+        layers = _layer_names(snapshot, caller=caller)
+        raise needs.UnknownLayer(error.name, layers=layers, is_wish=error.is_wish) from None
 
 
 def _layer_names(snapshot: Snapshot, *, caller: Caller | None) -> list[str]:
@@ -119,6 +121,7 @@ def stored(decision: Decision) -> msgspec.Raw:
             "files": need.files,
             "input_tokens": need.input_tokens,
             "max_output_tokens": need.max_output_tokens,
+            "answers": need.answers,
             "max_cost_usd": need.max_cost_usd,
         },
         "attempts": [_named(candidate) for candidate in planned.attempts],
@@ -139,7 +142,9 @@ def near_names(name: str, *, snapshot: Snapshot, caller: Caller | None) -> list[
     """Known ids that look like `name`, best first, out of those the caller may use (None: all)."""
     visible = [known for known in snapshot.served if _is_visible(known, snapshot=snapshot, caller=caller)]
     visible += _layer_names(snapshot, caller=caller)
-    found = process.extract(name, visible, scorer=fuzz.WRatio, limit=NEAR_NAMES, score_cutoff=75)
+    # A part of a long name is found in almost any short one.
+    scorer = fuzz.WRatio if len(name) >= SHORT_NAME else fuzz.ratio
+    found = process.extract(name, visible, scorer=scorer, limit=NEAR_NAMES, score_cutoff=75)
     return [known for known, _, _ in found]
 
 
@@ -147,7 +152,7 @@ def may_use(candidate: Candidate, *, caller: Caller | None) -> bool:
     """Whether the caller may use a model in its layer, and so may know of it; a user (None) may."""
     if caller is None:
         return True
-    layer_allowed = not candidate.layer or plan.is_layer_allowed(candidate.layer, caller=caller)
+    layer_allowed = plan.is_layer_allowed(candidate.layer, caller=caller)
     return layer_allowed and plan.is_model_allowed(candidate.model, caller=caller)
 
 

@@ -70,7 +70,7 @@ def may_use_named(qualified_name: str, *, layer: str, caller: Caller | None) -> 
         return True
     names = (qualified_name, qualified_name.partition("/")[2])
     patterns = caller.allowed_models
-    layer_allowed = not layer or plan.is_layer_allowed(layer, caller=caller)
+    layer_allowed = plan.is_layer_allowed(layer, caller=caller)
     return layer_allowed and (not patterns or any(fnmatchcase(name, one) for one in patterns for name in names))
 
 

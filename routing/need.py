@@ -20,20 +20,29 @@ class NeedError(Exception):
     """Root of what can be wrong with what a request asks of the router.
 
     NeedError
-    └── UnknownLayer    names the layer asked for and those there are
+    ├── UnknownLayer    names the layer asked for and those there are
+    └── TooDeep         tools or calls nested beyond reading
     """
 
 
 class UnknownLayer(NeedError):
-    def __init__(self, name: str, *, layers: Sequence[str]) -> None:
+    """`is_wish`: asked for beside the body, not as its model."""
+
+    def __init__(self, name: str, *, layers: Sequence[str], is_wish: bool = False) -> None:
         super().__init__(f"There is no layer {name!r}; the layers are {', '.join(layers) or 'not set up yet'}.")
         self.name = name
+        self.is_wish = is_wish
+
+
+class TooDeep(NeedError):
+    def __init__(self) -> None:
+        super().__init__("The JSON body is nested too deeply.")
 
 
 def read(request: ChatRequest, *, wishes: Wishes, layers: Sequence[str]) -> Need:
     """What `request` needs. The header's layer wins over the body's; exact models win over the score.
 
-    Raises: UnknownLayer.
+    Raises: UnknownLayer, TooDeep.
     """
     enter, fenced, models = _wanted(request, wishes=wishes, layers=layers)
     parts = [part for message in request.messages for part in _parts(message)]
@@ -52,6 +61,7 @@ def read(request: ChatRequest, *, wishes: Wishes, layers: Sequence[str]) -> Need
         input_tokens=sum(map(_message_tokens, request.messages))
         + (_json_tokens(request.tools) if request.tools else 0),
         max_output_tokens=request.max_output_tokens,
+        answers=request.answers,
         max_cost_usd=wishes.max_cost_usd,
         session=wishes.session or request.session,
     )
@@ -67,7 +77,7 @@ def upper_tokens(text: str) -> int:
 
 def _wanted(request: ChatRequest, *, wishes: Wishes, layers: Sequence[str]) -> tuple[str | None, bool, tuple[str, ...]]:
     if wishes.layer is not None:
-        return _known(wishes.layer, layers=layers), wishes.fenced, ()
+        return _known(wishes.layer, layers=layers, is_wish=True), wishes.fenced, ()
     kind, _, layer = request.model.partition(":")
     if kind == AUTO and layer:
         return _known(layer, layers=layers), False, ()
@@ -77,9 +87,9 @@ def _wanted(request: ChatRequest, *, wishes: Wishes, layers: Sequence[str]) -> t
     return None, False, tuple(dict.fromkeys(named + request.models))
 
 
-def _known(name: str, *, layers: Sequence[str]) -> str:
+def _known(name: str, *, layers: Sequence[str], is_wish: bool = False) -> str:
     if name not in layers:
-        raise UnknownLayer(name, layers=layers)
+        raise UnknownLayer(name, layers=layers, is_wish=is_wish)
     return name
 
 
@@ -114,4 +124,8 @@ def _message_tokens(message: Mapping[str, Any]) -> int:
 
 
 def _json_tokens(value: object) -> int:
-    return upper_tokens(json.encode(value).decode())
+    """Raises: TooDeep."""
+    try:
+        return upper_tokens(json.encode(value).decode())
+    except RecursionError:  # the encoder goes less deep than the decoder that let it in
+        raise TooDeep from None

@@ -5,7 +5,7 @@ The same function answers a live request, a dry run, the dashboard and a back-te
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from fnmatch import fnmatchcase
 from itertools import groupby
@@ -38,14 +38,18 @@ def decide(
     else:
         entry, reason = _entry(need, score=score, layers=snapshot.layers, caller=caller, policy=policy)
         found, dropped = _from_layers(need, entry=entry, layers=snapshot.layers, caller=caller, draw=draw)
-    attempts: list[Candidate] = []
-    for candidate in _unique(found):
+    attempts: dict[int, Candidate] = {}
+    refused: dict[int, Dropped] = {}
+    for candidate in found:
+        if candidate.model.id in attempts:  # a model in two layers is tried once, in the first it may be used in
+            continue
         refusal = _refusal(candidate, need=need, caller=caller, live=live, policy=policy)
         if refusal is None:
-            attempts.append(candidate)
+            attempts[candidate.model.id] = candidate
         else:
-            dropped.append(refusal)
-    return Plan(tuple(attempts), tuple(dropped), entry, reason)
+            refused.setdefault(candidate.model.id, refusal)
+    dropped += [refusal for model_id, refusal in refused.items() if model_id not in attempts]
+    return Plan(tuple(attempts.values()), tuple(dropped), entry, reason)
 
 
 def is_layer_allowed(name: str, *, caller: Caller) -> bool:
@@ -59,9 +63,11 @@ def is_model_allowed(model: Model, *, caller: Caller) -> bool:
 
 
 def worst_cost(model: Model, *, need: Need, at: float) -> Decimal | None:
-    """Upper estimate of what a request costs at this model: estimated input and the longest output it may write."""
+    """Upper estimate of what a request costs at this model: estimated input and the longest answers it may write."""
     return cost.compute(
-        Usage(input_tokens=_input_tokens(model, need=need), output_tokens=_longest_output(model, need=need)),
+        Usage(
+            input_tokens=_input_tokens(model, need=need), output_tokens=_longest_output(model, need=need) * need.answers
+        ),
         model.prices,
         at=ids.moment(at),
     ).usd
@@ -143,17 +149,10 @@ def _drawn(candidates: list[Candidate], *, draw: float) -> list[Candidate]:
     return ordered
 
 
-def _unique(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """A model in two layers is tried once, where it comes first."""
-    first: dict[int, Candidate] = {}
-    for candidate in candidates:
-        first.setdefault(candidate.model.id, candidate)
-    return list(first.values())
-
-
 def _refusal(candidate: Candidate, *, need: Need, caller: Caller, live: Live, policy: Policy) -> Dropped | None:
     model = candidate.model
-    if need.models and candidate.layer and not is_layer_allowed(candidate.layer, caller=caller):
+    # A model in no layer is not in one that a limited key may use.
+    if need.models and not is_layer_allowed(candidate.layer, caller=caller):
         return Dropped(candidate, DropReason.LAYER_NOT_ALLOWED)
     if not is_model_allowed(model, caller=caller):
         return Dropped(candidate, DropReason.MODEL_NOT_ALLOWED)
@@ -188,7 +187,7 @@ def _cost_refusal(candidate: Candidate, *, need: Need, live: Live, policy: Polic
         return None
     worst = worst_cost(candidate.model, need=need, at=live.now)
     if worst is not None and worst > need.max_cost_usd:
-        return Dropped(candidate, DropReason.TOO_DEAR, f"up to {worst:f} USD")
+        return Dropped(candidate, DropReason.TOO_DEAR, f"up to {worst.normalize():f} USD")
     return None
 
 

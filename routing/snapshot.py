@@ -242,16 +242,16 @@ def _relative_cost(model: Model, *, at: datetime) -> Decimal:
 
 
 def _served(layers: tuple[Layer, ...], *, models: dict[int, Model], at: datetime) -> dict[str, tuple[Candidate, ...]]:
-    by_model: dict[int, Candidate] = {}
+    by_model: dict[int, list[Candidate]] = {}
     for layer in layers:
         for candidate in layer.candidates:
-            by_model.setdefault(candidate.model.id, candidate)
+            by_model.setdefault(candidate.model.id, []).append(candidate)
     for model in models.values():
-        by_model.setdefault(model.id, Candidate(model, "", 0, _relative_cost(model, at=at), None))
+        by_model.setdefault(model.id, [Candidate(model, "", 0, _relative_cost(model, at=at), None)])
     served: dict[str, list[Candidate]] = {}
-    for candidate in sorted(by_model.values(), key=_place):
-        for name in {candidate.model.name, candidate.model.qualified_name}:
-            served.setdefault(name, []).append(candidate)
+    for candidates in sorted(by_model.values(), key=lambda candidates: _place(candidates[0])):
+        for name in {candidates[0].model.name, candidates[0].model.qualified_name}:
+            served.setdefault(name, []).extend(candidates)
     return {name: tuple(candidates) for name, candidates in served.items()}
 
 

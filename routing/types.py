@@ -41,6 +41,9 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     input_tokens: int = 0
     """Upper estimate without files (`routing.need`)."""
     max_output_tokens: int | None = None
+    """Of one answer."""
+    answers: int = 1
+    """How many are asked for at once."""
     max_cost_usd: Decimal | None = None
     session: str = ""
 
@@ -130,8 +133,8 @@ class Snapshot:
     layers: tuple[Layer, ...]
     """Enabled ones, cheapest first."""
     served: Mapping[str, tuple[Candidate, ...]] = field(repr=False)
-    """Enabled models by exact id, each under the provider's own id and as `provider/id`, best first. A model outside
-    every layer has the layer name ''."""
+    """Enabled models by exact id, each under the provider's own id and as `provider/id`, best first; one in several
+    layers stands there once for each, the lowest first. A model outside every layer has the layer name ''."""
     policy: Policy
     dearest: Model | None = None
     """The priced model that costs most: what stands in for an unknown price."""

@@ -53,7 +53,7 @@ class Migration(migrations.Migration):
                                     ("ok", "Ok"),
                                     ("error", "Error"),
                                     ("cancelled", "Cancelled by the client"),
-                                    ("interrupted", "The gateway's process was killed"),
+                                    ("interrupted", "The gateway stopped or was killed"),
                                 ],
                                 max_length=16,
                             ),
@@ -61,7 +61,7 @@ class Migration(migrations.Migration):
                         (
                             "status",
                             models.PositiveSmallIntegerField(
-                                help_text="HTTP status the client got; 499 when it left, 0 when our process died."
+                                help_text="HTTP status the client got; 499: it left, 503: the gateway stopped, 0: its process died."
                             ),
                         ),
                         ("project_id", models.BigIntegerField()),

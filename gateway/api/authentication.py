@@ -14,6 +14,8 @@ from analytics import keys
 from analytics.types import Caller, Scope
 from routing import snapshot
 
+NO_KEY = "Send an API key as 'Authorization: Bearer KEY'."
+
 
 class ApiKeyAuthentication(BaseAuthentication):
     """`Authorization: Bearer KEY`, as every OpenAI client sends it."""
@@ -45,7 +47,7 @@ def caller_of(secret: str) -> Caller:
 class IsCallerOrUser(BasePermission):
     """Any valid API key, or a signed-in user."""
 
-    message = "Send an API key as 'Authorization: Bearer KEY'."
+    message = NO_KEY
 
     def has_permission(self, request: Request, view: Any) -> bool:
         return isinstance(request.auth, Caller) or bool(request.user and request.user.is_authenticated)
@@ -55,7 +57,7 @@ def caller_from(request: Request) -> Caller:
     """The API key's caller. Raises: NotAuthenticated."""
     caller: Any = request.auth
     if not isinstance(caller, Caller):
-        raise exceptions.NotAuthenticated("Send an API key as 'Authorization: Bearer KEY'.")
+        raise exceptions.NotAuthenticated(NO_KEY)
     return caller
 
 

@@ -41,6 +41,7 @@ class _Chat(msgspec.Struct):
     stream_options: _StreamOptions | None = None
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
+    n: int | None = None
     tools: list[Any] | None = None
     response_format: _Format | None = None
     prompt_cache_key: Any = None
@@ -67,10 +68,9 @@ def chat_request(body: bytes, *, default_model: str = "") -> ChatRequest:
         raise BadBody(f"models holds at most {MOST_MODELS} ids.", param="models")
     if not chat.messages:
         raise BadBody(f"messages is {_lack(chat.messages)}: send at least one message.", param="messages")
-    limit = chat.max_tokens if chat.max_completion_tokens is None else chat.max_completion_tokens
-    if limit is not None and limit < 1:
-        name = "max_tokens" if chat.max_completion_tokens is None else "max_completion_tokens"
-        raise BadBody(f"{name} must be at least 1.", param=name)
+    for name in ("max_tokens", "max_completion_tokens", "n"):
+        if (number := getattr(chat, name)) is not None and number < 1:
+            raise BadBody(f"{name} must be at least 1.", param=name)
     session = chat.prompt_cache_key or chat.user
     return ChatRequest(
         fields=fields,
@@ -79,7 +79,9 @@ def chat_request(body: bytes, *, default_model: str = "") -> ChatRequest:
         messages=chat.messages,
         tools=chat.tools or (),
         response_format=chat.response_format.type if chat.response_format else "text",
-        max_output_tokens=limit,
+        # Of two, some vendors obey the one and some the other.
+        max_output_tokens=max(chat.max_tokens or 0, chat.max_completion_tokens or 0) or None,
+        answers=chat.n or 1,
         is_stream=bool(chat.stream),
         wants_usage=bool(chat.stream_options and chat.stream_options.include_usage),
         session=session if isinstance(session, str) else "",
@@ -93,8 +95,11 @@ def _lack(value: object) -> str:
 def wishes(meta: Mapping[str, Any]) -> Wishes:
     """Reads the `X-Gateway-*` request headers out of `request.META`. Raises: BadBody naming the header."""
     layer = meta.get("HTTP_X_GATEWAY_LAYER", "").strip()
+    name = layer.removeprefix("=").strip()
+    if layer and not name:
+        raise BadBody("X-Gateway-Layer names no layer: send L2, or =L2 to stay in it.", param="X-Gateway-Layer")
     return Wishes(
-        layer=layer.removeprefix("=").strip() or None,
+        layer=name or None,
         fenced=layer.startswith("="),
         max_cost_usd=_positive(meta, "X-Gateway-Max-Cost", example="0.05, or 0 for free models", least=Decimal(0)),
         timeout_s=_timeout_s(meta),
@@ -103,6 +108,8 @@ def wishes(meta: Mapping[str, Any]) -> Wishes:
 
 
 def _decoded(body: bytes) -> tuple[dict[str, Raw], _Chat]:
+    if not body:
+        raise BadBody("The body is empty: send a JSON object.")
     try:
         body.decode()  # the fields we pass on unread must be UTF-8 as well
         return _read_fields(body), _read_chat(body)

@@ -18,6 +18,7 @@ from django.views import defaults
 from rest_framework import exceptions
 
 from analytics.types import Caller
+from gateway.api.authentication import NO_KEY
 from gateway.api.bodies import BadBody
 from gateway.middleware import OPEN_PATHS
 from providers.types import FailureKind, ProviderError
@@ -93,7 +94,8 @@ def _of_drf(error: exceptions.APIException) -> HttpResponse:
     headers = {}
     if challenge := getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = challenge
-    detail = error.detail
+    is_anonymous = isinstance(error, exceptions.NotAuthenticated)
+    detail = NO_KEY if is_anonymous else error.detail
     message = str(detail) if not isinstance(detail, list | dict) else json.dumps(detail)
     code = error.get_codes()
     return problem(error.status_code, code if isinstance(code, str) else None, message, headers=headers)
@@ -190,7 +192,10 @@ _PROVIDER_FAILURES = {
 
 _ANSWERS: dict[type[Exception], Callable[[Any], HttpResponse]] = {
     BadBody: lambda error: problem(400, None, error.message, param=error.param),
-    need.UnknownLayer: lambda error: problem(400, "unknown_layer", str(error), param="model"),
+    need.UnknownLayer: lambda error: problem(
+        400, "unknown_layer", str(error), param="X-Gateway-Layer" if error.is_wish else "model"
+    ),
+    need.TooDeep: lambda error: problem(400, None, str(error)),
     decision.UnknownModel: lambda error: problem(404, "model_not_found", str(error), param="model"),
     snapshot.Stale: lambda error: problem(503, "snapshot_stale", str(error), headers={"Retry-After": "5"}),
     snapshot.NotLoaded: lambda error: problem(503, "starting", str(error), headers={"Retry-After": "1"}),

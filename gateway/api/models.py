@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from decimal import Decimal
 from typing import Any
 
 from django.http import HttpResponse, JsonResponse
@@ -10,9 +11,12 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from analytics.types import Caller
+from providers.types import Unit
 from routing import listing, snapshot
 from routing.listing import ListedModel
 from routing.types import Layer
+
+COUNTED_SINGLY = frozenset({Unit.REQUEST, Unit.WEB_SEARCH, Unit.IMAGE})
 
 
 class ModelsView(APIView):
@@ -30,12 +34,14 @@ class LayersView(APIView):
     def get(self, request: Request) -> HttpResponse:
         config = snapshot.current()
         data = [layer_json(layer) for layer in listing.layers(config, caller=_caller(request))]
-        return JsonResponse({"object": "list", "default": config.policy.default_layer, "data": data})
+        default = next((layer["id"] for layer in data if layer["id"] == config.policy.default_layer), None)
+        return JsonResponse({"object": "list", "default": default, "data": data})
 
 
 def model_json(listed: ListedModel) -> dict[str, Any]:
-    """OpenAI's four fields, then ours. Prices are USD per million tokens, as strings."""
+    """OpenAI's four fields, then ours. Prices are strings: USD per million tokens, and for one of what is counted."""
     model = listed.first.model
+    per_million = listed.prices(at=time.time())
     return {
         "id": listed.name,
         "object": "model",
@@ -43,12 +49,17 @@ def model_json(listed: ListedModel) -> dict[str, Any]:
         "owned_by": model.provider.slug,
         "title": model.title,
         "layer": listed.first.layer or None,
-        "providers": [candidate.model.provider.slug for candidate in listed.candidates],
+        "providers": list(dict.fromkeys(candidate.model.provider.slug for candidate in listed.candidates)),
         "context_tokens": model.context_tokens,
         "max_output_tokens": model.max_output_tokens,
         "capabilities": sorted(model.capabilities),
-        "usd_per_million": {unit: f"{usd.normalize():f}" for unit, usd in listed.prices(at=time.time()).items()},
+        "usd_per_million": {unit: _text(usd) for unit, usd in per_million.items() if unit not in COUNTED_SINGLY},
+        "usd_each": {unit: _text(usd / 1_000_000) for unit, usd in per_million.items() if unit in COUNTED_SINGLY},
     }
+
+
+def _text(usd: Decimal) -> str:
+    return f"{usd.normalize():f}"
 
 
 def layer_json(layer: Layer) -> dict[str, Any]:

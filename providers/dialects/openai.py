@@ -123,7 +123,7 @@ def error_in_answer(content: Mapping[str, Any]) -> ProviderError:
     code = error.get("code") if isinstance(error, dict) else None
     code = code if code is not None or not isinstance(error, dict) else error.get("status")
     text = str(code)
-    status = int(text) if text.isascii() and text.isdecimal() and 400 <= int(text[:4]) < 600 else None
+    status = int(text) if len(text) == 3 and text.isascii() and text.isdecimal() and text[0] in "45" else None
     kind = _kind(status, error=error) if status else FailureKind.BAD_ANSWER
     return ProviderError(
         kind,

@@ -162,7 +162,7 @@ class EventReader:
                     self._read_other(delta)
             self.finish_reason = choice.finish_reason or self.finish_reason
         if chunk.usage:
-            self.usage = openai.read_usage(chunk.usage)
+            self.usage = openai.read_usage(chunk.usage) or self.usage
             return self._keep_usage or bool(chunk.choices)
         return True
 
@@ -191,16 +191,16 @@ class EventReader:
 def _decoded_together(events: bytes) -> list[_Chunk] | None:
     """The chunks of events that are each one line `data: {...}`, in two thirds of the time that one by one takes.
 
-    None where any is not, or may be an error: a comment, a name, a second line, anything that is no chunk.
+    None where any is not: a comment, a name, a second line, an error, anything that is no chunk.
     """
     payloads = events[len(_DATA) : -len(_END)].split(_END + _DATA)
-    is_plain = events.startswith(_DATA) and events.count(b"\n") == 2 * len(payloads)
-    if not is_plain or b'"error"' in events:
+    if not events.startswith(_DATA) or events.count(b"\n") != 2 * len(payloads):
         return None
     try:
-        return [_decode(payload) for payload in payloads]
+        chunks = [_decode(payload) for payload in payloads]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+    return None if any(chunk.error for chunk in chunks) else chunks
 
 
 def _length(part: Any) -> int:

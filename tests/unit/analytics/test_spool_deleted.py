@@ -7,7 +7,7 @@ import pytest
 
 from analytics import spool
 from analytics.spool import Reader, SpoolError
-from tests.unit.analytics.spools import read_all
+from tests.unit.analytics.spools import full_disk, read_all, size
 from tests.unit.analytics.test_ledger import opened_line, usage_row
 
 
@@ -67,14 +67,26 @@ class TestMoves:
         read_all(moved)
         assert moved.still_open == [open_one]
 
-    def test_to_a_folder_that_is_in_use_and_leaves_none_that_is(self, own):
-        own.settled(usage_row())
-        moved_by_hand = own.folder.rename(own.folder.with_name("by-hand"))
+    def test_and_leaves_nothing_that_looks_abandoned_while_it_is_in_use(self, own):
+        """Else the requests it has open would be settled as those of a process that died."""
+        own.opened(opened_line())
+        own.folder.rename(own.folder.with_name("by-hand"))
         own.move([])
+        assert list(spool.abandoned(own.folder.parent)) == []
+        own.close()
         found = list(spool.abandoned(own.folder.parent))
         for _, lock in found:
             os.close(lock)
-        assert [folder for folder, _ in found] == [moved_by_hand]
+        assert len(found) == 2
+
+    def test_and_counts_what_it_wrote_there(self, own):
+        own.settled(usage_row())
+        shutil.rmtree(own.folder)
+        own.move([])
+        before = size(own.folder)
+        with full_disk(after_bytes=before + 100), pytest.raises(SpoolError):
+            own.opened(opened_line())
+        assert size(own.folder) == before
 
     def test_nowhere_while_no_folder_can_be_made(self, own, in_the_way):
         with pytest.raises(OSError):

@@ -110,7 +110,13 @@ class TestList:
             "max_output_tokens": 4096,
             "capabilities": ["json_schema", "tools", "vision"],
             "usd_per_million": {"input": "2", "output": "2"},
+            "usd_each": {},
         }
+
+    def test_what_is_counted_singly_has_a_price_each(self, get):
+        Price.objects.create(model=Model.objects.get(name="m1"), unit="web_search", usd_per_unit="0.01")
+        told = get("/v1/models/m1").json()
+        assert (told["usd_each"], sorted(told["usd_per_million"])) == ({"web_search": "0.01"}, ["input", "output"])
 
     def test_prices_are_plain_digits(self, get):
         Price.objects.filter(model__name="m1", unit="input").update(usd_per_unit="0.00000015")
@@ -166,6 +172,11 @@ class TestLayers:
     def test_the_default_is_told(self, get):
         Policy.objects.update(default_layer=Layer.objects.get(name="L2"))
         assert get("/v1/models/layers").json()["default"] == "L2"
+
+    def test_a_key_is_told_of_its_own_layers_only(self, get):
+        ApiKey.objects.update(allowed_layers=["L0", "L3"])
+        told = get("/v1/models/layers").json()
+        assert ([layer["id"] for layer in told["data"]], told["default"]) == (["L0", "L3"], None)
 
     def test_a_key_is_not_told_of_models_it_may_not_use(self, get):
         ApiKey.objects.update(allowed_models=["m1"])

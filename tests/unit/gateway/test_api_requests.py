@@ -126,7 +126,7 @@ class TestDroppedModels:
         [
             ([], [], ["acme/org/large:free", "acme/secret", "acme/small", "acme/outside"]),
             (["small", "org/*"], [], ["acme/org/large:free", "acme/small"]),
-            (["acme/*"], ["L0", "L1"], ["acme/org/large:free", "acme/secret", "acme/outside"]),
+            (["acme/*"], ["L0", "L1"], ["acme/org/large:free", "acme/secret"]),
             (["nothing"], [], []),
         ],
     )

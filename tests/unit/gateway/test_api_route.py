@@ -129,7 +129,8 @@ class TestRefusals:
             (HELLO | {"messages": []}, {}, (400, None, "messages")),
             (HELLO | {"model": "nobody"}, {}, (404, "model_not_found", "model")),
             (HELLO | {"model": "auto:L9"}, {}, (400, "unknown_layer", "model")),
-            (HELLO, {"X-Gateway-Layer": "L9"}, (400, "unknown_layer", "model")),
+            (HELLO, {"X-Gateway-Layer": "L9"}, (400, "unknown_layer", "X-Gateway-Layer")),
+            (HELLO, {"X-Gateway-Layer": "="}, (400, None, "X-Gateway-Layer")),
             (HELLO, {"X-Gateway-Max-Cost": "free"}, (400, None, "X-Gateway-Max-Cost")),
         ],
     )

@@ -68,11 +68,17 @@ class TestChatRequest:
             (b'"max_tokens":5', 5),
             (b'"max_completion_tokens":6', 6),
             (b'"max_tokens":5,"max_completion_tokens":6', 6),
+            (b'"max_tokens":9,"max_completion_tokens":6', 9),
             (b'"max_tokens":5,"max_completion_tokens":null', 5),
         ],
     )
-    def test_the_newer_name_of_the_limit_wins(self, fields, limit):
+    def test_of_two_limits_the_larger_counts(self, fields, limit):
+        """Some vendors obey the one name and some the other."""
         assert bodies.chat_request(with_field(fields)).max_output_tokens == limit
+
+    @pytest.mark.parametrize(("fields", "answers"), [(b'"n":3', 3), (b'"n":null', 1), (b'"x":1', 1)])
+    def test_how_many_answers_are_asked_for(self, fields, answers):
+        assert bodies.chat_request(with_field(fields)).answers == answers
 
     def test_the_cache_key_names_the_session_before_the_user_does(self):
         assert bodies.chat_request(with_field(b'"user":"u","prompt_cache_key":"k"')).session == "k"
@@ -84,7 +90,7 @@ class TestChatRequest:
     @pytest.mark.parametrize(
         ("body", "message", "param"),
         [
-            (b"", "The body is not valid JSON", None),
+            (b"", "The body is empty", None),
             (b"{", "The body is not valid JSON", None),
             (b"hello", "The body is not valid JSON", None),
             (HELLO + b"}", "The body is not valid JSON", None),
@@ -116,6 +122,7 @@ class TestChatRequest:
             (with_field(b'"max_tokens":"5"'), "max_tokens: expected `int | null`, got `str`", "max_tokens"),
             (with_field(b'"max_tokens":1.5'), "max_tokens: expected `int | null`, got `float`", "max_tokens"),
             (with_field(b'"max_tokens":0'), "max_tokens must be at least 1", "max_tokens"),
+            (with_field(b'"n":0'), "n must be at least 1", "n"),
             (
                 with_field(b'"max_completion_tokens":-1'),
                 "max_completion_tokens must be at least 1",

@@ -1,6 +1,8 @@
 """Deadlines behave as `asyncio.timeout` does; every test of what they do runs on both."""
 
 import asyncio
+import gc
+import weakref
 from contextlib import asynccontextmanager
 
 import pytest
@@ -110,12 +112,13 @@ class TestOneTimer:
         loop, asked = asyncio.get_running_loop(), []
         call_at = loop.call_at
 
-        def counted(when, *args):
-            asked.append(when - loop.time())
-            return call_at(when, *args)
+        def counted(when, callback, *args, **kwargs):
+            if callback == watch._look:
+                asked.append(when - loop.time())
+            return call_at(when, callback, *args, **kwargs)
 
-        watch = deadlines._Watch(loop)
-        monkeypatch.setattr(watch, "_call_at", counted)
+        watch = deadlines._Watch()
+        monkeypatch.setattr(loop, "call_at", counted)
         monkeypatch.setitem(deadlines._watches, loop, watch)
         return asked
 
@@ -142,6 +145,24 @@ class TestOneTimer:
             pass
         await asyncio.sleep(SOON_S * 3)
         assert len(timers) == 1
+
+    async def test_is_set_seldom_for_many_that_pass(self, timers):
+        async def late(seconds):
+            with within(seconds):
+                await forever()
+
+        found = await asyncio.gather(*(late(SOON_S + n / 10_000) for n in range(100)), return_exceptions=True)
+        assert {type(one) for one in found} == {TimeoutError}
+        assert len(timers) <= 10
+
+    def test_does_not_keep_its_event_loop(self):
+        async def work():
+            with within(LONG_S):
+                return weakref.ref(asyncio.get_running_loop())
+
+        loop = asyncio.run(work())
+        gc.collect()
+        assert loop() is None
 
     def test_belongs_to_its_event_loop(self):
         async def late():

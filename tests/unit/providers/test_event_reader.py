@@ -82,9 +82,11 @@ class TestTogether:
         monkeypatch.setattr(EventReader, "_relayed_singly", lambda *_: pytest.fail("read one by one"))
         assert relay_only(events(*STREAM)) == RELAYED
 
-    def test_gives_what_came_before_an_error_first(self):
+    @pytest.mark.parametrize("name", ["error", "err\\u006fr"])
+    def test_gives_what_came_before_an_error_first(self, name):
         reader = EventReader(keep_usage=False)
-        assert reader.feed(events(HELLO, b'{"error":{"message":"no","code":503}}', HELLO)) == events(HELLO)
+        error = b'{"%s":{"message":"no","code":503}}' % name.encode()
+        assert reader.feed(events(HELLO, error, HELLO)) == events(HELLO)
         with pytest.raises(ProviderError):
             reader.feed(events(HELLO))
 
@@ -184,6 +186,11 @@ class TestUsage:
     def test_a_chunk_that_carries_a_choice_beside_usage_is_relayed(self):
         relayed, reader = relay(events(USAGE_WITH_CHOICE))
         assert (relayed, reader.usage.output_tokens, reader.finish_reason) == (events(USAGE_WITH_CHOICE), 2, "stop")
+
+    def test_a_later_one_that_says_nothing_does_not_count(self):
+        empty = b'{"choices":[],"usage":{"total":3}}'
+        _, reader = relay(events(USAGE, empty), events(empty))
+        assert reader.usage.output_tokens == 2
 
     def test_the_last_usage_counts_where_a_vendor_repeats_it(self):
         again = USAGE.replace(b'"completion_tokens":2', b'"completion_tokens":5')

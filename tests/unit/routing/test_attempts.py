@@ -111,6 +111,17 @@ class TestConsequences:
         assert (await walk(vendor, A, B)).answer == "hello"
         assert vendor.called == ["a", "b", "b"]
 
+    async def test_it_is_not_waited_for_while_another_model_is_left(self):
+        vendor = Vendor(a=fails(FailureKind.RATE_LIMITED, retry_after_s=20), b="hello")
+        async with asyncio.timeout(2):
+            assert (await walk(vendor, A, B)).answer == "hello"
+
+    async def test_nor_for_an_attempt_that_may_not_be_made(self):
+        vendor = Vendor(a=fails(FailureKind.RATE_LIMITED, retry_after_s=20))
+        with pytest.raises(AttemptsError):
+            async with asyncio.timeout(2):
+                await walk(vendor, A, max_attempts=1)
+
     async def test_it_is_not_waited_for_beyond_the_deadline(self):
         vendor = Vendor(a=[fails(FailureKind.RATE_LIMITED, retry_after_s=60), "hello"])
         failure = await failed(vendor, A, deadline_s=5.0)

@@ -12,7 +12,7 @@ import pytest
 
 from analytics.types import Opened, UsageRow
 from gateway.api import errors
-from routing.chat import CLIENT_LEFT, NobodyAnswered, NothingToTry, NotRecordable
+from routing.chat import NobodyAnswered, NothingToTry, NotRecordable, leave
 from routing.types import UnknownPrice, Wishes
 from tests.unit.analytics.spools import full_disk
 from tests.unit.routing.test_plan import POLICY
@@ -172,7 +172,7 @@ class TestCancelled:
     async def test_a_call_given_up_midway_is_settled_and_cut(self, gateway, stream):
         task = asyncio.create_task(gateway.ask("stall=headers", "ok", stream=stream))
         await gateway.arrived()
-        task.cancel(CLIENT_LEFT)
+        leave(task)
         with pytest.raises(asyncio.CancelledError):
             await task
         row = gateway.row

@@ -9,7 +9,7 @@ import pytest
 
 from analytics.types import Opened
 from providers.dialects import openai_stream
-from routing.chat import CLIENT_LEFT, NobodyAnswered
+from routing.chat import NobodyAnswered, leave
 from tests.unit.routing.test_plan import POLICY
 from tests.unit.routing.use_case import STOPS_SOON, answering, event, says
 from tests.upstream.log import Ending
@@ -59,7 +59,7 @@ class TestStream:
     async def test_a_reader_that_is_cancelled_settles(self, gateway):
         task = asyncio.create_task(gateway.relay("chunks=4;stall=mid"))
         await gateway.arrived()
-        task.cancel(CLIENT_LEFT)
+        leave(task)
         with pytest.raises(asyncio.CancelledError):
             await task
         assert gateway.row.outcome == "cancelled"

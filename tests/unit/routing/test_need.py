@@ -182,3 +182,13 @@ class TestUpperTokens:
     def test_an_images_bytes_are_no_text(self):
         picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 100_000}}
         assert read(messages=asking(picture)).input_tokens < 100
+
+
+def test_tools_nested_beyond_reading_are_refused():
+    """The decoder may go deeper than the encoder that measures them."""
+    tool = {}
+    for _ in range(5000):
+        tool = {"x": tool}
+    request = bodies.chat_request(msgspec.json.encode({"model": "auto", "messages": HELLO}))
+    with pytest.raises(need.TooDeep, match="nested too deeply"):
+        need.read(msgspec.structs.replace(request, tools=[tool]), wishes=Wishes(), layers=LAYERS)

@@ -260,6 +260,22 @@ class TestExactIds:
     def test_a_model_outside_every_layer_can_be_asked_for(self):
         assert tried(decide(config=snapshot(*LADDER, outside=[model("rare")]), models=("rare",))) == ["rare"]
 
+    def test_but_not_by_a_key_limited_to_layers(self):
+        config = snapshot(*LADDER, outside=[model("rare")])
+        planned = decide(config=config, models=("rare",), caller=replace(ANYONE, allowed_layers=("L0", "L1")))
+        assert (tried(planned), dropped(planned)) == ([], {"rare": DropReason.LAYER_NOT_ALLOWED})
+
+    def test_a_model_in_two_layers_is_tried_where_the_key_may_use_it(self):
+        both = model("both")
+        config = snapshot(candidate(both, "L1"), candidate(both, "L2"))
+        planned = decide(config=config, models=("both",), caller=replace(ANYONE, allowed_layers=("L2",)))
+        assert ([each.layer for each in planned.attempts], planned.dropped) == (["L2"], ())
+
+    def test_and_else_once_in_the_lower(self):
+        both = model("both")
+        planned = decide(config=snapshot(candidate(both, "L1"), candidate(both, "L2")), models=("both",))
+        assert [each.layer for each in planned.attempts] == ["L1"]
+
     def test_ids_keep_their_slashes_and_colons(self):
         config = snapshot(candidate("meta/llama-3:70b:free", "L1"))
         for name in ("meta/llama-3:70b:free", "acme/meta/llama-3:70b:free"):
