@@ -1,14 +1,21 @@
-"""The plain admin of the vendors' tables. Credentials are write-only: a value goes in, its last four come out."""
+"""The plain admin of the vendors' tables. Credentials are write-only: a value goes in, its last four come out.
+
+Prices are typed and shown as people speak of them.
+"""
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from django import forms
 from django.contrib import admin
 
 from providers import credentials
-from providers.models import Credential, Model, Price, Provider
+from providers.models import PRICED_BY_ONE, Credential, Model, Price, Provider
+
+EXACT_DIGITS = 15
+"""Significant digits that every database returns as they went in (SQLite computes in binary floating point)."""
 
 
 class CredentialForm(forms.ModelForm):
@@ -44,8 +51,50 @@ class CredentialInline(admin.TabularInline):
     extra = 0
 
 
+class PriceForm(forms.ModelForm):
+    usd = forms.DecimalField(
+        label="USD",
+        min_value=Decimal(0),
+        max_digits=20,  # fewer than `Decimal` computes with, so that the conversion is exact
+        help_text="Per million tokens; per one request, search or image.",
+    )
+
+    class Meta:
+        model = Price
+        fields = ["model", "unit", "from_tokens", "valid_from"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk:
+            self.initial["usd"] = self.instance.listed_usd
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        usd, unit = cleaned.get("usd"), cleaned.get("unit")
+        if usd is not None and unit is not None:
+            shift = 0 if unit in PRICED_BY_ONE else 6
+            if mistake := price_mistake(usd.normalize(), shift=shift):
+                self.add_error("usd", mistake)
+            self.instance.usd_per_unit = usd.scaleb(-shift)
+        return cleaned
+
+
+def price_mistake(usd: Decimal, *, shift: int) -> str | None:
+    """Why the column cannot hold a price exactly once its point has moved `shift` places to the left."""
+    column = Price._meta.get_field("usd_per_unit")
+    places, before_the_point = column.decimal_places - shift, column.max_digits - column.decimal_places + shift
+    digits, exponent = usd.as_tuple()[1:]
+    if usd.adjusted() >= before_the_point:
+        return f"Use less than {Decimal(10) ** before_the_point:,f} USD."
+    if -int(exponent) > places or len(digits) > EXACT_DIGITS:
+        return f"This cannot be kept exactly: use at most {EXACT_DIGITS} digits, {places} of them after the point."
+    return None
+
+
 class PriceInline(admin.TabularInline):
     model = Price
+    form = PriceForm
+    fields = ["unit", "usd", "from_tokens", "valid_from"]
     extra = 0
 
 
@@ -75,8 +124,14 @@ class ModelAdmin(admin.ModelAdmin):
 
 @admin.register(Price)
 class PriceAdmin(admin.ModelAdmin):
-    list_display = ["model", "unit", "usd_per_unit", "from_tokens", "valid_from"]
+    form = PriceForm
+    list_display = ["model", "unit", "listed", "from_tokens", "valid_from"]
     list_filter = ["unit"]
     list_select_related = ["model__provider"]
     search_fields = ["model__name"]
     autocomplete_fields = ["model"]
+    fields = ["model", "unit", "usd", "from_tokens", "valid_from"]
+
+    @admin.display(description="USD", ordering="usd_per_unit")
+    def listed(self, price: Price) -> str:
+        return f"{price.listed_usd} {price.listed_per}"

@@ -20,6 +20,9 @@ from providers.types import Unit
 FIRST_DAY = datetime(2020, 1, 1, tzinfo=UTC)
 """`valid_from` of a price that has always held."""
 
+PRICED_BY_ONE = frozenset({Unit.REQUEST, Unit.WEB_SEARCH, Unit.IMAGE})
+"""Units whose price people read and type as USD for one; that of the others is USD per million tokens."""
+
 slug_validator = RegexValidator(
     r"^[a-z0-9][a-z0-9_-]*\Z", "Use lower-case letters, digits, '-' and '_', starting with a letter or digit."
 )
@@ -191,7 +194,11 @@ class Price(models.Model):
     model = models.ForeignKey(Model, on_delete=models.CASCADE, related_name="prices")
     unit = models.CharField(max_length=16, choices=[(unit.value, unit.value.replace("_", " ")) for unit in Unit])
     usd_per_unit = models.DecimalField(
-        max_digits=20, decimal_places=14, validators=[MinValueValidator(Decimal(0))], help_text="USD for one token."
+        "USD per unit",
+        max_digits=20,
+        decimal_places=14,
+        validators=[MinValueValidator(Decimal(0))],
+        help_text="USD for one token, request, search or image.",
     )
     from_tokens = models.PositiveIntegerField(default=0, help_text="Holds from this many input tokens on.")
     valid_from = models.DateTimeField(default=FIRST_DAY)
@@ -205,7 +212,17 @@ class Price(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.model} {self.unit}: {self.usd_per_unit.normalize():f} USD"
+        return f"{self.model} {self.unit}: {self.listed_usd} USD {self.listed_per}"
+
+    @property
+    def listed_usd(self) -> str:
+        """What people read: USD for one request, search or image, or per million tokens, without needless zeros."""
+        usd = self.usd_per_unit if self.unit in PRICED_BY_ONE else self.usd_per_unit * 1_000_000
+        return f"{usd.normalize():f}"
+
+    @property
+    def listed_per(self) -> str:
+        return f"per {self.get_unit_display()}" if self.unit in PRICED_BY_ONE else "per million"
 
 
 class ConfigVersion(models.Model):

@@ -108,7 +108,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('unit', models.CharField(choices=[('input', 'input'), ('cached_input', 'cached input'), ('cache_write_5m', 'cache write 5m'), ('cache_write_1h', 'cache write 1h'), ('output', 'output'), ('request', 'request'), ('web_search', 'web search'), ('image', 'image')], max_length=16)),
-                ('usd_per_unit', models.DecimalField(decimal_places=14, help_text='USD for one token.', max_digits=20, validators=[django.core.validators.MinValueValidator(Decimal('0'))])),
+                ('usd_per_unit', models.DecimalField(decimal_places=14, help_text='USD for one token, request, search or image.', max_digits=20, validators=[django.core.validators.MinValueValidator(Decimal('0'))], verbose_name='USD per unit')),
                 ('from_tokens', models.PositiveIntegerField(default=0, help_text='Holds from this many input tokens on.')),
                 ('valid_from', models.DateTimeField(default=datetime.datetime(2020, 1, 1, 0, 0, tzinfo=datetime.timezone.utc))),
                 ('model', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='prices', to='providers.model')),
