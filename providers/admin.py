@@ -1,6 +1,6 @@
 """The plain admin of the vendors' tables. Credentials are write-only: a value goes in, its last four come out.
 
-Prices are typed and shown as people speak of them.
+Prices are typed and shown as people speak of them, and are history: one can be added, none can be changed.
 """
 
 from __future__ import annotations
@@ -10,12 +10,19 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.options import BaseModelAdmin
+from django.db import models
+from django.http import HttpRequest
+from django.utils import timezone
 
 from providers import credentials
 from providers.models import PRICED_BY_ONE, Credential, Model, Price, Provider
 
 EXACT_DIGITS = 15
 """Significant digits that every database returns as they went in (SQLite computes in binary floating point)."""
+
+USD_IS = "Per million tokens; per one request, search or image."
+UNCHANGEABLE = "A price is history and cannot be changed: add another price with the date from which it holds."
 
 
 class CredentialForm(forms.ModelForm):
@@ -56,17 +63,13 @@ class PriceForm(forms.ModelForm):
         label="USD",
         min_value=Decimal(0),
         max_digits=20,  # fewer than `Decimal` computes with, so that the conversion is exact
-        help_text="Per million tokens; per one request, search or image.",
+        help_text=USD_IS,
     )
 
     class Meta:
         model = Price
         fields = ["model", "unit", "from_tokens", "valid_from"]
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if self.instance.pk:
-            self.initial["usd"] = self.instance.listed_usd
+        help_texts = {"usd": USD_IS}  # for the heads of tables, which do not ask the field
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
@@ -91,10 +94,27 @@ def price_mistake(usd: Decimal, *, shift: int) -> str | None:
     return None
 
 
-class PriceInline(admin.TabularInline):
+class PricesAreHistory(BaseModelAdmin):
+    """What the price pages share. A bill can be retraced only while the prices it used stay as they were."""
+
+    formfield_overrides = {models.DateTimeField: {"initial": timezone.now, "show_hidden_initial": True}}
+
+    @admin.display(description="USD", ordering="usd_per_unit")
+    def usd(self, price: Price) -> str:
+        return f"{price.listed_usd} {price.listed_per}"
+
+    def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        return request.user.is_superuser
+
+
+class PriceInline(PricesAreHistory, admin.TabularInline):
     model = Price
     form = PriceForm
     fields = ["unit", "usd", "from_tokens", "valid_from"]
+    verbose_name_plural = "Prices: to change one, add another with the date from which it holds"
     extra = 0
 
 
@@ -123,15 +143,14 @@ class ModelAdmin(admin.ModelAdmin):
 
 
 @admin.register(Price)
-class PriceAdmin(admin.ModelAdmin):
+class PriceAdmin(PricesAreHistory, admin.ModelAdmin):
     form = PriceForm
-    list_display = ["model", "unit", "listed", "from_tokens", "valid_from"]
+    list_display = ["model", "unit", "usd", "from_tokens", "valid_from"]
     list_filter = ["unit"]
     list_select_related = ["model__provider"]
     search_fields = ["model__name"]
     autocomplete_fields = ["model"]
-    fields = ["model", "unit", "usd", "from_tokens", "valid_from"]
 
-    @admin.display(description="USD", ordering="usd_per_unit")
-    def listed(self, price: Price) -> str:
-        return f"{price.listed_usd} {price.listed_per}"
+    def get_fieldsets(self, request: HttpRequest, obj: Price | None = None) -> Any:
+        fields = ["model", "unit", "usd", "from_tokens", "valid_from"]
+        return [(None, {"fields": fields, "description": obj and UNCHANGEABLE})]

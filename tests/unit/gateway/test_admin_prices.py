@@ -1,9 +1,12 @@
-"""Prices in the plain admin: typed and shown as people speak of them."""
+"""Prices in the plain admin: typed and shown as people speak of them, added and never changed."""
 
 import re
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.contrib.auth.models import Permission
+from django.utils import timezone
 
 from providers.models import Price
 
@@ -45,8 +48,8 @@ def test_a_price_is_typed_and_shown_per_million_tokens_or_per_one(admin_client, 
     row = Price.objects.get()
     assert row.usd_per_unit == Decimal(stored)
     assert f" {shown} " in text(admin_client.get(PRICES))
-    for page in (f"{PRICES}{row.pk}/change/", f"/admin/providers/model/{model.pk}/change/"):
-        assert f'value="{shown.split(" ")[0]}"' in admin_client.get(page).content.decode()
+    assert f" {shown} " in text(admin_client.get(f"{PRICES}{row.pk}/change/"))
+    assert f" {shown} " in text(admin_client.get(f"/admin/providers/model/{model.pk}/change/"))
 
 
 @pytest.mark.parametrize(
@@ -78,3 +81,63 @@ def test_the_same_price_cannot_be_added_twice(admin_client, model):
         answer = admin_client.post(f"{PRICES}add/", form(model))
     assert "already exists" in text(answer)
     assert Price.objects.count() == 1
+
+
+def test_the_form_begins_at_now(admin_client, model):
+    page = admin_client.get(f"{PRICES}add/")
+    begins = page.context["adminform"].form["valid_from"].value()
+    assert timedelta(0) <= timezone.now() - begins < timedelta(minutes=1)
+    assert "Per million tokens; per one request, search or image." in text(page)
+
+
+class TestHistory:
+    @pytest.fixture
+    def price(self, model):
+        return Price.objects.create(model=model, unit="input", usd_per_unit=Decimal("0.00000015"))
+
+    def inline(self, price, **fields):
+        """The form of the price's model: this price, a row to add another that nobody filled in, and `fields`."""
+        now = {"valid_from_0": "2026-07-01", "valid_from_1": "12:00:00"}
+        sent = {"provider": price.model.provider.pk, "name": price.model.name, "kind": "chat",
+                "max_input_tokens_per_file": 2000, "prices-TOTAL_FORMS": 2, "prices-INITIAL_FORMS": 1,
+                "prices-0-id": price.pk, "prices-0-model": price.model.pk,
+                "prices-1-model": price.model.pk, "prices-1-from_tokens": 0}  # fmt: skip
+        sent |= {f"{kind}prices-1-{part}": value for kind in ("", "initial-") for part, value in now.items()}
+        return sent | {f"prices-{key.replace('__', '-')}": value for key, value in fields.items()}
+
+    def test_its_page_has_no_field_and_says_what_to_do(self, admin_client, price):
+        page = admin_client.get(f"{PRICES}{price.pk}/change/")
+        assert "cannot be changed: add another price with the date from which it holds" in text(page)
+        assert 'name="usd"' not in page.content.decode()
+        assert 'name="_save"' not in page.content.decode()
+        assert "cannot be changed" not in text(admin_client.get(f"{PRICES}add/"))
+
+    def test_it_cannot_be_changed(self, admin_client, price):
+        assert admin_client.post(f"{PRICES}{price.pk}/change/", form(price.model, usd="9")).status_code == 403
+        address = f"/admin/providers/model/{price.model.pk}/change/"
+        tampered = {"0__usd": "9", "0__unit": "output", "0__from_tokens": 0}
+        assert admin_client.post(address, self.inline(price, **tampered)).status_code == 302
+        row = Price.objects.get()
+        assert (row.usd_per_unit, row.unit) == (Decimal("0.00000015"), "input")
+
+    def test_another_is_added_beside_it_on_the_models_page(self, admin_client, price):
+        address = f"/admin/providers/model/{price.model.pk}/change/"
+        page = admin_client.get(address)
+        assert "0.15 per million" in text(page)
+        assert "Per million tokens; per one request, search or image." in page.content.decode()
+        another = self.inline(price, **{"1__unit": "input", "1__usd": "0.2"})
+        assert admin_client.post(address, another).status_code == 302
+        assert [str(row.usd_per_unit.normalize()) for row in Price.objects.order_by("valid_from")] == ["1.5E-7", "2E-7"]
+
+    def test_a_superuser_may_delete_it(self, admin_client, price):
+        assert admin_client.post(f"{PRICES}{price.pk}/delete/", {"post": "yes"}).status_code == 302
+        assert not Price.objects.exists()
+
+    def test_nobody_else_may(self, client, django_user_model, price):
+        user = django_user_model.objects.create_user("staff", is_staff=True)
+        user.user_permissions.set(Permission.objects.all())
+        client.force_login(user)
+        assert client.get(f"{PRICES}{price.pk}/change/").status_code == 200
+        assert client.get(f"{PRICES}add/").status_code == 200
+        assert client.post(f"{PRICES}{price.pk}/delete/", {"post": "yes"}).status_code == 403
+        assert Price.objects.exists()
