@@ -1,0 +1,66 @@
+"""The ledger in the plain admin: what matters first, numbers as people read them."""
+
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+from django.contrib import admin
+from django.contrib.admin.utils import flatten_fieldsets
+
+from analytics import ids, partitions
+from analytics.models import Outcome, UsageRecord
+
+pytestmark = pytest.mark.django_db
+ROWS = "/admin/analytics/usagerecord/"
+SHOWN_AS = {
+    "is_stream": "streamed",
+    "fell_back": "another_answered",
+    "is_disputed": "disputed",
+    "cost_usd": "cost",
+    "computed_cost_usd": "computed_cost",
+    "reported_cost_usd": "reported_cost",
+    "duration_ms": "duration",
+    "first_token_ms": "first_token",
+    "decision": "decision_json",
+    "trail": "trail_json",
+    "prices": "prices_json",
+}
+
+
+@pytest.fixture
+def row(ours):
+    request_id = ids.new()
+    partitions.ensure([datetime.now(UTC)])
+    return UsageRecord.objects.create(
+        id=request_id, started_at=datetime.now(UTC), outcome=Outcome.OK, status=200, project_id=ours.project.pk,
+        project="default", key_name="first", requested_model="auto", model="m1", layer="L1",
+        input_tokens=1000, cached_input_tokens=200, cache_write_5m_tokens=30, cache_write_1h_tokens=4, output_tokens=56,
+        cost_usd=Decimal("0.00123"), computed_cost_usd=Decimal("0.50"), cost_source="price", duration_ms=1234.5678,
+        decision={"layer": "<L1>"}, trail=[{"model": "m1"}],
+    )  # fmt: skip
+
+
+def cells(page):
+    (body,) = re.findall(r"<tbody>(.*)</tbody>", page, re.DOTALL)
+    return [re.sub(r"<[^>]*>", "", cell).strip() for cell in re.findall(r"<t[hd] class=\"field-.*?</t[hd]>", body)]
+
+
+def test_the_list_puts_what_matters_first_and_a_short_id_last(admin_client, row):
+    page = admin_client.get(ROWS).content.decode()
+    assert cells(page)[1:] == [
+        "default", "m1", "L1", "Ok", "200", "1,234, 56", "0.00123", "1,235 ms", "first", f"...{str(row.id)[-8:]}",
+    ]  # fmt: skip
+    assert len(re.findall(rf'href="{ROWS}{row.id}/change/[^"]*"', page)) == 2
+    assert "icon-no" not in page
+
+
+def test_its_page_shows_all_columns_as_people_read_them(admin_client, row):
+    page = admin_client.get(f"{ROWS}{row.id}/change/").content.decode()
+    for shown in (">0.00123<", ">0.5<", ">1,235 ms<", "{\n  &quot;layer&quot;: &quot;&lt;L1&gt;&quot;\n}</pre>"):
+        assert shown in page
+    assert "icon-no" not in page
+    assert ">None<" not in page
+    shown_fields = flatten_fieldsets(admin.site.get_model_admin(UsageRecord).fieldsets)
+    columns = [SHOWN_AS.get(field.name, field.name) for field in UsageRecord._meta.get_fields()]
+    assert sorted(shown_fields) == sorted(columns)
