@@ -10,8 +10,9 @@ from decimal import Decimal
 from typing import cast
 
 from django.contrib import admin
+from django.contrib.admin.widgets import AdminTextareaWidget
 from django.db import transaction
-from django.db.models import Model, QuerySet
+from django.db.models import JSONField, Model, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -88,6 +89,12 @@ class ApiKeyAdmin(ForSuperusers, admin.ModelAdmin):
         "enabled",
     ]
     readonly_fields = ["prefix"]
+    formfield_overrides = {JSONField: {"widget": AdminTextareaWidget(attrs={"rows": 3})}}
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, str | list[str]]:
+        only = list(Project.objects.values_list("pk", flat=True)[:2])
+        chosen: dict[str, str | list[str]] = {"project": str(only[0])} if len(only) == 1 else {}
+        return chosen | super().get_changeform_initial_data(request)
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: ModelForm, change: bool) -> None:
         actor = request.user.get_username()

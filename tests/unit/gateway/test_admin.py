@@ -105,6 +105,23 @@ def test_a_new_key_is_shown_once(admin_client, ours):
     assert AuditEntry.objects.filter(action="api_key.created", actor="admin", target=str(row)).exists()
 
 
+class TestKeyForm:
+    def form(self, client):
+        return client.get("/admin/analytics/apikey/add/").context["adminform"].form
+
+    def test_the_only_project_is_chosen(self, admin_client, ours):
+        assert self.form(admin_client)["project"].value() == str(ours.project.pk)
+
+    def test_nothing_is_chosen_among_several(self, admin_client, ours, theirs):
+        assert not self.form(admin_client)["project"].value()
+
+    @pytest.mark.parametrize("field", ["scopes", "allowed_models", "allowed_layers"])
+    def test_a_list_gets_a_few_rows_and_an_example(self, admin_client, ours, field):
+        field = self.form(admin_client)[field]
+        assert 'rows="3"' in str(field)
+        assert "Example: [" in field.help_text
+
+
 @pytest.mark.parametrize(
     ("field", "value", "says"),
     [("scopes", '["everything"]', "Scopes are a list out of"), ("allowed_models", '"gpt"', "Use a list of patterns")],
