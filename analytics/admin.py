@@ -139,8 +139,16 @@ def as_json(value: object) -> str:
     return format_html('<pre style="{}">{}</pre>', style, json.dumps(value, indent=2))
 
 
+class UsageRecordForm(ModelForm):
+    class Meta:
+        model = UsageRecord
+        fields = ["project_id", "key_id", "model_id"]
+        labels = {"id": "ID", "project_id": "Project ID", "key_id": "Key ID", "model_id": "Model ID"}
+
+
 @admin.register(UsageRecord)
 class UsageRecordAdmin(ReadOnlyAdmin):
+    form = UsageRecordForm
     list_display = [
         "started_at",
         "project",

@@ -60,7 +60,10 @@ class Provider(models.Model):
     name = models.CharField(max_length=200)
     dialect = models.CharField(max_length=32, choices=Dialect, default=Dialect.OPENAI)
     base_url = models.CharField(
-        max_length=500, validators=[validate_base_url], help_text="Up to and including the version, as in .../v1"
+        "base URL",
+        max_length=500,
+        validators=[validate_base_url],
+        help_text="Up to and including the version, as in .../v1",
     )
     enabled = models.BooleanField(default=True)
     is_local = models.BooleanField(default=False, help_text="May live at a private or loopback address.")
@@ -75,10 +78,14 @@ class Provider(models.Model):
         validators=[validate_json_object],
         help_text="Fields added to each request that lacks them.",
     )
-    connect_timeout_s = models.FloatField(default=5.0, validators=[MinValueValidator(0.01)])
-    headers_timeout_s = models.FloatField(default=120.0, validators=[MinValueValidator(0.01)])
-    first_content_timeout_s = models.FloatField(default=120.0, validators=[MinValueValidator(0.01)])
-    between_frames_timeout_s = models.FloatField(default=30.0, validators=[MinValueValidator(0.01)])
+    connect_timeout_s = models.FloatField("connect timeout (s)", default=5.0, validators=[MinValueValidator(0.01)])
+    headers_timeout_s = models.FloatField("headers timeout (s)", default=120.0, validators=[MinValueValidator(0.01)])
+    first_content_timeout_s = models.FloatField(
+        "first content timeout (s)", default=120.0, validators=[MinValueValidator(0.01)]
+    )
+    between_frames_timeout_s = models.FloatField(
+        "between frames timeout (s)", default=30.0, validators=[MinValueValidator(0.01)]
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -164,7 +171,7 @@ class Model(models.Model):
     )
     tools = models.BooleanField(default=False)
     vision = models.BooleanField(default=False)
-    json_schema = models.BooleanField(default=False)
+    json_schema = models.BooleanField("JSON schema", default=False)
     audio = models.BooleanField(default=False)
     reasoning = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 
@@ -28,9 +29,21 @@ class CandidateAdmin(admin.ModelAdmin):
     autocomplete_fields = ["model"]
 
 
+class PolicyForm(forms.ModelForm):
+    class Meta:
+        model = Policy
+        fields = ["default_layer", "unknown_price", "deadline_s", "max_attempts"]
+        labels = {"deadline_s": "Deadline (s)"}
+
+
 @admin.register(Policy)
 class PolicyAdmin(admin.ModelAdmin):
-    list_display = ["__str__", "default_layer", "unknown_price", "deadline_s", "max_attempts"]
+    form = PolicyForm
+    list_display = ["__str__", "default_layer", "unknown_price", "deadline", "max_attempts"]
+
+    @admin.display(description="deadline (s)", ordering="deadline_s")
+    def deadline(self, policy: Policy) -> float:
+        return policy.deadline_s
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return not Policy.objects.exists()

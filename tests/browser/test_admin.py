@@ -54,7 +54,8 @@ def addresses(page: Page, selector: str) -> list[str]:
 def test_a_phone_shows_pages_in_their_full_width(admin: Page) -> None:
     """Wide tables may scroll in a box of their own."""
     admin.set_viewport_size(PHONE)
-    for address in ("/admin/", "/admin/providers/model/", "/admin/analytics/apikey/", "/admin/providers/provider/add/"):
+    lists = ("/admin/", "/admin/providers/model/", "/admin/analytics/apikey/", "/admin/analytics/usagerecord/")
+    for address in (*lists, "/admin/providers/provider/add/", "/admin/providers/price/add/"):
         admin.goto(address)
         assert pages.sticking_out(admin) == [], address
     pages.make_key(admin, "made on a phone")

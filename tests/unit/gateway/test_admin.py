@@ -30,6 +30,15 @@ def test_each_list_and_form_opens(admin_client, layers, ours, model):
     assert admin_client.get(f"{base}add/").status_code in (200, 403)
 
 
+def test_labels_name_units_and_spell_abbreviations(admin_client, layers):
+    """In the words of the code, a label would end in a unit ("Deadline s") or shout too little ("Base url")."""
+    for path in ("providers/provider/add/", "providers/model/add/", "providers/price/add/", "routing/policy/1/change/"):
+        labels = [field.label for field in admin_client.get(f"/admin/{path}").context["adminform"].form]
+        assert labels
+        assert not [label for label in labels if re.search(r" (s|ms|usd)$|\b(Usd|url|Json|Api|Id|id)\b", label)]
+    assert "Deadline (s)" in admin_client.get("/admin/routing/policy/").content.decode()
+
+
 def test_nobody_gets_in_without_signing_in(client):
     assert client.get("/admin/analytics/apikey/").status_code == 302
 

@@ -57,7 +57,13 @@ def test_the_list_puts_what_matters_first_and_a_short_id_last(admin_client, row)
 
 def test_its_page_shows_all_columns_as_people_read_them(admin_client, row):
     page = admin_client.get(f"{ROWS}{row.id}/change/").content.decode()
-    for shown in (">0.00123<", ">0.5<", ">1,235 ms<", "{\n  &quot;layer&quot;: &quot;&lt;L1&gt;&quot;\n}</pre>"):
+    for shown in (
+        "Project ID:",
+        ">0.00123<",
+        ">0.5<",
+        ">1,235 ms<",
+        "{\n  &quot;layer&quot;: &quot;&lt;L1&gt;&quot;\n}</pre>",
+    ):
         assert shown in page
     assert "icon-no" not in page
     assert ">None<" not in page
