@@ -209,15 +209,22 @@ class TestErrors:
             client.chat.completions.create(model="failing?status=500", messages=says("Hello"), stream=True)
 
     @pytest.mark.parametrize(
-        "wanted", [{"model": "premium"}, {"model": "auto", "extra_headers": {"X-Gateway-Layer": "=L3"}}]
+        ("wanted", "error", "code"),
+        [
+            ({"model": "premium"}, openai.NotFoundError, "model_not_found"),
+            (
+                {"model": "auto", "extra_headers": {"X-Gateway-Layer": "=L3"}},
+                openai.PermissionDeniedError,
+                "model_not_allowed",
+            ),
+        ],
     )
-    def test_a_layer_the_key_may_not_use(self, gateway: Gateway, wanted: dict[str, Any]) -> None:
-        with (
-            openai.OpenAI(**options(gateway, key="fenced")) as fenced,
-            pytest.raises(openai.PermissionDeniedError) as raised,
-        ):
+    def test_a_layer_the_key_may_not_use(
+        self, gateway: Gateway, wanted: dict[str, Any], error: type[openai.APIStatusError], code: str
+    ) -> None:
+        with openai.OpenAI(**options(gateway, key="fenced")) as fenced, pytest.raises(error) as raised:
             fenced.chat.completions.create(messages=says("Hello"), **wanted)
-        assert raised.value.code == "model_not_allowed"
+        assert raised.value.code == code
 
     def test_the_vendors_refusal_is_passed_on(self, client: openai.OpenAI) -> None:
         with pytest.raises(openai.UnprocessableEntityError, match="Scripted failure 422"):

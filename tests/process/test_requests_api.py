@@ -59,15 +59,20 @@ def test_its_cost_is_what_the_answer_said(gateway: Gateway) -> None:
         ("limited?status=429;retry_after=7", "main", "rate_limited"),
         ("refusing", "main", "rejected"),
         ("silent?stall=headers", "main", "timeout"),
-        ("premium", "fenced", "nothing_to_try"),
+        ("auto", "fenced", "nothing_to_try"),
     ],
 )
 def test_a_failed_requests_row_has_the_status_the_client_got(gateway: Gateway, model: str, key: str, kind: str) -> None:
-    """A model called `refusing` does not exist: the prompt makes `cheap` refuse."""
+    """A model called `refusing` does not exist: the prompt makes `cheap` refuse. The fenced key may not use L3."""
     prompt = "#!status=422\nHello" if model == "refusing" else "Hello"
     answer = httpx.post(
         gateway.chat_url,
-        headers={**gateway.headers(key), "X-Session-Id": (nonce := uuid.uuid4().hex), "X-Gateway-Timeout-Ms": "500"},
+        headers={
+            **gateway.headers(key),
+            "X-Session-Id": (nonce := uuid.uuid4().hex),
+            "X-Gateway-Timeout-Ms": "500",
+            **({"X-Gateway-Layer": "=L3"} if key == "fenced" else {}),
+        },
         json={"model": "cheap" if model == "refusing" else model, "messages": [{"role": "user", "content": prompt}]},
     )
     assert answer.status_code >= 400
