@@ -1,8 +1,9 @@
 """Reads the environment, typed, and remembers what was asked for.
 
 Every setting may also come from `.env` beside `manage.py`, or, as `NAME_FILE`, from a file (container secrets). The
-environment wins over `.env`. Wrong values raise `EnvError` naming the variable. Names in `.env` that no setting reads
-are reported by the system check `gateway.E002`: a misspelt limit must not pass unseen.
+environment wins over `.env`. An empty value counts as none: the default holds. Wrong values raise `EnvError` naming the
+variable. Names in `.env` that no setting reads are reported by the system check `gateway.E002`: a misspelt limit must
+not pass unseen.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ class RecordingEnv(FileAwareEnv):
 
     def _get_value(self, env_key: str, default: object) -> object:
         self.asked.update((env_key, f"{env_key}{self.file_suffix}"))
-        return super()._get_value(env_key, default)
+        value = super()._get_value(env_key, default)
+        return default if value == "" else value
 
 
 env = RecordingEnv()

@@ -19,10 +19,11 @@ import tomli_w
 from cryptography.fernet import Fernet
 
 NAMES = ("SECRET_KEY", "CREDENTIAL_KEY", "KEY_HASH_KEY")
+LEAST_CHARACTERS = 32
 
 
 class SecretsError(Exception):
-    """The secrets file cannot be made or read; the message says what to do."""
+    """The secrets file cannot be made or read, or a secret is no secret; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -49,7 +50,21 @@ def load(path: Path, *, given: dict[str, str], create: bool) -> Secrets:
             _create(path)
         stored = _read(path) if path.exists() else {}
         values = {name: value or stored.get(name, "") for name, value in values.items()}
+    for name, value in values.items():
+        _refuse_what_is_no_secret(name, value)
     return Secrets(values["SECRET_KEY"], values["CREDENTIAL_KEY"], values["KEY_HASH_KEY"])
+
+
+def _refuse_what_is_no_secret(name: str, value: str) -> None:
+    """A comment or a command that was left behind the `=`, or a word somebody could guess. Raises: SecretsError."""
+    parts = [part.strip() for part in value.split(",")] if name == "CREDENTIAL_KEY" else [value]
+    for part in filter(None, parts):
+        if len(part.split()) != 1 or part != part.strip():
+            raise SecretsError(f"{name} holds white space: give the value alone. .env.example says how to make one.")
+        if len(part) < LEAST_CHARACTERS:
+            raise SecretsError(
+                f"{name} has {len(part)} characters and needs {LEAST_CHARACTERS}: .env.example says how to make one."
+            )
 
 
 def _create(path: Path) -> None:

@@ -16,6 +16,7 @@ DOTENV_NAMES = read_dotenv(BASE_DIR / ".env")
 
 VAR_DIR = Path(env.str("VAR_DIR", str(BASE_DIR / "var"))).expanduser().resolve()
 DATABASE_URL = env.str("DATABASE_URL", "")
+DATABASE_POOL_SIZE = env.int("DATABASE_POOL_SIZE", 10)
 REDIS_URL = env.str("REDIS_URL", "")
 IS_EMBEDDED = not DATABASE_URL
 SPOOL_DIR = VAR_DIR / "spool"
@@ -117,7 +118,7 @@ def _database() -> dict[str, Any]:
         # Under ASGI a persistent connection leaks one per request thread; the pool replaces it.
         config["CONN_MAX_AGE"] = 0
         config["OPTIONS"] = config.get("OPTIONS", {}) | {
-            "pool": {"min_size": 1, "max_size": env.int("DATABASE_POOL_SIZE", 10), "timeout": 5},
+            "pool": {"min_size": 1, "max_size": DATABASE_POOL_SIZE, "timeout": 5},
         }
     return config
 

@@ -19,8 +19,8 @@ if os.environ.get("TEST_DATABASE") == "postgres":
     from tests.postgres import server_folder
 
     os.environ["DATABASE_URL"] = f"postgres://postgres@{quote(str(server_folder()), safe='')}/postgres"
-    os.environ["SECRET_KEY"] = "tests-only"
-    os.environ["KEY_HASH_KEY"] = "tests-only"
+    os.environ["SECRET_KEY"] = "for-the-tests-only-and-nothing-else"
+    os.environ["KEY_HASH_KEY"] = "for-the-tests-only-and-nothing-else"
     os.environ["CREDENTIAL_KEY"] = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 
 from gateway.settings import *

@@ -39,8 +39,8 @@ SET_UP_S = 60.0
 WITHIN_S = 5.0
 """How long a test waits for what should happen, unless it says otherwise."""
 SECRETS = {
-    "SECRET_KEY": "process-tests-only",
-    "KEY_HASH_KEY": "process-tests-only",
+    "SECRET_KEY": "process-tests-only-and-nowhere-else",
+    "KEY_HASH_KEY": "process-tests-only-and-nowhere-else",
     "CREDENTIAL_KEY": "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
 }
 """What an installation with a database of its own must be given."""

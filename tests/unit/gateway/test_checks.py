@@ -67,3 +67,9 @@ def test_a_wrong_value_names_its_variable(monkeypatch, value):
     monkeypatch.setenv("A_NUMBER_FOR_THE_TEST", value)
     with pytest.raises(env.EnvError, match="A_NUMBER_FOR_THE_TEST"):
         env.env.int("A_NUMBER_FOR_THE_TEST")
+
+
+def test_an_empty_value_counts_as_none(monkeypatch):
+    monkeypatch.setenv("EMPTY_FOR_THE_TEST", "")
+    assert env.env.bool("EMPTY_FOR_THE_TEST", True) is True
+    assert env.env.list("EMPTY_FOR_THE_TEST", ["default"]) == ["default"]

@@ -8,6 +8,8 @@ from cryptography.fernet import Fernet
 
 from gateway import secrets
 
+GIVEN = "given-to-the-tests-and-to-nobody-else"
+
 
 @pytest.fixture
 def path(tmp_path):
@@ -30,12 +32,12 @@ def test_only_their_owner_can_read_them(path):
 
 def test_the_environment_wins(path):
     made = secrets.load(path, given={}, create=True)
-    found = secrets.load(path, given={"SECRET_KEY": "given"}, create=True)
-    assert (found.secret_key, found.key_hash_key) == ("given", made.key_hash_key)
+    found = secrets.load(path, given={"SECRET_KEY": GIVEN}, create=True)
+    assert (found.secret_key, found.key_hash_key) == (GIVEN, made.key_hash_key)
 
 
 def test_with_a_database_of_its_own_nothing_is_made(path):
-    assert secrets.load(path, given={"SECRET_KEY": "given"}, create=False).missing == ["CREDENTIAL_KEY", "KEY_HASH_KEY"]
+    assert secrets.load(path, given={"SECRET_KEY": GIVEN}, create=False).missing == ["CREDENTIAL_KEY", "KEY_HASH_KEY"]
     assert not path.exists()
 
 
@@ -69,3 +71,33 @@ def test_a_folder_that_cannot_be_made_is_said_in_a_sentence(tmp_path):
 def test_they_do_not_show_in_a_repr(path):
     made = secrets.load(path, given={}, create=True)
     assert made.secret_key not in repr(made)
+
+
+@pytest.mark.parametrize("name", secrets.NAMES)
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ('python -c "import secrets; print(secrets.token_urlsafe(48))"', "holds white space"),
+        ("the same; changing it makes every API key unknown", "holds white space"),
+        (f"{GIVEN}\t", "holds white space"),
+        (GIVEN[:31], "has 31 characters and needs 32"),
+    ],
+)
+def test_what_is_no_secret_is_refused_by_name_and_not_shown(path, name, value, says):
+    if name == "CREDENTIAL_KEY":
+        value = f"{Fernet.generate_key().decode()}, a {value}" if "white" in says else f"{GIVEN}, {value}"
+    with pytest.raises(secrets.SecretsError, match=f"^{name} {says}") as refused:
+        secrets.load(path, given={name: value}, create=True)
+    assert value not in str(refused.value)
+
+
+def test_a_stored_secret_is_held_to_the_same(path):
+    path.parent.mkdir()
+    path.write_text('KEY_HASH_KEY = "short"')
+    with pytest.raises(secrets.SecretsError, match=r"^KEY_HASH_KEY has 5 characters"):
+        secrets.load(path, given={}, create=True)
+
+
+def test_several_credential_keys_may_stand_apart(path):
+    keys = f"{Fernet.generate_key().decode()}, {Fernet.generate_key().decode()}"
+    assert secrets.load(path, given={"CREDENTIAL_KEY": keys}, create=True).credential_key == keys
