@@ -247,7 +247,9 @@ def embedded_model() -> Iterator[None]:
     from gateway import adoption  # needs the app registry, which uvicorn's workers fill after this module
 
     with in_plain_words(), crew(grace_s=CHILDREN_GRACE_S) as helpers:
-        _start_model(helpers, port=adoption.embedded_port())
+        port = adoption.embedded_port()
+        if port is not None and not embedded.answers(port):
+            _start_model(helpers, port=port)
         yield
 
 
