@@ -6,9 +6,19 @@ from __future__ import annotations
 import os
 import sys
 
+INTERRUPTED = 130
+"""What shells call the end by Ctrl-C."""
+
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
+    try:
+        run()
+    except KeyboardInterrupt:  # wherever it comes, in an import as well
+        sys.exit(INTERRUPTED)
+
+
+def run() -> None:
     from gateway import command_line
     from gateway.env import EnvError
     from gateway.secrets import SecretsError

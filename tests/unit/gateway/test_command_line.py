@@ -11,6 +11,19 @@ from django.core.management import ManagementUtility, get_commands
 from gateway import command_line
 from gateway.management import commands
 
+INTERRUPTED_WHILE_IT_IMPORTS = """
+import runpy, sys
+
+interrupted = sys.argv.pop(1)
+
+class Interrupt:
+    def find_spec(self, name, *_):
+        if name == interrupted:
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupt())
+runpy.run_path("manage.py", run_name="__main__")
+"""
 OURS = sorted(path.stem for path in Path(commands.__path__[0]).glob("[a-z]*.py"))
 
 
@@ -66,3 +79,10 @@ def test_with_broken_settings_django_explains(monkeypatch):
     utility.settings_exception = ImportError("no such settings")
     assert "no such settings" in utility.main_help_text()
     assert isinstance(utility, ManagementUtility)
+
+
+@pytest.mark.parametrize("module", ["django", "gateway.env", "rest_framework.apps", "gateway.management.commands.keys"])
+def test_ctrl_c_ends_it_without_a_traceback_in_an_import_as_well(module):
+    command = [sys.executable, "-c", INTERRUPTED_WHILE_IT_IMPORTS, module, "keys", "--help"]
+    ended = subprocess.run(command, cwd=settings.BASE_DIR, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
