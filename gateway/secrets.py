@@ -44,6 +44,8 @@ def load(path: Path, *, given: dict[str, str], create: bool) -> Secrets:
 
     Raises: SecretsError.
     """
+    if path.parent.exists() and not path.parent.is_dir():
+        raise SecretsError(f"VAR_DIR ({path.parent}) is not a directory: remove that file, or set VAR_DIR to a folder.")
     values = {name: given.get(name) or "" for name in NAMES}
     if not all(values.values()):
         if create and not path.exists():
@@ -76,8 +78,8 @@ def _create(path: Path) -> None:
         }
     )
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    _make_folder(path.parent)
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(f"# Back this file up: without it stored credentials and API keys are useless.\n{content}")
@@ -86,10 +88,21 @@ def _create(path: Path) -> None:
     except FileExistsError:
         pass
     except OSError as error:
-        raise SecretsError(f"Cannot write {path}: {error.strerror}. Free the disk or set VAR_DIR.") from error
+        raise SecretsError(
+            f"Cannot write {path}: {error.strerror}. Free the disk, or set VAR_DIR to a folder you may write."
+        ) from error
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SecretsError(
+            f"VAR_DIR ({folder}) cannot be made: {error.strerror}. Set VAR_DIR to a folder that this user may make."
+        ) from error
 
 
 def _read(path: Path) -> dict[str, str]:

@@ -154,7 +154,7 @@ def test_a_folder_that_cannot_be_made_is_said_in_a_sentence(tmp_path, inside):
     (tmp_path / "file").touch()
     installation = Installation(tmp_path / inside, free_port(), free_port(), uuid.uuid4().hex)
     done = installation.run()
-    assert_refused(done, "set VAR_DIR")
+    assert_refused(done, "Set VAR_DIR to a folder that this user may make.")
     assert installation.left() == {}
 
 

@@ -62,10 +62,18 @@ def test_a_broken_file_is_said_in_a_sentence(path):
         secrets.load(path, given={}, create=True)
 
 
-def test_a_folder_that_cannot_be_made_is_said_in_a_sentence(tmp_path):
+@pytest.mark.parametrize("inside", ["/proc/nowhere", "file/var"])
+def test_a_folder_that_cannot_be_made_is_said_in_a_sentence(tmp_path, inside):
     (tmp_path / "file").write_text("")
-    with pytest.raises(secrets.SecretsError, match="Cannot write .* set VAR_DIR"):
-        secrets.load(tmp_path / "file" / "var" / "secrets.toml", given={}, create=True)
+    with pytest.raises(secrets.SecretsError, match=r"VAR_DIR \(.*\) cannot be made: .*\. Set VAR_DIR to a folder"):
+        secrets.load(tmp_path / inside / "secrets.toml", given={}, create=True)
+
+
+@pytest.mark.parametrize("create", [True, False])
+def test_a_file_in_place_of_the_folder_is_said_in_a_sentence(tmp_path, create):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(secrets.SecretsError, match=r"VAR_DIR \(.*/file\) is not a directory: remove that file"):
+        secrets.load(tmp_path / "file" / "secrets.toml", given={}, create=create)
 
 
 def test_they_do_not_show_in_a_repr(path):
