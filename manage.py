@@ -13,6 +13,8 @@ INTERRUPTED = 130
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
     try:
+        if sys.argv[1:2] == ["quickstart"] and not {"-h", "--help"} & set(sys.argv):
+            print("Starting ...", file=sys.stderr, flush=True)  # what it imports takes seconds on a small machine
         run()
     except KeyboardInterrupt:  # wherever it comes, in an import as well
         sys.exit(INTERRUPTED)

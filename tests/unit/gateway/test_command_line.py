@@ -86,3 +86,12 @@ def test_ctrl_c_ends_it_without_a_traceback_in_an_import_as_well(module):
     command = [sys.executable, "-c", INTERRUPTED_WHILE_IT_IMPORTS, module, "keys", "--help"]
     ended = subprocess.run(command, cwd=settings.BASE_DIR, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [(("quickstart",), "Starting ...\n"), (("quickstart", "--help"), ""), (("serve",), "")]
+)
+def test_a_quick_start_says_that_it_starts_before_it_imports_anything(words, said):
+    command = [sys.executable, "-c", INTERRUPTED_WHILE_IT_IMPORTS, "django", *words]
+    ended = subprocess.run(command, cwd=settings.BASE_DIR, capture_output=True, text=True, check=False)
+    assert (ended.stdout, ended.stderr) == ("", said)
