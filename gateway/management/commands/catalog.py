@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import secrets
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +22,20 @@ class UnreadableFile(Exception):
     """The file named cannot be read as text."""
 
 
+class UnwritableFile(Exception):
+    """The file named cannot be written."""
+
+
 EXAMPLES = """\
-FILE is the catalog that ships with the gateway when it is left out, and standard input when it is "-".
+load and diff read FILE: the catalog that ships with the gateway when it is left out, standard input when it is "-".
+dump writes FILE, whole or not at all, over one that is there; standard output when it is left out or "-".
 The head of routing/catalog.toml describes the format, and what a load changes and what it keeps.
 
 examples:
   manage.py catalog diff                       what a load of the shipped catalog would change
   manage.py catalog load                       bring it into the database
   manage.py catalog load my-models.toml        a file of your own; rows that it does not name stay
-  manage.py catalog dump > backup.toml         the database's state, without secrets
+  manage.py catalog dump backup.toml           the database's state, without secrets
   manage.py catalog dump | ssh other manage.py catalog load -
 
 exit status: 0 done (diff: a load would change nothing), 3 diff: a load would change something, 1 error
@@ -38,14 +45,15 @@ exit status: 0 done (diff: a load would change nothing), 3 diff: a load would ch
 class Command(ConsoleCommand):
     help = "Loads the catalog of providers, models, prices and layers; shows what would change; writes it out again."
     EXAMPLES = EXAMPLES
-    PROBLEMS = (catalog.CatalogError, UnreadableFile)
+    PROBLEMS = (catalog.CatalogError, UnreadableFile, UnwritableFile)
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         actions = parser.add_subparsers(dest="action", required=True, metavar="{load,dump,diff}")
         load = actions.add_parser("load", help="Make and update rows, all or none; never delete.")
         diff = actions.add_parser("diff", help="Show what a load would change. Exit status 3 when there is something.")
-        actions.add_parser("dump", help="Write the database's state as a catalog to standard output.")
+        dump = actions.add_parser("dump", help="Write the database's state as a catalog.")
+        dump.add_argument("file", nargs="?", metavar="FILE", help='Standard output by default, and with "-".')
         for reading in (load, diff):
             reading.add_argument("file", nargs="?", metavar="FILE", help='The shipped catalog by default; "-": stdin.')
             reading.add_argument("--json", action="store_true", help="One JSON list of changes instead of a table.")
@@ -63,8 +71,13 @@ class Command(ConsoleCommand):
         if found.to_write:
             sys.exit(DIFFERS)
 
-    def _dump(self, _: Mapping[str, Any]) -> None:
-        self.stdout.write(catalog.render(catalog_dump.dump()))
+    def _dump(self, options: Mapping[str, Any]) -> None:
+        text, file = catalog.render(catalog_dump.dump()), options["file"]
+        if file in (None, "-"):
+            self.stdout.write(text)
+            return
+        _write(Path(file), text)
+        self.stdout.write(f"Wrote {file}.")
 
     def _show(self, found: catalog_rows.Diff, *, as_json: bool, done: bool) -> None:
         if as_json:
@@ -85,6 +98,23 @@ def _read(file: str | None) -> catalog.Catalog:
         raise UnreadableFile(f"Cannot read {error.filename}: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise UnreadableFile(f"{file or 'The catalog'} is not UTF-8 text (byte {error.start}).") from error
+
+
+def _write(file: Path, text: str) -> None:
+    """By way of a file beside it, so that a backup that was there outlives a full disk. Raises: UnwritableFile."""
+    target = file.resolve()  # a link stays a link
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
+    try:
+        if target.exists() and not target.is_file():  # /dev/stdout, a pipe; a folder is refused here
+            target.write_text(text, encoding="utf-8")
+            return
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(target)
+    except OSError as error:
+        raise UnwritableFile(f"Cannot write {file}: {error.strerror}.") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def _summary(found: catalog_rows.Diff, *, done: bool) -> str:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import errno
 import io
 import json
+from pathlib import Path
 
 import pytest
 from django.core.management import call_command
@@ -38,6 +40,39 @@ class TestCommand:
         run("dump")
         monkeypatch.setattr("sys.stdin", io.StringIO(capsys.readouterr().out))
         assert run("diff", "-") == 0
+
+    def test_it_dumps_into_a_file_over_what_is_there(self, tmp_path, capsys):
+        load()
+        run("dump")
+        text = capsys.readouterr().out
+        file, link = tmp_path / "backup.toml", tmp_path / "latest.toml"
+        file.write_text("an older one")
+        link.symlink_to(file)
+        assert run("dump", str(link)) == 0
+        assert (file.read_text(), capsys.readouterr().out) == (text, f"Wrote {link}.\n")
+        assert sorted(tmp_path.iterdir()) == [file, link]
+        assert link.is_symlink()
+
+    def test_a_file_it_cannot_write_whole_stays_as_it_was(self, tmp_path, capsys, monkeypatch):
+        load()
+        file = tmp_path / "backup.toml"
+        file.write_text("an older one")
+        monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left")))
+        assert run("dump", str(file)) == 1
+        assert capsys.readouterr().err == f"catalog: Cannot write {file}: No space left.\n"
+        assert (file.read_text(), list(tmp_path.iterdir())) == ("an older one", [file])
+
+    @pytest.mark.parametrize(("inside", "says"), [("", "Is a directory"), ("nowhere/backup.toml", "No such file")])
+    def test_a_place_it_cannot_write_is_one_sentence(self, tmp_path, capsys, inside, says):
+        load()
+        assert run("dump", str(tmp_path / inside)) == 1
+        assert says in capsys.readouterr().err
+
+    @pytest.mark.parametrize("file", ["-", "/dev/null"])
+    def test_it_dumps_where_no_file_can_be(self, file):
+        load()
+        assert run("dump", file) == 0
+        assert not Path("/dev/null").is_file()
 
     @pytest.mark.parametrize(
         ("text", "says"),
