@@ -10,6 +10,7 @@ import fcntl
 import logging
 import secrets
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -74,11 +75,11 @@ def run(options: Options, *, console: Console) -> bool:
             _discover(console)
             connections.close_all()
             with serving.crew(grace_s=serving.STOPS_WITHIN_S) as crew:
-                _start_server(options, crew=crew, console=console)
+                server = _start_server(options, crew=crew, console=console)
                 answered = key is None or first_request.send(options.url, key=key, console=console)
                 _print_addresses(options, console=console)
                 if options.keep_serving:
-                    _wait_for_interrupt(console)
+                    _wait_for_interrupt(server, console=console)
     return answered
 
 
@@ -172,7 +173,7 @@ def _discover(console: Console) -> None:
         console.print(f"Nothing free found: {word}", highlight=False, soft_wrap=True)
 
 
-def _start_server(options: Options, *, crew: children.Crew, console: Console) -> None:
+def _start_server(options: Options, *, crew: children.Crew, console: Console) -> children.Child:
     command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "serve"]
     command += ["--host", serving.DEFAULT_HOST, "--port", str(options.port)]
     if not options.keep_serving:
@@ -181,6 +182,7 @@ def _start_server(options: Options, *, crew: children.Crew, console: Console) ->
     with step("Starting the server, and the embedded model where it is wanted", console=console):
         server = crew.start("server", command)
         _wait_until_none(lambda: _not_ready(options.url), server=server)
+    return server
 
 
 def _wait_until_none(trouble: Callable[[], str | None], *, server: children.Child) -> None:
@@ -222,14 +224,16 @@ def _print_addresses(options: Options, *, console: Console) -> None:
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 
-def _wait_for_interrupt(console: Console) -> None:
+def _wait_for_interrupt(server: children.Child, *, console: Console) -> None:
+    """Returns after the first Ctrl-C; the next ones are the server's, which then stops at once."""
     forever = threading.Event()
     try:
         console.print("\nServing; try it from a second terminal. Ctrl-C stops everything.", highlight=False)
         while not forever.wait(1.0):  # in slices: a signal that comes just before the wait is seen after it
             pass
     except KeyboardInterrupt:
-        console.print("Stopping ...", highlight=False)
+        signal.signal(signal.SIGINT, lambda *_: server.process.send_signal(signal.SIGINT))
+        console.print(serving.STOPPING, highlight=False, soft_wrap=True)
 
 
 def _print_once(text: str, *, console: Console) -> None:

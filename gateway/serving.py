@@ -35,6 +35,7 @@ DEFAULT_PORT = 3000
 BACKLOG = 2048
 REQUESTS_GRACE_S = 8
 """Seconds open requests may go on after the signal to stop."""
+STOPPING = f"Stopping; open requests may take up to {REQUESTS_GRACE_S} s more (Ctrl-C again stops at once) ..."
 CHILDREN_GRACE_S = 8
 """Seconds for the children afterwards; Celery takes about four."""
 LEDGER_GRACE_S = 10
@@ -77,7 +78,8 @@ class _WorkerConfig(uvicorn.Config):
 
 
 class _Server(uvicorn.Server):
-    """Says that it listens once it does, alone. In the end it waits for no client that does not read."""
+    """Says that it listens once it does, alone, and what it waits for when it stops. In the end it waits for no client
+    that does not read; after a second SIGINT for nobody."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -86,7 +88,11 @@ class _Server(uvicorn.Server):
                 logger.info("Listening on %s", url_of(listener))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self.server_state.tasks:
+            logger.info(STOPPING)
         await super().shutdown(sockets)
+        if self.force_exit:  # what goes on is cut off: uvicorn would log a traceback for each
+            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         for open_one in list(self.server_state.connections):
             if open_one.transport is not None:
                 open_one.transport.abort()

@@ -228,9 +228,15 @@ class Gateway:
 
 @contextmanager
 def start(
-    installation: Installation, *, env: Mapping[str, str] | None = None, port: int | None = None, workers: int = 1
+    installation: Installation,
+    *,
+    env: Mapping[str, str] | None = None,
+    port: int | None = None,
+    workers: int = 1,
+    own_group: bool = False,
 ) -> Iterator[Gateway]:
-    """A server that is ready; stopped in the end, or killed when it does not stop.
+    """A server that is ready; stopped in the end, or killed when it does not stop. One with a process group of its own
+    can be sent a signal as a terminal does it: to all its processes at once.
 
     Raises: GatewayError.
     """
@@ -240,7 +246,12 @@ def start(
     log = installation.var_dir / f"serve-{port}.log"
     with log.open("ab") as output:
         process = subprocess.Popen(
-            command, cwd=ROOT, env={**installation.env, **(env or {})}, stdout=output, stderr=subprocess.STDOUT
+            command,
+            cwd=ROOT,
+            env={**installation.env, **(env or {})},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            process_group=0 if own_group else None,
         )
     gateway = Gateway(installation, port, log, process)
     try:
