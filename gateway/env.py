@@ -8,12 +8,35 @@ not pass unseen.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
 from dotenv import dotenv_values, load_dotenv
-from environs import EnvError, FileAwareEnv
+from environs import EnvError, EnvValidationError, FileAwareEnv
 
 __all__ = ["EnvError", "env", "read_dotenv", "unknown_names"]
+
+NOT_SHOWN = ("KEY", "TOKEN", "PASSWORD", "SECRET", "URL")
+"""Ends of the names whose values stay out of messages; a URL may hold a password."""
+Reader = TypeVar("Reader", bound=Callable[..., Any])
+
+
+def _showing_value(read: Reader) -> Reader:
+    """The same, but what it says of a wrong value shows it, unless that is a secret."""
+
+    @wraps(read)
+    def showing(self: RecordingEnv, name: str, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return read(self, name, *args, **kwargs)
+        except EnvValidationError as error:
+            if name.endswith(NOT_SHOWN):
+                raise
+            text = f"{error} It is {self.str(name)!r}."
+            raise EnvValidationError(text, error.error_messages) from error
+
+    return cast(Reader, showing)
 
 
 class RecordingEnv(FileAwareEnv):
@@ -27,6 +50,11 @@ class RecordingEnv(FileAwareEnv):
         self.asked.update((env_key, f"{env_key}{self.file_suffix}"))
         value = super()._get_value(env_key, default)
         return default if value == "" else value
+
+    int = _showing_value(FileAwareEnv.int)
+    float = _showing_value(FileAwareEnv.float)
+    bool = _showing_value(FileAwareEnv.bool)
+    log_level = _showing_value(FileAwareEnv.log_level)
 
 
 env = RecordingEnv()

@@ -73,3 +73,20 @@ def test_an_empty_value_counts_as_none(monkeypatch):
     monkeypatch.setenv("EMPTY_FOR_THE_TEST", "")
     assert env.env.bool("EMPTY_FOR_THE_TEST", True) is True
     assert env.env.list("EMPTY_FOR_THE_TEST", ["default"]) == ["default"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"), [("int", "many"), ("float", "0,5"), ("bool", "perhaps"), ("log_level", "LOUD")]
+)
+def test_a_wrong_value_is_shown(monkeypatch, kind, value):
+    monkeypatch.setenv("WRONG_FOR_THE_TEST", value)
+    with pytest.raises(env.EnvError, match=rf'"WRONG_FOR_THE_TEST" invalid: .* It is {value!r}\.$'):
+        getattr(env.env, kind)("WRONG_FOR_THE_TEST", None)
+
+
+@pytest.mark.parametrize("end", env.NOT_SHOWN)
+def test_a_wrong_value_that_may_be_secret_is_not_shown(monkeypatch, end):
+    monkeypatch.setenv(f"WRONG_{end}", "hunter2")
+    with pytest.raises(env.EnvError, match=f"WRONG_{end}") as refused:
+        env.env.int(f"WRONG_{end}")
+    assert "hunter2" not in str(refused.value)
