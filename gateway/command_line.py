@@ -1,4 +1,5 @@
 """What `manage.py` alone and `manage.py help` show: this project's commands with a line each, then Django's by name.
+And what a subcommand says of an option it does not know.
 
 Apart from `gateway.console`, which brings what only our own commands need.
 """
@@ -7,8 +8,13 @@ from __future__ import annotations
 
 import sys
 import textwrap
+from argparse import Namespace
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Any
 
 from django.core.management import ManagementUtility, get_commands
+from django.core.management.base import CommandParser
 from django.core.management.color import color_style
 
 OURS = "gateway"
@@ -40,6 +46,22 @@ class CommandLine(ManagementUtility):
     def _line(self, name: str) -> str:
         """The first sentence of a command's help."""
         return f"{self.fetch_command(name).help.split('. ')[0].rstrip('.')}."
+
+
+class ActionParser(CommandParser):
+    """A subcommand's: it refuses what it does not know itself, below its own usage. argparse would leave that to the
+    command's parser, whose usage shows none of the options."""
+
+    # argparse's overloads say the same at length.
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Namespace | None = None
+    ) -> tuple[Any, list[str]]:
+        known, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            near = get_close_matches(unknown[0].partition("=")[0], self._option_string_actions, n=1)
+            hint = f". Did you mean {near[0]}?" if near else ""
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        return known, unknown
 
 
 def run() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from gateway.command_line import ActionParser
 from gateway.console import ACTOR, ConsoleCommand
 from routing import catalog, catalog_dump, catalog_rows
 
@@ -49,7 +50,9 @@ class Command(ConsoleCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        actions = parser.add_subparsers(dest="action", required=True, metavar="{load,dump,diff}")
+        actions = parser.add_subparsers(
+            dest="action", required=True, parser_class=ActionParser, metavar="{load,dump,diff}"
+        )
         load = actions.add_parser("load", help="Make and update rows, all or none; never delete.")
         diff = actions.add_parser("diff", help="Show what a load would change. Exit status 3 when there is something.")
         dump = actions.add_parser("dump", help="Write the database's state as a catalog.")

@@ -13,6 +13,7 @@ from django.core.management.base import CommandParser
 from analytics import keys
 from analytics.models import ApiKey, Project
 from analytics.types import Scope
+from gateway.command_line import ActionParser
 from gateway.console import ACTOR, ConsoleCommand
 from routing import patterns
 
@@ -37,7 +38,9 @@ examples:
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        actions = parser.add_subparsers(dest="action", required=True, metavar="{create,list,disable}")
+        actions = parser.add_subparsers(
+            dest="action", required=True, parser_class=ActionParser, metavar="{create,list,disable}"
+        )
         create = actions.add_parser("create", help="Make a key and show it, once.")
         create.add_argument("name", help="What to call it; unique in its project.")
         create.add_argument("--project", default="default", help="Slug of its project (%(default)s).")

@@ -95,3 +95,21 @@ def test_a_quick_start_says_that_it_starts_before_it_imports_anything(words, sai
     command = [sys.executable, "-c", INTERRUPTED_WHILE_IT_IMPORTS, "django", *words]
     ended = subprocess.run(command, cwd=settings.BASE_DIR, capture_output=True, text=True, check=False)
     assert (ended.stdout, ended.stderr) == ("", said)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("keys", "create", "bad", "--models", "x"), "arguments: --models x. Did you mean --model?"),
+        (("keys", "create", "bad", "--expiry=1d"), "arguments: --expiry=1d. Did you mean --expires-in?"),
+        (("catalog", "load", "--jso=1"), "argument --json: ignored explicit argument"),
+        (("keys", "list", "everything"), "arguments: everything\n"),
+    ],
+)
+def test_a_wrong_option_of_a_subcommand_shows_its_own_usage(shown, capsys, words, says):
+    with pytest.raises(SystemExit) as ended:
+        shown(*words)
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert said.startswith(f"usage: manage.py {words[0]} {words[1]} [-h]")
+    assert says in said
