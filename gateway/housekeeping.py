@@ -1,7 +1,8 @@
 """Clears what has grown old: files in a few folders under `var/`, and rows that only say what changed.
 
-Touches the folders named here and nothing else: never the database, the secrets or the spool. Follows no symbolic link
-and leaves files alone that somebody holds locked (the logs of running children).
+Touches the folders named here and the changes of configuration that every process has seen, nothing else: never the
+ledger, the secrets or the spool. Follows no symbolic link and leaves files alone that somebody holds locked (the logs
+of running children).
 """
 
 from __future__ import annotations
