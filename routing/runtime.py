@@ -21,6 +21,7 @@ from routing import snapshot
 
 logger = logging.getLogger(__name__)
 
+FIRST_LOOK_S = 5.0
 DRAIN_AT_STOP_S = 10.0
 
 
@@ -60,6 +61,8 @@ async def running() -> AsyncIterator[Runtime]:
         poller.start()
         drainer.start()
         try:
+            # Requests that come before would be refused; without a database they are refused with the reason.
+            await asyncio.to_thread(poller.has_looked.wait, FIRST_LOOK_S)
             yield _current
         finally:
             _current.is_stopping = True

@@ -100,10 +100,13 @@ class Poller(threading.Thread):
         self._loaded: _Loaded | None = None
         self.problem = ""
         """Why the database could not be read, '' while it can."""
+        self.has_looked = threading.Event()
+        """Set once the first load has succeeded or failed."""
 
     def run(self) -> None:
         while True:
             self._poll()
+            self.has_looked.set()
             if self._stopping.wait(self._every_s):
                 connection.close()
                 return

@@ -1,6 +1,7 @@
 """The end of a process: its spool goes when everything reached the ledger, and stays for the next one when not."""
 
 import logging
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -9,7 +10,7 @@ from analytics import drainer
 from analytics.drainer import Drainer
 from analytics.models import UsageRecord
 from analytics.spool import Spool
-from routing import runtime
+from routing import runtime, snapshot
 from tests.unit.analytics.test_ledger import opened_line, usage_row
 
 pytestmark = pytest.mark.django_db
@@ -46,3 +47,16 @@ def test_with_a_request_still_open_it_stays_and_the_next_process_settles_it(own,
     assert UsageRecord.objects.count() == 0
     assert drainer.replay_abandoned(tmp_path) == 1
     assert UsageRecord.objects.values_list("id", "outcome").get() == (line.id, "interrupted")
+
+
+async def test_it_runs_once_the_configuration_was_looked_at(tmp_path, settings, monkeypatch):
+    settings.SPOOL_DIR, settings.DRAIN_EVERY_S = tmp_path, 60.0
+    looked = []
+
+    def look(poller):
+        time.sleep(0.05)
+        looked.append(poller)
+
+    monkeypatch.setattr(snapshot.Poller, "_poll", look)
+    async with runtime.running() as process:
+        assert looked[:1] == [process.poller]
