@@ -308,7 +308,9 @@ def abandoned(root: Path) -> Iterator[tuple[Path, int]]:
 
 
 def remove_folder(folder: Path) -> None:
-    """Deletes a folder whose lock is held."""
+    """Deletes a folder whose lock is held. Hides it first: what a kill leaves of it counts as half made, and goes."""
+    with suppress(OSError):
+        folder = folder.rename(folder.with_name(f".{folder.name.lstrip('.')}"))
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -107,7 +107,7 @@ class Installation:
     def spool_folders(self) -> list[Path]:
         """One for each process that lives, or died without settling its affairs."""
         root = self.var_dir / "spool"
-        return sorted(root.iterdir()) if root.is_dir() else []
+        return sorted(path for path in root.iterdir() if path.name[0] != ".") if root.is_dir() else []
 
     def headers(self, key: str = "main") -> dict[str, str]:
         return {"Authorization": f"Bearer {self.keys[key]}"}

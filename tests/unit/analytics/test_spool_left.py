@@ -40,6 +40,21 @@ class TestHalfMade:
         assert [path.name for path in tmp_path.iterdir()] == ["named"]
 
 
+class TestRemoved:
+    def test_by_a_process_that_is_killed_meanwhile_it_is_hidden_and_goes_later(self, tmp_path, monkeypatch):
+        left = Spool(tmp_path)
+        left.settled(usage_row())
+        left.close()
+        with monkeypatch.context() as killed:
+            killed.setattr(spool.shutil, "rmtree", lambda folder, **_: (folder / spool.LOCK).unlink())
+            spool.remove_folder(left.folder)
+        (hidden,) = tmp_path.iterdir()
+        assert hidden.name.startswith(".")
+        os.utime(hidden, (0, 0))
+        spool.remove_half_made(tmp_path)
+        assert list(tmp_path.iterdir()) == []
+
+
 class TestAbandoned:
     def folders(self, root):
         """What a process that looks once finds; it keeps the locks until it is done."""
