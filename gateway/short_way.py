@@ -97,10 +97,10 @@ class ShortWay:
             response = await self._response(request)
             await _send_response(response, send=send)
             return response.status_code
-        except asyncio.CancelledError as error:
+        except asyncio.CancelledError:
             task.uncancel()
             if isinstance(response, EventStream):
-                response.abandon(error)  # settled as what it is, and before anything is waited for
+                response.abandon(was_cancelled=True)  # settled as what it is, and before anything is waited for
             if chat.has_left():
                 return CLIENT_GONE
             return await self._say_stopping(request, begun=response, send=send)

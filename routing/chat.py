@@ -153,7 +153,7 @@ class Streaming:
         """Known once the last frame is out."""
         self.error: ProviderError | None = None
         """Set when the stream broke after content."""
-        self._cancelled: asyncio.CancelledError | None = None
+        self._was_cancelled = False
         self._entry = entry
         self._upstream = upstream
 
@@ -175,8 +175,8 @@ class Streaming:
         except Exception as error:
             logger.exception("A stream broke in the gateway itself")
             self.error = ProviderError(FailureKind.BROKEN_STREAM, f"the gateway failed ({type(error).__name__})")
-        except asyncio.CancelledError as error:
-            self._cancelled = error
+        except asyncio.CancelledError:
+            self._was_cancelled = True
             raise
         finally:
             self.close()
@@ -191,12 +191,12 @@ class Streaming:
             why = f"nothing came for {between_s:g} s" if patience_s == between_s else "the request's deadline passed"
             raise ProviderError(FailureKind.TIMEOUT, why) from None
 
-    def close(self, cancelled: asyncio.CancelledError | None = None) -> None:
+    def close(self, *, was_cancelled: bool = False) -> None:
         """Cuts the upstream and settles by what was used until now. Never waits; harmless when all is done.
 
-        `cancelled` is what ended it where that was not seen in `frames`: while a frame was being sent.
+        `was_cancelled` says it where `frames` did not see it: while a frame was being sent.
         """
-        self._cancelled = self._cancelled or cancelled
+        self._was_cancelled = self._was_cancelled or was_cancelled
         self._upstream.close()
         if self._entry.is_settled:
             return
@@ -206,7 +206,7 @@ class Streaming:
             outcome, status = Outcome.ERROR, 200
         elif reader.finish_reason and reader.is_done:
             outcome, status = Outcome.OK, 200
-        elif self._cancelled is not None:
+        elif self._was_cancelled:
             outcome, status = _how_cancelled()
         else:
             outcome, status = Outcome.CANCELLED, CLIENT_CLOSED

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -80,8 +79,8 @@ class EventStream(StreamingHttpResponse):
         cost = cost_text(self.stream.bill) if self.stream.bill else "0"
         return f": X-Gateway-Cost-USD: {cost}\n\ndata: [DONE]\n\n".encode()
 
-    def abandon(self, cancelled: asyncio.CancelledError | None = None) -> None:
-        self.stream.close(cancelled)
+    def abandon(self, *, was_cancelled: bool = False) -> None:
+        self.stream.close(was_cancelled=was_cancelled)
 
     async def _whole(self) -> AsyncIterator[bytes]:
         async for body, _ in self.parts():
