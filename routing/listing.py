@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from fnmatch import fnmatchcase
 
 from analytics import cost, ids
 from analytics.types import Caller
@@ -69,9 +68,7 @@ def may_use_named(qualified_name: str, *, layer: str, caller: Caller | None) -> 
     if caller is None:
         return True
     names = (qualified_name, qualified_name.partition("/")[2])
-    patterns = caller.allowed_models
-    layer_allowed = plan.is_layer_allowed(layer, caller=caller)
-    return layer_allowed and (not patterns or any(fnmatchcase(name, one) for one in patterns for name in names))
+    return plan.is_layer_allowed(layer, caller=caller) and plan.are_names_allowed(names, caller=caller)
 
 
 def tellable(dropped: Iterable[Dropped], *, caller: Caller | None) -> list[Dropped]:

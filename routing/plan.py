@@ -57,7 +57,11 @@ def is_layer_allowed(name: str, *, caller: Caller) -> bool:
 
 
 def is_model_allowed(model: Model, *, caller: Caller) -> bool:
-    names = (model.name, model.qualified_name)
+    return are_names_allowed((model.name, model.qualified_name), caller=caller)
+
+
+def are_names_allowed(names: Sequence[str], *, caller: Caller) -> bool:
+    """Whether one of a model's names matches one of the key's patterns."""
     patterns = caller.allowed_models
     return not patterns or any(fnmatchcase(name, pattern) for pattern in patterns for name in names)
 
