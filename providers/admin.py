@@ -16,10 +16,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from providers import credentials
-from providers.models import PRICED_BY_ONE, Credential, Model, Price, Provider
-
-EXACT_DIGITS = 15
-"""Significant digits that every database returns as they went in (SQLite computes in binary floating point)."""
+from providers.listed_prices import EXACT_DIGITS, shift_of, usd_per_unit
+from providers.models import Credential, Model, Price, Provider
 
 USD_IS = "Per million tokens; per one request, search or image."
 UNCHANGEABLE = "A price is history and cannot be changed: add another price with the date from which it holds."
@@ -75,10 +73,9 @@ class PriceForm(forms.ModelForm):
         cleaned: dict[str, Any] = super().clean() or {}
         usd, unit = cleaned.get("usd"), cleaned.get("unit")
         if usd is not None and unit is not None:
-            shift = 0 if unit in PRICED_BY_ONE else 6
-            if mistake := price_mistake(usd.normalize(), shift=shift):
+            if mistake := price_mistake(usd.normalize(), shift=shift_of(unit)):
                 self.add_error("usd", mistake)
-            self.instance.usd_per_unit = usd.scaleb(-shift)
+            self.instance.usd_per_unit = usd_per_unit(unit, usd)
         return cleaned
 
 

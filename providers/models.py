@@ -14,14 +14,11 @@ from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 
-from providers import spelling
+from providers import listed_prices, spelling
 from providers.types import Unit
 
 FIRST_DAY = datetime(2020, 1, 1, tzinfo=UTC)
 """`valid_from` of a price that has always held."""
-
-PRICED_BY_ONE = frozenset({Unit.REQUEST, Unit.WEB_SEARCH, Unit.IMAGE})
-"""Units whose price people read and type as USD for one; that of the others is USD per million tokens."""
 
 slug_validator = RegexValidator(
     r"^[a-z0-9][a-z0-9_-]*\Z", "Use lower-case letters, digits, '-' and '_', starting with a letter or digit."
@@ -224,12 +221,11 @@ class Price(models.Model):
     @property
     def listed_usd(self) -> str:
         """What people read: USD for one request, search or image, or per million tokens, without needless zeros."""
-        usd = self.usd_per_unit if self.unit in PRICED_BY_ONE else self.usd_per_unit * 1_000_000
-        return f"{usd.normalize():f}"
+        return f"{listed_prices.listed_usd(self.unit, self.usd_per_unit):f}"
 
     @property
     def listed_per(self) -> str:
-        return f"per {self.get_unit_display()}" if self.unit in PRICED_BY_ONE else "per million"
+        return f"per {self.get_unit_display()}" if self.unit in listed_prices.PRICED_BY_ONE else "per million"
 
 
 class ConfigVersion(models.Model):

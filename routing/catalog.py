@@ -24,6 +24,7 @@ import tomli_w
 from msgspec import Meta
 
 from providers import spelling
+from providers.listed_prices import EXACT_DIGITS, usd_per_unit
 from providers.types import Capability, Unit
 from routing import catalog_mistakes as mistakes
 from routing.catalog_mistakes import CatalogError, Mistake, join, refuse_unknown
@@ -33,13 +34,8 @@ __all__ = ["SHIPPED", "Catalog", "CatalogError", "parse", "read", "render"]
 
 SHIPPED = Path(__file__).with_name("catalog.toml")
 VERSION = 1
-MILLION = Decimal(1_000_000)
-PRICED_BY_ONE = frozenset({Unit.REQUEST, Unit.WEB_SEARCH, Unit.IMAGE})
-"""Units whose price in the file is USD for one; all others are USD per million tokens."""
 FINEST_USD = 14
 """Decimal places of a price for one unit that the database keeps."""
-EXACT_DIGITS = 15
-"""Significant digits that every database returns as they went in (SQLite computes in binary floating point)."""
 
 
 Slug = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]*\Z", max_length=64)]
@@ -190,17 +186,6 @@ def parse(text: str, *, source: str) -> Catalog:
 def render(catalog: Catalog) -> str:
     """The same catalog as TOML; what it does not say is left out."""
     return tomli_w.dumps(_table(catalog))
-
-
-def usd_per_unit(unit: Unit, listed: Decimal) -> Decimal:
-    """The file's price as USD for one unit, exactly."""
-    return listed if unit in PRICED_BY_ONE else listed.scaleb(-6)
-
-
-def listed_usd(unit: Unit, usd: Decimal) -> Decimal:
-    """USD for one unit as the file writes it: the reverse of `usd_per_unit`."""
-    listed = (usd if unit in PRICED_BY_ONE else usd * MILLION).normalize()
-    return Decimal(f"{listed:f}")
 
 
 # -- what can be wrong -------------------------------------------------------------------------------------------------

@@ -13,10 +13,11 @@ from typing import Any
 from django.db import models
 
 from providers import models as vendors
+from providers.listed_prices import listed_usd
 from providers.types import Capability, Unit
 from routing import catalog
 from routing import models as tables
-from routing.catalog import VERSION, Catalog, CatalogError, Model, Provider, listed_usd
+from routing.catalog import VERSION, Catalog, CatalogError, Model, Provider
 from routing.catalog_rows import (
     CANDIDATE_CHOICES,
     LAYER_CHOICES,

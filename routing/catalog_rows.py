@@ -22,9 +22,10 @@ from django.utils import timezone
 
 from analytics import audit
 from providers import models as vendors
+from providers.listed_prices import PRICED_BY_ONE, listed_usd
 from providers.types import Capability, Unit
 from routing import models as tables
-from routing.catalog import PRICED_BY_ONE, Catalog, ListedPrice, Model, Provider, listed_usd
+from routing.catalog import Catalog, ListedPrice, Model, Provider
 
 LAYER_FACTS = ("title",)
 LAYER_CHOICES = ("from_score", "enabled")

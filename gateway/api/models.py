@@ -11,12 +11,10 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from analytics.types import Caller
-from providers.types import Unit
+from providers.listed_prices import PRICED_BY_ONE
 from routing import listing, snapshot
 from routing.listing import ListedModel
 from routing.types import Layer
-
-COUNTED_SINGLY = frozenset({Unit.REQUEST, Unit.WEB_SEARCH, Unit.IMAGE})
 
 
 class ModelsView(APIView):
@@ -53,8 +51,8 @@ def model_json(listed: ListedModel) -> dict[str, Any]:
         "context_tokens": model.context_tokens,
         "max_output_tokens": model.max_output_tokens,
         "capabilities": sorted(model.capabilities),
-        "usd_per_million": {unit: _text(usd) for unit, usd in per_million.items() if unit not in COUNTED_SINGLY},
-        "usd_each": {unit: _text(usd / 1_000_000) for unit, usd in per_million.items() if unit in COUNTED_SINGLY},
+        "usd_per_million": {unit: _text(usd) for unit, usd in per_million.items() if unit not in PRICED_BY_ONE},
+        "usd_each": {unit: _text(usd / 1_000_000) for unit, usd in per_million.items() if unit in PRICED_BY_ONE},
     }
 
 
