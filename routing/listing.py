@@ -30,6 +30,11 @@ class ListedModel:
     def first(self) -> Candidate:
         return self.candidates[0]
 
+    @property
+    def providers(self) -> list[str]:
+        """Slugs of those who serve it, each once: a model may stand in several layers."""
+        return list(dict.fromkeys(candidate.model.provider.slug for candidate in self.candidates))
+
     def prices(self, *, at: float) -> Mapping[Unit, Decimal]:
         """USD per million units."""
         return cost.per_million(self.first.model.prices, at=ids.moment(at))

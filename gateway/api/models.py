@@ -47,7 +47,7 @@ def model_json(listed: ListedModel) -> dict[str, Any]:
         "owned_by": model.provider.slug,
         "title": model.title,
         "layer": listed.first.layer or None,
-        "providers": list(dict.fromkeys(candidate.model.provider.slug for candidate in listed.candidates)),
+        "providers": listed.providers,
         "context_tokens": model.context_tokens,
         "max_output_tokens": model.max_output_tokens,
         "capabilities": sorted(model.capabilities),

@@ -56,7 +56,7 @@ def _row(listed: ListedModel) -> tuple[object, ...]:
     return (
         listed.first.layer or "-",
         listed.name,
-        ", ".join(candidate.model.provider.slug for candidate in listed.candidates),
+        ", ".join(listed.providers),
         _readiness(model),
         f"{prices[Unit.INPUT].normalize():f}" if Unit.INPUT in prices else "?",
         f"{prices[Unit.OUTPUT].normalize():f}" if Unit.OUTPUT in prices else "?",

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from routing import decision, listing
 from routing.types import Dropped, DropReason
-from tests.unit.routing.test_plan import ANYONE, candidate
+from tests.unit.routing.test_plan import ANYONE, candidate, model, snapshot
 
 names = st.sampled_from(["small", "org/large:free", "acme", "acme/small"])
 layers = st.sampled_from(["", "L0", "L1"])
@@ -21,6 +21,13 @@ def test_names_alone_give_the_same_answer_as_the_model(name, layer, models, allo
     caller = replace(ANYONE, allowed_models=tuple(models), allowed_layers=tuple(allowed))
     by_name = listing.may_use_named(one.model.qualified_name, layer=layer, caller=caller)
     assert by_name is decision.may_use(one, caller=caller)
+
+
+def test_a_model_in_two_layers_names_its_provider_once():
+    both = model("both")
+    config = snapshot(candidate(both, "L1"), candidate(both, "L2"))
+    (listed,) = listing.models(config, caller=None)
+    assert (listed.providers, listed.first.layer) == (["acme"], "L1")
 
 
 def test_a_user_may_be_told_of_every_model():
