@@ -8,11 +8,11 @@ from types import TracebackType
 from typing import Self
 
 import aiohttp
+import msgspec
 
 from providers import door
 from providers.deadlines import within
-from providers.dialects import openai
-from providers.dialects.openai_stream import EventReader
+from providers.dialects.spoken import Reader, dialect_of, reader_of
 from providers.types import Answer, ChatRequest, FailureKind, Model, Provider, ProviderError
 
 END_WAIT_S = 0.05
@@ -25,11 +25,12 @@ async def complete(request: ChatRequest, *, model: Model) -> Answer:
     Raises: ProviderError.
     """
     with _masked(model.provider):
-        response = await _send(request, model=model)
+        response, warnings = await _send(request, model=model)
         try:
-            return openai.read_answer(await door.read(response))
+            answer = dialect_of(model.provider).read_answer(await door.read(response))
         finally:
             response.release()
+        return msgspec.structs.replace(answer, warnings=warnings) if warnings else answer
 
 
 async def stream(request: ChatRequest, *, model: Model) -> OpenStream:
@@ -38,7 +39,9 @@ async def stream(request: ChatRequest, *, model: Model) -> OpenStream:
     Raises: ProviderError.
     """
     with _masked(model.provider):
-        opened = OpenStream(await _send(request, model=model), request=request, provider=model.provider)
+        response, warnings = await _send(request, model=model)
+        reader = reader_of(model.provider, request=request)
+        opened = OpenStream(response, reader=reader, provider=model.provider, warnings=warnings)
         try:
             await opened.wait_for_content()
         except BaseException:
@@ -50,8 +53,12 @@ async def stream(request: ChatRequest, *, model: Model) -> OpenStream:
 class OpenStream:
     """A stream with content. Iterate it for the frames to relay; what it told stands in `reader`."""
 
-    def __init__(self, response: aiohttp.ClientResponse, *, request: ChatRequest, provider: Provider) -> None:
-        self.reader = EventReader(keep_usage=request.wants_usage)
+    def __init__(
+        self, response: aiohttp.ClientResponse, *, reader: Reader, provider: Provider, warnings: tuple[str, ...] = ()
+    ) -> None:
+        self.reader = reader
+        self.warnings = warnings
+        """What the request had to leave out for this provider."""
         self._provider = provider
         self._response = response
         self._held = b""
@@ -119,25 +126,27 @@ class OpenStream:
         self.close()
 
 
-async def _send(request: ChatRequest, *, model: Model) -> aiohttp.ClientResponse:
-    provider = model.provider
+async def _send(request: ChatRequest, *, model: Model) -> tuple[aiohttp.ClientResponse, tuple[str, ...]]:
+    """The answer's beginning, and what the request had to leave out."""
+    provider, dialect = model.provider, dialect_of(model.provider)
+    composed = dialect.compose(request, model=model)
     response = await door.post(
-        openai.url(provider),
-        body=openai.compose(request, model=model),
-        headers=openai.headers(provider),
+        dialect.url(provider),
+        body=composed.body,
+        headers=dialect.headers(provider, betas=request.betas),
         timeouts=provider.timeouts,
     )
     if response.status == 200 and _is_expected(response, is_stream=request.is_stream):
-        return response
+        return response, composed.warnings
     try:
         body = await door.read(response)
     finally:
         response.release()
     if response.status == 200:
         if response.content_type == "application/json":
-            openai.read_answer(body)  # an error object says more than its content type
+            dialect.read_answer(body)  # an error object says more than its content type
         raise ProviderError(FailureKind.BAD_ANSWER, f"answered with {response.content_type}", status=200)
-    raise openai.read_error(response.status, body=body, retry_after=response.headers.get("Retry-After"))
+    raise dialect.read_error(response.status, body=body, retry_after=response.headers.get("Retry-After"))
 
 
 @contextlib.contextmanager

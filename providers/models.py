@@ -46,8 +46,26 @@ class Dialect(models.TextChoices):
 
 
 class MaxTokensField(models.TextChoices):
-    MAX_TOKENS = "max_tokens"
-    MAX_COMPLETION_TOKENS = "max_completion_tokens"
+    """What a vendor calls the output limit. `AS_SENT` where it knows both names."""
+
+    AS_SENT = "", "as sent"
+    MAX_TOKENS = "max_tokens", "max_tokens"
+    MAX_COMPLETION_TOKENS = "max_completion_tokens", "max_completion_tokens"
+
+
+class ReasoningField(models.TextChoices):
+    """Under which name a vendor takes back the reasoning of an earlier answer."""
+
+    AS_SENT = "", "as sent"
+    REASONING = "reasoning", "reasoning"
+    REASONING_CONTENT = "reasoning_content", "reasoning_content"
+
+
+class ReasoningControl(models.TextChoices):
+    """How a model of a dialect with two ways is asked to reason: by words, or by a number of tokens."""
+
+    EFFORT = "effort", "effort"
+    BUDGET = "budget", "budget"
 
 
 class Provider(models.Model):
@@ -66,7 +84,21 @@ class Provider(models.Model):
     is_local = models.BooleanField(default=False, help_text="May live at a private or loopback address.")
     needs_credential = models.BooleanField(default=True)
     max_tokens_field = models.CharField(
-        max_length=32, choices=MaxTokensField, default=MaxTokensField.MAX_TOKENS, help_text="Name of the output limit."
+        max_length=32,
+        choices=MaxTokensField,
+        default=MaxTokensField.AS_SENT,
+        blank=True,
+        help_text="The only name it knows for the output limit; the other one is renamed.",
+    )
+    reasoning_field = models.CharField(
+        max_length=32,
+        choices=ReasoningField,
+        default=ReasoningField.AS_SENT,
+        blank=True,
+        help_text="The only name under which it takes reasoning back; the other one is renamed.",
+    )
+    text_as_string = models.BooleanField(
+        default=False, help_text="Takes text as one string only: lists of text parts are joined."
     )
     usage_in_streams = models.BooleanField(default=True, help_text="Understands stream_options.include_usage.")
     extra_body = models.JSONField(
@@ -92,6 +124,9 @@ class Provider(models.Model):
             models.CheckConstraint(condition=Q(dialect__in=Dialect.values), name="provider_dialect_known"),
             models.CheckConstraint(
                 condition=Q(max_tokens_field__in=MaxTokensField.values), name="provider_max_tokens_field_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(reasoning_field__in=ReasoningField.values), name="provider_reasoning_field_known"
             ),
             models.CheckConstraint(
                 condition=Q(connect_timeout_s__gt=0)
@@ -171,6 +206,16 @@ class Model(models.Model):
     json_schema = models.BooleanField("JSON schema", default=False)
     audio = models.BooleanField(default=False)
     reasoning = models.BooleanField(default=False)
+    reasoning_control = models.CharField(
+        max_length=16,
+        choices=ReasoningControl,
+        default=ReasoningControl.EFFORT,
+        help_text="Of Anthropic's models: adaptive ones take an effort, those before Opus 4.6 a budget of tokens.",
+    )
+    inline_system = models.BooleanField(
+        default=True,
+        help_text="Takes system messages amid a conversation; of Anthropic's models, those before Opus 4.8 do not.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -180,6 +225,9 @@ class Model(models.Model):
             models.UniqueConstraint(fields=["provider", "name"], name="model_unique_name"),
             models.CheckConstraint(condition=~Q(name=""), name="model_has_a_name"),
             models.CheckConstraint(condition=Q(kind__in=Kind.values), name="model_kind_known"),
+            models.CheckConstraint(
+                condition=Q(reasoning_control__in=ReasoningControl.values), name="model_reasoning_control_known"
+            ),
             models.CheckConstraint(
                 condition=Q(context_tokens__isnull=True) | Q(context_tokens__gt=0), name="model_context_positive"
             ),

@@ -36,6 +36,9 @@ def _provider(row: tables.Provider) -> Provider:
         is_local=row.is_local,
         needs_credential=row.needs_credential,
         credential=_credential(row),
+        max_tokens_field=row.max_tokens_field,
+        reasoning_field=row.reasoning_field,
+        text_as_string=row.text_as_string,
         usage_in_streams=row.usage_in_streams,
         extra_body=row.extra_body if isinstance(row.extra_body, dict) else {},
         timeouts=Timeouts(
@@ -75,4 +78,6 @@ def _model(row: tables.Model, *, provider: Provider) -> Model:
             for price in row.prices.all()
         ),
         created_at=row.created_at,
+        reasoning_control=row.reasoning_control,
+        inline_system=row.inline_system,
     )

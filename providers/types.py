@@ -77,6 +77,12 @@ class Provider:
     """Whether `stream_options.include_usage` may be sent."""
     extra_body: Mapping[str, Any]
     timeouts: Timeouts
+    max_tokens_field: str = ""
+    """The only name it knows for the output limit: `max_tokens` or `max_completion_tokens`; '' for both."""
+    reasoning_field: str = ""
+    """The only name under which it takes reasoning back: `reasoning` or `reasoning_content`; '' for both."""
+    text_as_string: bool = False
+    """Whether it takes text only as a string, not as a list of parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +102,10 @@ class Model:
     capabilities: frozenset[Capability]
     prices: tuple[Price, ...]
     created_at: datetime
+    reasoning_control: str = "effort"
+    """`effort` or `budget`: how the model is asked to reason, where its dialect has both."""
+    inline_system: bool = True
+    """Whether it takes system messages amid a conversation, where its dialect may refuse them."""
     qualified_name: str = field(init=False)
     """`provider/id`, as it is also asked for."""
     priced_from: float = field(init=False)
@@ -159,17 +169,29 @@ class ChatRequest(msgspec.Struct, frozen=True):
     """Whether the client asked for usage at the end of its stream."""
     session: str
     """What the body says of the session: `prompt_cache_key`, else `user`."""
+    betas: str = ""
+    """The client's `anthropic-beta` header: features it wants of the vendor, separated by commas."""
 
     def __repr__(self) -> str:
         return f"ChatRequest(model={self.model!r}, fields={sorted(self.fields)})"  # a log must not hold the words
 
 
+class Composed(msgspec.Struct, frozen=True):
+    """A request's body in the provider's dialect, and what of the client's it could not carry, in words."""
+
+    body: bytes
+    warnings: tuple[str, ...] = ()
+
+
 class Answer(msgspec.Struct, frozen=True):
-    """A whole answer, byte for byte as the provider sent it, and what was read from it."""
+    """A whole answer in OpenAI's dialect (byte for byte as the provider sent it, where it speaks that), and what was
+    read from it."""
 
     body: bytes
     usage: Usage | None
     finish_reason: str
+    warnings: tuple[str, ...] = ()
+    """What the request had to leave out for this provider."""
 
 
 class FailureKind(StrEnum):
@@ -183,6 +205,8 @@ class FailureKind(StrEnum):
     CREDENTIALS = "credentials"
     NOT_FOUND = "not_found"
     CONTEXT_TOO_LONG = "context_too_long"
+    UNSUPPORTED = "unsupported"
+    """The provider's dialect cannot express the request; it was not called."""
     REJECTED = "rejected"
     BROKEN_STREAM = "broken_stream"
 

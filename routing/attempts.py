@@ -43,6 +43,7 @@ CONSEQUENCES = {
     FailureKind.CREDENTIALS: Consequence(same_again=False, next_model=True),
     FailureKind.NOT_FOUND: Consequence(same_again=False, next_model=True),
     FailureKind.CONTEXT_TOO_LONG: Consequence(same_again=False, next_model=True),
+    FailureKind.UNSUPPORTED: Consequence(same_again=False, next_model=True),
     FailureKind.REJECTED: Consequence(same_again=False, next_model=False),
     FailureKind.BROKEN_STREAM: Consequence(same_again=False, next_model=False),
 }
@@ -51,6 +52,7 @@ CONSEQUENCES = {
 CLIENT_STATUS = {
     FailureKind.RATE_LIMITED: 429,
     FailureKind.CONTEXT_TOO_LONG: 400,
+    FailureKind.UNSUPPORTED: 400,
     FailureKind.TIMEOUT: 504,
 }
 """What a client gets when this was the last failure; a rejection keeps its own status, all else is 502."""

@@ -107,6 +107,8 @@ class Model:
     context_tokens: Tokens | None = None
     max_output_tokens: Tokens | None = None
     max_input_tokens_per_file: Tokens | None = None
+    reasoning_control: Literal["effort", "budget"] | None = None
+    inline_system: bool | None = None
     capabilities: frozenset[Capability] | None = None
     prices: Prices = field(default_factory=dict)
     price_tiers: tuple[PriceTier, ...] = ()
@@ -139,7 +141,9 @@ class Provider:
     enabled: bool | None = None
     is_local: bool | None = None
     needs_credential: bool | None = None
-    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = None
+    max_tokens_field: Literal["", "max_tokens", "max_completion_tokens"] | None = None
+    reasoning_field: Literal["", "reasoning", "reasoning_content"] | None = None
+    text_as_string: bool | None = None
     usage_in_streams: bool | None = None
     connect_timeout_s: Seconds | None = None
     headers_timeout_s: Seconds | None = None

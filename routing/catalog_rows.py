@@ -30,7 +30,14 @@ from routing.catalog import Catalog, ListedPrice, Model, Provider
 LAYER_FACTS = ("title",)
 LAYER_CHOICES = ("from_score", "enabled")
 POLICY_CHOICES = ("unknown_price", "deadline_s", "max_attempts")
-PROVIDER_FACTS = ("name", "dialect", "max_tokens_field", "usage_in_streams")
+PROVIDER_FACTS = (
+    "name",
+    "dialect",
+    "max_tokens_field",
+    "reasoning_field",
+    "text_as_string",
+    "usage_in_streams",
+)
 PROVIDER_CHOICES = (
     "base_url",
     "is_local",
@@ -42,7 +49,15 @@ PROVIDER_CHOICES = (
     "first_content_timeout_s",
     "between_frames_timeout_s",
 )
-MODEL_FACTS = ("title", "kind", "context_tokens", "max_output_tokens", "max_input_tokens_per_file")
+MODEL_FACTS = (
+    "title",
+    "kind",
+    "context_tokens",
+    "max_output_tokens",
+    "max_input_tokens_per_file",
+    "reasoning_control",
+    "inline_system",
+)
 MODEL_CHOICES = ("enabled",)
 CANDIDATE_CHOICES = ("priority", "weight", "relative_cost", "enabled")
 

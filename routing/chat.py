@@ -88,7 +88,7 @@ class NobodyAnswered(ChatError):
 
 ENTERED_ELSEWHERE = {DropReason.BELOW_ENTRY, DropReason.OUTSIDE_FENCE}
 """Reasons that say where a request entered, not what is wrong with it."""
-OPERATORS = {DropReason.NO_CREDENTIAL, DropReason.DIALECT_UNAVAILABLE, DropReason.PRICE_UNKNOWN}
+OPERATORS = {DropReason.NO_CREDENTIAL, DropReason.PRICE_UNKNOWN}
 """Reasons that only the operator can mend. They say nothing about the request when another model is set up."""
 _FORBIDDEN = {DropReason.LAYER_NOT_ALLOWED, DropReason.MODEL_NOT_ALLOWED}
 
@@ -149,6 +149,7 @@ class Streaming:
         self.decision = entry.decision
         self.candidate = candidate
         self.attempts = len(entry.trail)
+        self.warnings = upstream.warnings
         self.bill: Bill | None = None
         """Known once the last frame is out."""
         self.error: ProviderError | None = None

@@ -12,7 +12,6 @@ from itertools import groupby
 
 from analytics import cost, ids
 from analytics.types import Caller
-from providers.dialects import SPOKEN
 from providers.types import Model, Usage
 from routing.types import Candidate, Dropped, DropReason, Layer, Live, Need, Plan, Policy, Score, Snapshot, UnknownPrice
 
@@ -160,8 +159,6 @@ def _refusal(candidate: Candidate, *, need: Need, caller: Caller, live: Live, po
         return Dropped(candidate, DropReason.LAYER_NOT_ALLOWED)
     if not is_model_allowed(model, caller=caller):
         return Dropped(candidate, DropReason.MODEL_NOT_ALLOWED)
-    if model.provider.dialect not in SPOKEN:
-        return Dropped(candidate, DropReason.DIALECT_UNAVAILABLE, model.provider.dialect)
     if model.provider.needs_credential and not model.provider.credential:
         return Dropped(candidate, DropReason.NO_CREDENTIAL)
     if missing := need.capabilities - model.capabilities:

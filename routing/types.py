@@ -158,7 +158,6 @@ class DropReason(StrEnum):
     OUTPUT_TOO_SMALL = "cannot write that many tokens"
     TOO_DEAR = "above the request's cost ceiling"
     PRICE_UNKNOWN = "price unknown"
-    DIALECT_UNAVAILABLE = "dialect not available"
 
 
 class Dropped(msgspec.Struct, frozen=True):

@@ -55,8 +55,11 @@ _read_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 _read_chat = msgspec.json.Decoder(_Chat).decode
 
 
-def chat_request(body: bytes, *, default_model: str = "") -> ChatRequest:
-    """Reads the body of `POST /v1/chat/completions`. Raises: BadBody."""
+def chat_request(body: bytes, *, betas: str = "", default_model: str = "") -> ChatRequest:
+    """Reads the body of `POST /v1/chat/completions`; `betas` is the request's `anthropic-beta` header.
+
+    Raises: BadBody.
+    """
     fields, chat = _decoded(body)
     model = chat.model or default_model
     if not model:
@@ -85,6 +88,7 @@ def chat_request(body: bytes, *, default_model: str = "") -> ChatRequest:
         is_stream=bool(chat.stream),
         wants_usage=bool(chat.stream_options and chat.stream_options.include_usage),
         session=session if isinstance(session, str) else "",
+        betas=betas,
     )
 
 

@@ -22,11 +22,12 @@ class ChatCompletionsView(AsyncAPIView):
     permission_classes = [MayChat]
 
     async def post(self, request: Request) -> HttpResponseBase:
-        wanted = bodies.chat_request(request._request.body)
+        meta = request._request.META
+        wanted = bodies.chat_request(request._request.body, betas=meta.get("HTTP_ANTHROPIC_BETA", ""))
         use_case = chat.stream if wanted.is_stream else chat.complete
         result = await use_case(
             wanted,
-            wishes=bodies.wishes(request._request.META),
+            wishes=bodies.wishes(meta),
             caller=caller_from(request),
             snapshot=snapshot.current(),
             request_id=self.request_id,
@@ -34,14 +35,18 @@ class ChatCompletionsView(AsyncAPIView):
         )
         if isinstance(result, chat.Streaming):
             return _event_stream(result)
-        headers = decision_headers(result.decision, candidate=result.candidate, attempts=result.attempts)
+        headers = decision_headers(
+            result.decision, candidate=result.candidate, attempts=result.attempts, warnings=result.answer.warnings
+        )
         headers["X-Gateway-Cost-USD"] = cost_text(result.bill)
         return HttpResponse(result.answer.body, content_type="application/json", headers=headers)
 
 
 def _event_stream(stream: chat.Streaming) -> EventStream:
     try:
-        headers = decision_headers(stream.decision, candidate=stream.candidate, attempts=stream.attempts)
+        headers = decision_headers(
+            stream.decision, candidate=stream.candidate, attempts=stream.attempts, warnings=stream.warnings
+        )
         return EventStream(stream, headers=headers)
     except BaseException:
         stream.close()  # nobody else has it yet
@@ -87,7 +92,9 @@ class EventStream(StreamingHttpResponse):
             yield body
 
 
-def decision_headers(decision: Decision, *, candidate: Candidate, attempts: int) -> dict[str, str]:
+def decision_headers(
+    decision: Decision, *, candidate: Candidate, attempts: int, warnings: tuple[str, ...] = ()
+) -> dict[str, str]:
     """The answer's `X-Gateway-*` headers that are known before its first byte."""
     headers = {
         "X-Gateway-Request-Id": str(decision.request_id),
@@ -98,8 +105,8 @@ def decision_headers(decision: Decision, *, candidate: Candidate, attempts: int)
     }
     if decision.score.value is not None:
         headers["X-Gateway-Score"] = f"{decision.score.value:.3f}"
-    if decision.warnings:
-        headers["X-Gateway-Warnings"] = header_text("; ".join(decision.warnings))
+    if warnings := decision.warnings + warnings:
+        headers["X-Gateway-Warnings"] = header_text("; ".join(warnings))
     return headers
 
 

@@ -159,9 +159,8 @@ def _nobody_answered(failed: chat.NobodyAnswered) -> HttpResponse:
         code, message = of_provider(error)
     detail = {"request_id": str(failed.decision.request_id), "trail": failed.trail}
     answer = body(failed.status, code, message, detail=detail)
-    if error is not None and error.body and error.kind in (FailureKind.REJECTED, FailureKind.CONTEXT_TOO_LONG):
-        answer = {**answer, **error.body, "gateway": detail}
-        answer["code"] = None if answer["code"] is None else str(answer["code"])  # some vendors send a number
+    if error is not None and error.body and error.kind in _THE_CALLERS:
+        answer = {**answer, **_in_openais_types(error.body), "gateway": detail}
     headers = {
         "X-Gateway-Request-Id": str(failed.decision.request_id),
         "X-Gateway-Attempts": str(len(failed.trail)),
@@ -173,9 +172,25 @@ def _nobody_answered(failed: chat.NobodyAnswered) -> HttpResponse:
     )
 
 
+_THE_CALLERS = {FailureKind.REJECTED, FailureKind.CONTEXT_TOO_LONG, FailureKind.UNSUPPORTED}
+"""What the caller has to mend: told in the vendor's own words."""
+
+
+def _in_openais_types(error: Mapping[str, Any]) -> dict[str, Any]:
+    """A vendor's error object whose `code` and `param` are texts or null, whose `message` and `type` are texts."""
+    told = dict(error)
+    for name in ("code", "param"):
+        if told.get(name) is not None:
+            told[name] = str(told[name])
+    for name in ("message", "type"):
+        if not isinstance(told.get(name), str):
+            told.pop(name, None)
+    return told
+
+
 def of_provider(error: ProviderError) -> tuple[str | None, str]:
     """Code and message for a provider's failure."""
-    if error.kind is FailureKind.REJECTED:
+    if error.kind in (FailureKind.REJECTED, FailureKind.UNSUPPORTED):
         return None, error.message
     code, words = _PROVIDER_FAILURES.get(error.kind, (f"provider_{error.kind.value}", "The provider failed"))
     return code, f"{words}: {error.message}."

@@ -1,4 +1,1 @@
-"""Wire formats of providers, one module each."""
-
-SPOKEN = frozenset({"openai"})
-"""Those that can be called; a provider of another one is dropped by the plan with that reason."""
+"""Wire formats of providers, one module each; `spoken` says whose is whose."""

@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from providers.types import Answer, ChatRequest, FailureKind, Model, Provider, ProviderError, Usage
+from providers.dialects import quirks
+from providers.types import Answer, ChatRequest, Composed, FailureKind, Model, Provider, ProviderError, Usage
 
 _ASK_FOR_USAGE = Raw(b'{"include_usage":true}')
 _CONTENT_FIELDS = (
@@ -43,25 +44,27 @@ def url(provider: Provider) -> str:
     return f"{provider.base_url}/chat/completions"
 
 
-def headers(provider: Provider) -> dict[str, str]:
-    """Only what the provider needs; nothing of the client's headers goes out."""
+def headers(provider: Provider, *, betas: str = "") -> dict[str, str]:
+    """Only what the provider needs; nothing of the client's headers goes out. This dialect knows no betas."""
     wanted = {"Content-Type": "application/json", "Accept-Encoding": "identity", "User-Agent": "ai-mcp-gateway"}
     if provider.credential:
         wanted["Authorization"] = f"Bearer {provider.credential}"
     return wanted
 
 
-def compose(request: ChatRequest, *, model: Model) -> bytes:
+def compose(request: ChatRequest, *, model: Model) -> Composed:
     """The body for `model`: the client's own, with the model's name, without the gateway's `models` list, with usage
-    asked for at the end of a stream, and with the fields the provider's row adds where the client sent none."""
-    fields = dict(request.fields)
+    asked for at the end of a stream, with the fields the provider's row adds where the client sent none, and with the
+    quirks that its row declares."""
+    provider, fields = model.provider, dict(request.fields)
     fields["model"] = Raw(_encode(model.name))
     fields.pop("models", None)
-    if request.is_stream and not request.wants_usage and model.provider.usage_in_streams:
+    if request.is_stream and not request.wants_usage and provider.usage_in_streams:
         fields["stream_options"] = _with_usage(fields.get("stream_options"))
-    for name, value in model.provider.extra_body.items():
+    for name, value in provider.extra_body.items():
         fields.setdefault(name, Raw(_encode(value)))
-    return _encode(fields)
+    quirks.apply(fields, messages=request.messages, provider=provider)
+    return Composed(_encode(fields))
 
 
 def _with_usage(options: Raw | None) -> Raw:

@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 
 from providers.dialects import openai
-from providers.types import FailureKind, ProviderError, Usage
+from providers.dialects.sse import END as _END
+from providers.dialects.sse import Frames, data_lines_only, payload_of
+from providers.types import ProviderError, Usage
 
-MAX_FRAME_BYTES = 16 * 1024 * 1024
-_END = b"\n\n"
 _DATA = b"data: "
 _DONE = _DATA + b"[DONE]" + _END
 _LONGEST_MARK = 16
@@ -66,10 +66,7 @@ class EventReader:
         self.malformed = 0
         self._keep_usage = keep_usage
         self._broken: ProviderError | None = None
-        self._parts: list[bytes] = []
-        """What came since the last complete event; joined only when an event ends, so that a large one costs no more
-        than its size."""
-        self._size = 0
+        self._frames = Frames()
 
     def feed(self, chunk: bytes) -> bytes:
         """Takes the next bytes of the stream; returns complete events, ready to send.
@@ -78,20 +75,8 @@ class EventReader:
         bytes are given back first, and the next call raises.
         """
         self.check()
-        self._size += len(chunk)
-        self._parts.append(chunk)
-        if self._size <= MAX_FRAME_BYTES and not self._may_end(chunk):
-            return b""
-        data = b"".join(self._parts)
-        if b"\r" in data:  # no payload holds a bare CR or LF: JSON escapes them
-            data = data.replace(b"\r\n", b"\n")
-        end = data.rfind(_END) + len(_END) if _END in data else 0
-        events, rest = data[:end], data[end:]
-        self._parts, self._size = [rest], len(rest)
-        if len(rest) > MAX_FRAME_BYTES:
-            kind = FailureKind.BROKEN_STREAM if self.has_content else FailureKind.BAD_ANSWER
-            raise ProviderError(kind, "sent an event of more than 16 MiB")
-        return self._relayed(events)
+        events = self._frames.feed(chunk, has_content=self.has_content)
+        return self._relayed(events) if events else b""
 
     def check(self) -> None:
         """Raises what the last bytes held back, if anything."""
@@ -101,12 +86,7 @@ class EventReader:
     def end(self) -> bytes:
         """The stream is over: handles a last event whose blank line never came."""
         self.check()
-        last, self._parts = b"".join(self._parts).replace(b"\r\n", b"\n").rstrip(b"\r\n"), []
-        return self._relayed_singly(last)
-
-    def _may_end(self, chunk: bytes) -> bool:
-        """Whether an event may end in these bytes: they hold a line's end right behind another, or begin with one."""
-        return b"\n\n" in chunk or b"\n\r\n" in chunk or chunk[:3].lstrip(b"\r")[:1] == b"\n" or chunk[:1] == b"\r"
+        return self._relayed_singly(self._frames.rest())
 
     def _relayed(self, events: bytes) -> bytes:
         """Reads complete events; returns those the client gets. Almost always they are all alike and all wanted."""
@@ -125,8 +105,8 @@ class EventReader:
         try:
             for raw in events.split(_END):
                 is_plain = raw.startswith(b"data: ") and b"\n" not in raw
-                event = raw if is_plain else _data_lines_only(raw)
-                payload = event[6:] if is_plain else b"\n".join(line[5:].strip() for line in event.split(b"\n"))
+                event = raw if is_plain else data_lines_only(raw)
+                payload = event[6:] if is_plain else payload_of(event)
                 if len(payload) < _LONGEST_MARK and payload.strip() in (b"", b"[DONE]"):
                     self.is_done = self.is_done or bool(payload.strip())
                 elif self._read(payload):
@@ -210,11 +190,6 @@ def _length(part: Any) -> int:
     if isinstance(part, dict):
         return sum(_length(value) for name, value in part.items() if name not in ("id", "type"))
     return sum(map(_length, part)) if isinstance(part, list) else 0
-
-
-def _data_lines_only(event: bytes) -> bytes:
-    """An event without its comments, names and ids; empty when it has no data."""
-    return b"\n".join(line for line in event.split(b"\n") if line.startswith(b"data:"))
 
 
 def text_of(frames: bytes) -> str:

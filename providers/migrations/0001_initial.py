@@ -47,7 +47,9 @@ class Migration(migrations.Migration):
                 ('enabled', models.BooleanField(default=True)),
                 ('is_local', models.BooleanField(default=False, help_text='May live at a private or loopback address.')),
                 ('needs_credential', models.BooleanField(default=True)),
-                ('max_tokens_field', models.CharField(choices=[('max_tokens', 'Max Tokens'), ('max_completion_tokens', 'Max Completion Tokens')], default='max_tokens', help_text='Name of the output limit.', max_length=32)),
+                ('max_tokens_field', models.CharField(blank=True, choices=[('', 'as sent'), ('max_tokens', 'max_tokens'), ('max_completion_tokens', 'max_completion_tokens')], default='', help_text='The only name it knows for the output limit; the other one is renamed.', max_length=32)),
+                ('reasoning_field', models.CharField(blank=True, choices=[('', 'as sent'), ('reasoning', 'reasoning'), ('reasoning_content', 'reasoning_content')], default='', help_text='The only name under which it takes reasoning back; the other one is renamed.', max_length=32)),
+                ('text_as_string', models.BooleanField(default=False, help_text='Takes text as one string only: lists of text parts are joined.')),
                 ('usage_in_streams', models.BooleanField(default=True, help_text='Understands stream_options.include_usage.')),
                 ('extra_body', models.JSONField(blank=True, default=dict, help_text='Fields added to each request that lacks them.', validators=[providers.models.validate_json_object])),
                 ('connect_timeout_s', models.FloatField(default=5.0, validators=[django.core.validators.MinValueValidator(0.01)], verbose_name='connect timeout (s)')),
@@ -59,7 +61,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['slug'],
-                'constraints': [models.CheckConstraint(condition=models.Q(('dialect__in', ['openai', 'anthropic'])), name='provider_dialect_known'), models.CheckConstraint(condition=models.Q(('max_tokens_field__in', ['max_tokens', 'max_completion_tokens'])), name='provider_max_tokens_field_known'), models.CheckConstraint(condition=models.Q(('connect_timeout_s__gt', 0), ('headers_timeout_s__gt', 0), ('first_content_timeout_s__gt', 0), ('between_frames_timeout_s__gt', 0)), name='provider_timeouts_positive')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('dialect__in', ['openai', 'anthropic'])), name='provider_dialect_known'), models.CheckConstraint(condition=models.Q(('max_tokens_field__in', ['', 'max_tokens', 'max_completion_tokens'])), name='provider_max_tokens_field_known'), models.CheckConstraint(condition=models.Q(('reasoning_field__in', ['', 'reasoning', 'reasoning_content'])), name='provider_reasoning_field_known'), models.CheckConstraint(condition=models.Q(('connect_timeout_s__gt', 0), ('headers_timeout_s__gt', 0), ('first_content_timeout_s__gt', 0), ('between_frames_timeout_s__gt', 0)), name='provider_timeouts_positive')],
             },
         ),
         migrations.CreateModel(
@@ -78,6 +80,8 @@ class Migration(migrations.Migration):
                 ('json_schema', models.BooleanField(default=False, verbose_name='JSON schema')),
                 ('audio', models.BooleanField(default=False)),
                 ('reasoning', models.BooleanField(default=False)),
+                ('reasoning_control', models.CharField(choices=[('effort', 'effort'), ('budget', 'budget')], default='effort', help_text="Of Anthropic's models: adaptive ones take an effort, those before Opus 4.6 a budget of tokens.", max_length=16)),
+                ('inline_system', models.BooleanField(default=True, help_text="Takes system messages amid a conversation; of Anthropic's models, those before Opus 4.8 do not.")),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('updated_at', models.DateTimeField(auto_now=True)),
                 ('provider', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='models', to='providers.provider')),
@@ -129,6 +133,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='model',
             constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['chat', 'embeddings'])), name='model_kind_known'),
+        ),
+        migrations.AddConstraint(
+            model_name='model',
+            constraint=models.CheckConstraint(condition=models.Q(('reasoning_control__in', ['effort', 'budget'])), name='model_reasoning_control_known'),
         ),
         migrations.AddConstraint(
             model_name='model',

@@ -10,7 +10,6 @@ from django.core.management.base import CommandParser
 
 from gateway.api.models import model_json
 from gateway.console import ConsoleCommand
-from providers.dialects import SPOKEN
 from providers.types import Model, Unit
 from routing import listing, snapshot
 from routing.listing import ListedModel
@@ -45,8 +44,6 @@ examples:
 
 
 def _readiness(model: Model) -> str:
-    if model.provider.dialect not in SPOKEN:
-        return f"no: dialect {model.provider.dialect}"
     return "no key" if model.provider.needs_credential and not model.provider.credential else "yes"
 
 

@@ -99,7 +99,8 @@ class TestHistory:
         """The form of the price's model: this price, a row to add another that nobody filled in, and `fields`."""
         now = {"valid_from_0": "2026-07-01", "valid_from_1": "12:00:00"}
         sent = {"provider": price.model.provider.pk, "name": price.model.name, "kind": "chat",
-                "max_input_tokens_per_file": 2000, "prices-TOTAL_FORMS": 2, "prices-INITIAL_FORMS": 1,
+                "max_input_tokens_per_file": 2000, "reasoning_control": "effort",
+                "prices-TOTAL_FORMS": 2, "prices-INITIAL_FORMS": 1,
                 "prices-0-id": price.pk, "prices-0-model": price.model.pk,
                 "prices-1-model": price.model.pk, "prices-1-from_tokens": 0}  # fmt: skip
         sent |= {f"{kind}prices-1-{part}": value for kind in ("", "initial-") for part, value in now.items()}

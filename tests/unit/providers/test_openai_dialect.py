@@ -51,7 +51,7 @@ def body(*fields, messages=b'[{"role":"user","content":"Hi"}]'):
 def composed(*fields, **provider):
     """The top-level fields that go out for a body with `fields`, each in its bytes."""
     request = bodies.chat_request(body(*fields))
-    sent = openai.compose(request, model=model(**provider))
+    sent = openai.compose(request, model=model(**provider)).body
     return {name: bytes(raw) for name, raw in msgspec.json.decode(sent, type=dict[str, msgspec.Raw]).items()}
 
 
@@ -93,7 +93,7 @@ class TestCompose:
 
     def test_messages_go_out_byte_for_byte(self):
         messages = rb'[ {"content" :"\u00e9\n", "role":"user", "x":1.0,"n":123456789012345678901234567890} ]'
-        sent = openai.compose(bodies.chat_request(body(messages=messages)), model=model())
+        sent = openai.compose(bodies.chat_request(body(messages=messages)), model=model()).body
         assert b'"messages":' + messages in sent
 
     @settings(max_examples=40)

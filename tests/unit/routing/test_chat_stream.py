@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from analytics.types import Opened
-from providers.dialects import openai_stream
+from providers.dialects import openai_stream, sse
 from routing.chat import NobodyAnswered, leave
 from tests.unit.routing.test_plan import POLICY
 from tests.unit.routing.use_case import STOPS_SOON, answering, event, says
@@ -141,7 +141,7 @@ class TestStream:
         assert caught.value.error.kind == "rejected"
 
     async def test_an_absurd_frame_before_content_leads_to_the_next_model(self, gateway, monkeypatch):
-        monkeypatch.setattr(openai_stream, "MAX_FRAME_BYTES", 2000)
+        monkeypatch.setattr(sse, "MAX_FRAME_BYTES", 2000)
         gateway.policy = replace(POLICY, max_attempts=3)
         async with answering(b"data: " + b"x" * 5000) as url:
             with pytest.raises(NobodyAnswered) as caught:

@@ -314,7 +314,6 @@ class TestDropReasons:
     @pytest.mark.parametrize(
         ("refused", "need", "reason", "detail"),
         [
-            (model(provider=replace(ACME, dialect="anthropic")), {}, DropReason.DIALECT_UNAVAILABLE, "anthropic"),
             (model(provider=replace(ACME, needs_credential=True)), {}, DropReason.NO_CREDENTIAL, ""),
             (
                 model(capabilities=[Capability.TOOLS]),
