@@ -1,112 +1,74 @@
-"""The bytes a vendor would answer with, and how its tokens are counted. Pure: same request, same bytes, every time.
+"""The bytes an OpenAI-compatible vendor would answer with. Pure: same request, same bytes, every time.
 
 Owns the shape of OpenAI's chat completions, as JSON and as a stream, errors included; tests call the same functions to
-predict an answer and its usage. Does not know time or connections: `server` plays what is composed here.
+predict an answer and its usage. Does not decide what is said (`said`), and does not know time or connections: `server`
+plays what is composed here.
 
-One token is one word. `max_tokens` and `max_completion_tokens` shorten an answer, with `finish_reason: "length"`.
 As at OpenAI, chunks carry `"usage": null` exactly when the client asked for usage, before the usage chunk itself.
+Thoughts are `reasoning_content`, as DeepSeek and vLLM write them: OpenAI's own models keep theirs.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import lru_cache
-from hashlib import blake2b
 from typing import Any
 
 import msgspec
 
-from tests.upstream.script import ERROR_STATUSES, REDIRECT_STATUSES, Script, ScriptError, find, without_script
+from tests.upstream import openai_requests, openai_strict, said
+from tests.upstream.exchange import (
+    CACHEABLE_BYTES,
+    SSE_TYPE,
+    Answer,
+    Asked,
+    Refused,
+    count_tokens,
+    digest,
+    halves,
+    of_no_dialect,
+    pieces,
+    words,
+)
+from tests.upstream.said import Prompt, Said, Why
+from tests.upstream.script import ERROR_STATUSES, Script, ScriptError, find
+from tests.upstream.tool_calls import Call
+
+__all__ = ["DONE", "Answer", "Asked", "answer_to", "compose", "count_tokens", "read_request", "usage", "words"]
 
 CREATED = 1_750_000_000
 """Unix seconds of every answer: fixed, so that bytes can be predicted."""
 DONE = b"data: [DONE]\n\n"
-HTML = b"<!DOCTYPE html><html><head><title>Please wait</title></head><body><h1>Just a moment...</h1></body></html>\n"
 BROKEN_LINE = b'data: {"id":"chatcmpl-\n\n'
-JSON_TYPE, SSE_TYPE, HTML_TYPE = "application/json", "text/event-stream; charset=utf-8", "text/html; charset=utf-8"
 _ERROR_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
-_WORD = re.compile(r"\s*\S+|\s+$")
-_CACHEABLE_BYTES = 64 * 1024
+_FINISH_REASONS = {
+    Why.END: "stop",
+    Why.LENGTH: "length",
+    Why.STOP_SEQUENCE: "stop",
+    Why.CALLS: "tool_calls",
+    Why.REFUSAL: "stop",
+}
+read_request = openai_requests.read
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What the upstream reads from a request body."""
-
-    model: str
-    message: str = ""
-    """Text of the last user message, its `#!` line included."""
-    prompt_tokens: int = 0
-    max_tokens: int | None = None
-    stream: bool = False
-    include_usage: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """A composed answer: `opening + content + closing` is its body."""
-
-    script: Script
-    status: int = 200
-    content_type: str = JSON_TYPE
-    opening: bytes = b""
-    content: tuple[bytes, ...] = ()
-    """One frame per content chunk of a stream; a JSON body in two halves. What `mid` means is half of these."""
-    closing: bytes = b""
-    body: bytes = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "body", self.opening + b"".join(self.content) + self.closing)
-
-    @property
-    def is_stream(self) -> bool:
-        return self.content_type == SSE_TYPE
-
-
-def count_tokens(text: str) -> int:
-    return len(text.split())
-
-
-def words(count: int) -> str:
-    """The content `chunks=<count>` asks for."""
-    return " ".join(f"w{n}" for n in range(count))
-
-
-def read_request(body: bytes) -> Asked:
-    """Reads a chat request. Raises: ScriptError when it is none."""
-    try:
-        request = msgspec.json.decode(body)
-        texts = [(message["role"], _text(message.get("content"))) for message in request["messages"]]
-        options = request.get("stream_options") or {}
-        limit = request.get("max_completion_tokens")
-        return Asked(
-            model=request["model"],
-            message=next((text for role, text in reversed(texts) if role == "user"), ""),
-            prompt_tokens=sum(count_tokens(text) for _, text in texts),
-            max_tokens=request.get("max_tokens") if limit is None else limit,
-            stream=bool(request.get("stream")),
-            include_usage=bool(options.get("include_usage")),
-        )
-    except (msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
-        raise ScriptError(f"not a chat request: {error!r}") from error
-
-
-def answer_to(body: bytes, *, default_script: str = "ok") -> Answer:
+def answer_to(body: bytes, *, default_script: str = "ok", strict: bool = False) -> Answer:
     """The answer to a request body. Equal small bodies are composed once: the load test depends on that."""
-    if len(body) > _CACHEABLE_BYTES:
-        return _answer_to(body, default_script)
-    return _cached_answer_to(body, default_script)
+    if len(body) > CACHEABLE_BYTES:
+        return _answer_to(body, default_script, strict)
+    return _cached_answer_to(body, default_script, strict)
 
 
-def _answer_to(body: bytes, default_script: str) -> Answer:
+def _answer_to(body: bytes, default_script: str, strict: bool) -> Answer:
     try:
+        if strict:
+            openai_strict.check(body)
         asked = read_request(body)
         return compose(asked, find(model=asked.model, message=asked.message, default=default_script))
-    except ScriptError as error:
-        body = _error(400, f"Scripted upstream: {error}")
-        return Answer(script=Script(status=400), status=400, content=_halves(body))
+    except Refused as refused:
+        error = _error(400, str(refused), param=refused.param, code=refused.code)
+    except ScriptError as mistake:
+        error = _error(400, f"Scripted upstream: {mistake}")
+    return Answer(script=Script(status=400), status=400, content=halves(error))
 
 
 _cached_answer_to = lru_cache(maxsize=256)(_answer_to)
@@ -114,10 +76,8 @@ _cached_answer_to = lru_cache(maxsize=256)(_answer_to)
 
 def compose(asked: Asked, script: Script) -> Answer:
     """What a vendor following this script would answer."""
-    if script.html:
-        return Answer(script=script, status=script.status, content_type=HTML_TYPE, content=_halves(HTML))
-    if script.status in REDIRECT_STATUSES:
-        return Answer(script=script, status=script.status)
+    if (answer := of_no_dialect(script)) is not None:
+        return answer
     if script.is_error:
         return _compose_error(asked, script)
     return _compose_stream(asked, script) if asked.stream else _compose_json(asked, script)
@@ -125,15 +85,19 @@ def compose(asked: Asked, script: Script) -> Answer:
 
 def usage(asked: Asked, script: Script) -> dict[str, Any]:
     """The usage object of that answer."""
-    text, _ = content(asked, script)
-    completion_tokens = count_tokens(text)
+    return _usage(said.say(asked, script), said.prompt(asked, script))
+
+
+def _usage(found: Said, prompt: Prompt) -> dict[str, Any]:
+    completion_tokens = found.tokens
+    written = {"cache_write_tokens": prompt.cache_write} if prompt.cache_write else {}
     return {
-        "prompt_tokens": asked.prompt_tokens,
+        "prompt_tokens": prompt.total,
         "completion_tokens": completion_tokens,
-        "total_tokens": asked.prompt_tokens + completion_tokens,
-        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+        "total_tokens": prompt.total + completion_tokens,
+        "prompt_tokens_details": {"cached_tokens": prompt.cached, "audio_tokens": 0} | written,
         "completion_tokens_details": {
-            "reasoning_tokens": 0,
+            "reasoning_tokens": found.reasoning_tokens,
             "audio_tokens": 0,
             "accepted_prediction_tokens": 0,
             "rejected_prediction_tokens": 0,
@@ -141,59 +105,91 @@ def usage(asked: Asked, script: Script) -> dict[str, Any]:
     }
 
 
-def content(asked: Asked, script: Script) -> tuple[str, str]:
-    """The answer's text and its finish reason."""
-    if script.empty:
-        return "", "stop"
-    text = words(script.chunks) if script.chunks is not None else script.content
-    if text is None:
-        text = f"You said: {without_script(asked.message)}"
-    if asked.max_tokens is None or count_tokens(text) <= asked.max_tokens:
-        return text, "stop"
-    return "".join(_WORD.findall(text)[: asked.max_tokens]), "length"
-
-
 def _compose_json(asked: Asked, script: Script) -> Answer:
-    text, reason = content(asked, script)
-    message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None, "annotations": []}
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": None if script.no_finish else reason}
+    found = said.say(asked, script)
+    reason = None if script.no_finish else _reason(found, script)
+    message = _message(found, asked=asked, script=script)
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reason}
     body = _envelope(asked, script, kind="chat.completion") | {"choices": [choice]}
     if not script.no_usage:
-        body["usage"] = usage(asked, script)
+        body["usage"] = _usage(found, said.prompt(asked, script))
     encoded = msgspec.json.encode(body)
-    return Answer(script=script, content=_halves(encoded[: len(encoded) // 2] if script.bad_json else encoded))
+    return Answer(script=script, content=halves(encoded[: len(encoded) // 2] if script.bad_json else encoded))
+
+
+def _message(found: Said, *, asked: Asked, script: Script) -> dict[str, Any]:
+    is_silent = not found.text and (found.calls or found.refusal is not None)
+    message: dict[str, Any] = {"role": "assistant", "content": None if is_silent else found.text}
+    if found.reasoning:
+        message["reasoning_content"] = found.reasoning
+    message |= {"refusal": found.refusal, "annotations": []}
+    if found.calls:
+        message["tool_calls"] = [
+            _tool_call(call, call_id=_call_id(asked, script, number), arguments=said.as_json(call.arguments))
+            for number, call in enumerate(found.calls)
+        ]
+    return message
+
+
+def _tool_call(call: Call, *, call_id: str, arguments: str) -> dict[str, Any]:
+    return {"id": call_id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
+
+
+def _reason(found: Said, script: Script) -> str:
+    return script.finish or _FINISH_REASONS[found.why]
 
 
 def _compose_stream(asked: Asked, script: Script) -> Answer:
-    text, reason = content(asked, script)
+    found = said.say(asked, script)
     frame = _Framer(asked, script)
-    opening = frame.choice({"role": "assistant", "content": "", "refusal": None})
-    pieces = tuple(frame.choice({"content": piece}) for piece in _WORD.findall(text))
+    opening, content = _told(found, frame=frame, asked=asked, script=script)
     return Answer(
         script=script,
         content_type=SSE_TYPE,
         opening=opening + (BROKEN_LINE if script.bad_json else b""),
-        content=pieces,
-        closing=b"".join(_closing(asked, script, frame=frame, reason=reason)),
+        content=content,
+        closing=b"".join(_closing(found, asked=asked, script=script, frame=frame)),
     )
 
 
-def _closing(asked: Asked, script: Script, *, frame: _Framer, reason: str) -> Iterator[bytes]:
+def _told(found: Said, *, frame: _Framer, asked: Asked, script: Script) -> tuple[bytes, tuple[bytes, ...]]:
+    """The role chunk, and the chunks behind it. A first call comes in the role chunk, which then is content."""
+    role: dict[str, Any] = {"role": "assistant", "content": "", "refusal": None}
+    told: list[dict[str, Any]] = [{"reasoning_content": piece} for piece in pieces(found.reasoning)]
+    told += [{"refusal": piece} for piece in pieces(found.refusal or "")]
+    told += [{"content": piece} for piece in pieces(found.text)]
+    calls = [delta for number, call in enumerate(found.calls) for delta in _call_deltas(call, number, asked, script)]
+    if calls and not told:
+        first = {"role": "assistant", "content": None} | calls[0] | {"refusal": None}
+        return b"", tuple(frame.choice(delta) for delta in [first, *calls[1:]])
+    opening = frame.choice(role)
+    return opening, tuple(frame.choice(delta) for delta in told + calls)
+
+
+def _call_deltas(call: Call, number: int, asked: Asked, script: Script) -> Iterator[dict[str, Any]]:
+    """A call's name, then its arguments word by word."""
+    named = _tool_call(call, call_id=_call_id(asked, script, number), arguments="")
+    yield {"tool_calls": [{"index": number} | named]}
+    for piece in pieces(said.as_json(call.arguments)):
+        yield {"tool_calls": [{"index": number, "function": {"arguments": piece}}]}
+
+
+def _closing(found: Said, *, asked: Asked, script: Script, frame: _Framer) -> Iterator[bytes]:
     if not script.no_finish:
-        yield frame.choice({}, finish_reason=reason)
+        yield frame.choice({}, finish_reason=_reason(found, script))
     if asked.include_usage and not script.no_usage:
-        yield frame.usage(usage(asked, script))
+        yield frame.usage(_usage(found, said.prompt(asked, script)))
     if not script.no_done:
         yield DONE
 
 
 def _compose_error(asked: Asked, script: Script) -> Answer:
     if not script.error_first:
-        return Answer(script=script, status=script.status, content=_halves(_error(script.status)))
+        return Answer(script=script, status=script.status, content=halves(_error(script.status)))
     told = script.status in ERROR_STATUSES
     error = _error(script.status if told else 500, code=script.status if told else None)
     if not asked.stream:
-        return Answer(script=script, content=_halves(error))
+        return Answer(script=script, content=halves(error))
     return Answer(script=script, content_type=SSE_TYPE, content=(b"data: " + error + b"\n\n",), closing=DONE)
 
 
@@ -219,9 +215,8 @@ class _Framer:
 
 
 def _envelope(asked: Asked, script: Script, *, kind: str) -> dict[str, Any]:
-    seed = f"{asked.model}\n{script!r}\n{asked.message}".encode(errors="replace")
     return {
-        "id": f"chatcmpl-{blake2b(seed, digest_size=12).hexdigest()}",
+        "id": f"chatcmpl-{digest(asked.model, repr(script), asked.message)}",
         "object": kind,
         "created": CREATED,
         "model": asked.model,
@@ -230,18 +225,12 @@ def _envelope(asked: Asked, script: Script, *, kind: str) -> dict[str, Any]:
     }
 
 
-def _error(status: int, message: str = "", *, code: int | None = None) -> bytes:
+def _call_id(asked: Asked, script: Script, number: int) -> str:
+    """Differs between the turns of a conversation, whose prompts grow: ids in it must be unique."""
+    return f"call_{digest(asked.model, repr(script), asked.message, asked.prompt_tokens, number)}"
+
+
+def _error(status: int, message: str = "", *, param: str | None = None, code: int | str | None = None) -> bytes:
     kind = _ERROR_TYPES.get(status, "invalid_request_error" if status in range(400, 500) else "server_error")
     text = message or f"Scripted failure {status}"
-    return msgspec.json.encode({"error": {"message": text, "type": kind, "param": None, "code": code}})
-
-
-def _halves(body: bytes) -> tuple[bytes, bytes]:
-    return body[: len(body) // 2], body[len(body) // 2 :]
-
-
-def _text(content: Any) -> str:
-    """Text of a message's content, which is a string, a list of parts, or null beside tool calls."""
-    if isinstance(content, list):
-        return " ".join(part["text"] for part in content if part.get("type") == "text")
-    return content or ""
+    return msgspec.json.encode({"error": {"message": text, "type": kind, "param": param, "code": code}})

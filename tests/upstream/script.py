@@ -1,5 +1,7 @@
 """What a request asks the scripted upstream to do. Pure: text in, `Script` out; knows neither HTTP nor JSON.
 
+The same words work in both dialects, OpenAI's chat completions and Anthropic's Messages.
+
 Grammar: a script is words joined by `;`, each a flag or `key=value`, in any order; every key is a field of `Script`.
 
     ok                           a plain answer, "You said: <the last user message>"
@@ -13,14 +15,31 @@ Grammar: a script is words joined by `;`, each a flag or `key=value`, in any ord
     html                         an HTML page, with 200 or the given status
     bad_json                     JSON cut in half, its Content-Length right; in a stream one broken line before content
     empty                        a finish reason, but no content and no completion tokens
-    no_finish                    no finish reason: the stream's finish chunk is missing, in JSON it is null
-    no_done                      a stream without its `data: [DONE]`
+    no_finish                    no finish reason: no finish chunk (`message_delta`) in a stream, null in JSON
+    no_done                      a stream without its `data: [DONE]` (`message_stop`)
     no_usage                     never any usage, whether asked for or not
+    tool=get_weather             calls this tool, after the text where `content` or `chunks` give one
+    reasoning=First%20I%20think  thinks this first: `reasoning_content`, or a thinking block with a signature
+    refusal=I%20cannot           refuses: the message's `refusal`, or `stop_reason: refusal` with this explanation
+    finish=content_filter        this finish reason (stop reason), as it stands
+    cached=12;cache_write=5      so many tokens of the prompt were read from a cache, and written to it
     stall=headers|first|mid      goes silent there and holds the connection until the client leaves
     cut=headers|first|mid        closes the connection there
 
 `headers` is before the status line, `first` after headers and role chunk but before any content, `mid` after half of
 the content. Without `delay_ms`, `stall` or `cut` a body goes out in one write.
+
+What is said when no word says it, first match wins (`said` and `tool_calls` have the rules):
+
+1. a tool call, where a tool must be called, or where the last message is a user's and asks for a tool. It does when it
+   holds a tool's name as a word (`get_weather`), else when it holds every telling word of a name (`weather`; words that
+   any name may hold, such as `get` or `tool`, do not tell) or two of a tool's argument names of more
+   than a letter, outside of quotes. Several tools asked for are called in parallel. Arguments follow the tool's schema;
+   the message's numbers and quoted strings fill them in order, beginning behind the tool's name;
+2. after a tool's result: text that holds it;
+3. an instance of the JSON schema that the content must follow; of a mere JSON object, the words that the message quotes
+   as its keys, else `answer`;
+4. "You said: <the last user message>".
 
 Where a script is found, first match wins:
 
@@ -29,7 +48,8 @@ Where a script is found, first match wins:
 2. in the last user message, when that begins with a line `#!chunks=3`;
 3. the server's own default (`--default-script`, else `ok`).
 
-To add a behaviour: a field here with a line above, then `answers.py` if it changes bytes, `server.py` if timing.
+To add a behaviour: a field here with a line above, then `said.py` if it changes what is said, `answers.py` and
+`anthropic.py` if it changes bytes, `server.py` if timing.
 """
 
 from __future__ import annotations
@@ -74,6 +94,12 @@ class Script:
     no_finish: bool = False
     no_done: bool = False
     no_usage: bool = False
+    tool: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
+    finish: str | None = None
+    cached: int = 0
+    cache_write: int = 0
     stall: Point | None = None
     cut: Point | None = None
 
@@ -89,6 +115,12 @@ _VALUES: Mapping[str, Callable[[str], Any]] = {
     "status": int,
     "retry_after": int,
     "location": unquote,
+    "tool": unquote,
+    "reasoning": unquote,
+    "refusal": unquote,
+    "finish": unquote,
+    "cached": int,
+    "cache_write": int,
     "stall": Point,
     "cut": Point,
 }
