@@ -1,14 +1,17 @@
-"""A scripted upstream: an OpenAI-compatible server that stands in for vendors which tests cannot reach.
+"""A scripted upstream: stands in for vendors which tests cannot reach, in OpenAI's and in Anthropic's dialect.
 
-It answers what a request's own words ask for (`script` has the grammar), looks like the recorded vendors
-(`tests/wire/test_scripted_upstream.py` holds it to that), and its log is the truth about what was spent:
-every request is on disk before its answer starts.
+It answers what a request's own words ask for (`script` has the grammar), follows its schemas and calls its tools, looks
+like the recorded vendors (`tests/wire/test_scripted_upstream.py` and `test_scripted_anthropic.py` hold it to that), and
+its log is the truth about what was spent: every request is on disk before its answer starts.
 
-- `script`   what a request asks for; pure
-- `answers`  the bytes of that answer, and how tokens are counted; pure
-- `log`      the records it writes and reads back
-- `server`   the HTTP side: plays an answer, with its stalls and cuts
-- `process`  starts and stops it as a process of its own
+- `script`     what a request asks for; pure
+- `exchange`   what both dialects share: the request as read, the answer as composed, and how tokens are counted; pure
+- `said`       what the model says, in no dialect; by `tool_calls` (which tools, what arguments) and `schemas`; pure
+- `answers`    the bytes of that in OpenAI's dialect; reads with `openai_requests`, refuses with `openai_strict`; pure
+- `anthropic`  the same in Anthropic's; reads with `anthropic_requests`, refuses with `anthropic_refusals`; pure
+- `log`        the records it writes and reads back
+- `server`     the HTTP side: plays an answer, with its stalls and cuts
+- `process`    starts and stops it as a process of its own
 
 By hand: `python -m tests.upstream --port 8080 --log upstream.jsonl`
 """

@@ -25,13 +25,14 @@ def main() -> None:
 
 
 def _read_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.upstream", description="An OpenAI-compatible upstream.")
+    parser = argparse.ArgumentParser(prog="python -m tests.upstream", description="A scripted upstream.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--port-file", type=Path, help="write the JSON line here too")
     parser.add_argument("--log", type=Path, required=True, help="append what was seen to this file")
     parser.add_argument("--no-log-bodies", action="store_true", help="for load tests")
     parser.add_argument("--default-script", default="ok", help="for requests that carry none")
+    parser.add_argument("--strict", action="store_true", help="refuse the chat requests that api.openai.com refuses")
     parser.add_argument("--model", action="append", metavar="NAME", help="list this at /v1/models (repeatable)")
     return parser.parse_args()
 
@@ -43,6 +44,7 @@ async def _serve(options: argparse.Namespace) -> None:
         default_script=options.default_script,
         models=tuple(options.model or ("ok",)),
         log_bodies=not options.no_log_bodies,
+        strict=options.strict,
     )
     runner = web.AppRunner(upstream.application(), handler_cancellation=True, access_log=None, shutdown_timeout=GRACE_S)
     await runner.setup()

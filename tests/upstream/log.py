@@ -36,7 +36,9 @@ class SeenRequest(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", 
     """The client's address and port: equal for requests on one connection."""
     has_authorization: bool
     headers: dict[str, str]
-    """Lower-case names; without `authorization`, so that a log is no secret."""
+    """Lower-case names; without `authorization` and `x-api-key`, so that a log is no secret."""
+    has_api_key: bool = False
+    """Anthropic's way to name a credential: the header `x-api-key`."""
     body: str | None = None
     """As it came; None when the server was told not to keep bodies."""
 

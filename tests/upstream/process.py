@@ -84,12 +84,14 @@ def running(
     default_script: str = "ok",
     models: Sequence[str] = (),
     log_bodies: bool = True,
+    strict: bool = False,
 ) -> Iterator[RunningUpstream]:
     """A scripted upstream for the length of a `with`. A given `port` lets one come back at the same address."""
     command = [sys.executable, "-m", "tests.upstream", "--log", str(log), "--port", str(port)]
     command += ["--default-script", default_script]
     command += [word for name in models for word in ("--model", name)]
     command += [] if log_bodies else ["--no-log-bodies"]
+    command += ["--strict"] if strict else []
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         announced = json.loads(_first_line(process))

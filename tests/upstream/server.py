@@ -1,6 +1,7 @@
 """The scripted upstream's HTTP side: logs each request, then plays its answer, delays, stalls and cuts included.
 
-Owns timing and connections. What an answer says is composed in `answers`; what a script may ask for stands in `script`.
+Owns timing, connections and routes. What an answer says is composed in `answers` for OpenAI's dialect, in `anthropic`
+for Anthropic's; what a script may ask for stands in `script`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from typing import Never
 import msgspec
 from aiohttp import web
 
-from tests.upstream.answers import CREATED, Answer, answer_to
+from tests.upstream import answers, anthropic
+from tests.upstream.answers import CREATED
+from tests.upstream.exchange import Answer
 from tests.upstream.log import Ending, Log, SeenAnswer, SeenRequest
 from tests.upstream.script import Point, Script
 
@@ -47,28 +50,31 @@ class Upstream:
     default_script: str = "ok"
     models: tuple[str, ...] = ("ok",)
     log_bodies: bool = True
+    strict: bool = False
+    """Whether chat completions are refused as api.openai.com refuses them; messages always are as at Anthropic."""
     stopping: bool = field(default=False, init=False)
     _sequence: count[int] = field(default_factory=lambda: count(1), init=False)
 
     def application(self) -> web.Application:
         application = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[self._logged])
         application.router.add_post("/v1/chat/completions", self.chat)
+        application.router.add_post("/v1/messages", self.messages)
         application.router.add_get("/v1/models", self.list_models)
         application.on_shutdown.append(self._stop)
         return application
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
-        answer = answer_to(await request.read(), default_script=self.default_script)
-        script, turn = answer.script, request[_TURN]
-        await _fault(script, Point.HEADERS)
-        if script.stall or script.cut or script.delay_ms:
-            return await _play(request, answer, turn)
-        if answer.is_stream:
-            response = await _prepared(request, answer)
-            await _send(response, answer.body, turn)
-            return response
-        turn.sent_bytes = len(answer.body)
-        return web.Response(status=answer.status, headers=_headers(answer), body=answer.body)
+        body = await request.read()
+        return await _answered(request, answers.answer_to(body, default_script=self.default_script, strict=self.strict))
+
+    async def messages(self, request: web.Request) -> web.StreamResponse:
+        answer = anthropic.answer_to(
+            await request.read(),
+            version=request.headers.get("anthropic-version"),
+            has_key="x-api-key" in request.headers or "Authorization" in request.headers,
+            default_script=self.default_script,
+        )
+        return await _answered(request, answer)
 
     async def list_models(self, request: web.Request) -> web.StreamResponse:
         rows = [{"id": name, "object": "model", "created": CREATED, "owned_by": "scripted"} for name in self.models]
@@ -102,7 +108,7 @@ class Upstream:
 
     def _seen(self, request: web.Request, body: bytes, turn: Turn) -> SeenRequest:
         headers = {name.lower(): value for name, value in request.headers.items()}
-        authorization = headers.pop("authorization", None)
+        authorization, api_key = headers.pop("authorization", None), headers.pop("x-api-key", None)
         host, port = request.get_extra_info("peername")[:2] if request.transport else ("gone", 0)
         return SeenRequest(
             sequence=turn.sequence,
@@ -111,12 +117,26 @@ class Upstream:
             path=request.path_qs,
             connection=f"{host}:{port}",
             has_authorization=authorization is not None,
+            has_api_key=api_key is not None,
             headers=headers,
             body=body.decode(errors="replace") if self.log_bodies else None,
         )
 
     async def _stop(self, _application: web.Application) -> None:
         self.stopping = True
+
+
+async def _answered(request: web.Request, answer: Answer) -> web.StreamResponse:
+    script, turn = answer.script, request[_TURN]
+    await _fault(script, Point.HEADERS)
+    if script.stall or script.cut or script.delay_ms:
+        return await _play(request, answer, turn)
+    if answer.is_stream:
+        response = await _prepared(request, answer)
+        await _send(response, answer.body, turn)
+        return response
+    turn.sent_bytes = len(answer.body)
+    return web.Response(status=answer.status, headers=_headers(answer), body=answer.body)
 
 
 async def _play(request: web.Request, answer: Answer, turn: Turn) -> web.StreamResponse:
@@ -172,7 +192,7 @@ def _hang_up(request: web.Request) -> web.Response:
 
 
 def _headers(answer: Answer) -> dict[str, str]:
-    headers = {"Content-Type": answer.content_type}
+    headers = {"Content-Type": answer.content_type, **dict(answer.headers)}
     if answer.script.retry_after is not None:
         headers["Retry-After"] = str(answer.script.retry_after)
     if answer.script.location is not None:

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,9 +39,17 @@ class Client:
         self._connection.sock.settimeout(SHORT_S)
         return self
 
-    def post(self, model: str, *, stream: bool = False) -> http.client.HTTPResponse:
-        body = json.dumps({"model": model, "messages": [{"role": "user", "content": "Hello"}], "stream": stream})
-        self._connection.request("POST", "/v1/chat/completions", body, {"Authorization": "Bearer secret"})
+    def post(self, model: str, *, stream: bool = False, **fields: Any) -> http.client.HTTPResponse:
+        body = {"model": model, "messages": [{"role": "user", "content": "Hello"}], "stream": stream} | fields
+        headers = {"Authorization": "Bearer secret"}
+        self._connection.request("POST", "/v1/chat/completions", json.dumps(body), headers)
+        return self._connection.getresponse()
+
+    def post_message(self, model: str, *, stream: bool = False, left_out: str = "") -> http.client.HTTPResponse:
+        body = {"model": model, "max_tokens": 99, "messages": [{"role": "user", "content": "Hello"}], "stream": stream}
+        headers = {"x-api-key": "secret", "anthropic-version": "2023-06-01"}
+        headers.pop(left_out, None)
+        self._connection.request("POST", "/v1/messages", json.dumps(body), headers)
         return self._connection.getresponse()
 
     def get(self, path: str) -> http.client.HTTPResponse:
@@ -76,6 +85,64 @@ def test_the_credential_is_not_in_the_log(client: Client) -> None:
     client.post("ok").read()
     seen = client.seen
     assert (seen.has_authorization, "secret" in repr(seen)) == (True, False)
+
+
+def test_a_message_in_anthropics_dialect(client: Client) -> None:
+    response = client.post_message("content=Hi")
+    assert (response.status, response.getheader("Content-Type")) == (200, "application/json")
+    answer = response.read()
+    assert json.loads(answer)["content"] == [{"type": "text", "text": "Hi"}]
+    assert (client.seen.path, client.end.sent_bytes) == ("/v1/messages", len(answer))
+
+
+def test_an_api_key_is_not_in_the_log(client: Client) -> None:
+    client.post_message("ok").read()
+    seen = client.seen
+    assert (seen.has_api_key, seen.has_authorization, "secret" in repr(seen)) == (True, False, False)
+
+
+@pytest.mark.parametrize(("left_out", "status"), [("anthropic-version", 400), ("x-api-key", 401)])
+def test_a_message_without_its_headers_is_refused(client: Client, left_out: str, status: int) -> None:
+    response = client.post_message("ok", left_out=left_out)
+    error = json.load(response)
+    assert (response.status, error["type"], response.getheader("request-id")) == (status, "error", error["request_id"])
+
+
+def test_a_slow_message_stream_arrives_whole(client: Client) -> None:
+    response = client.post_message("chunks=3;delay_ms=1", stream=True)
+    assert response.getheader("Content-Type") == "text/event-stream; charset=utf-8"
+    assert response.read().count(b"event: content_block_delta\n") == 3
+
+
+def test_a_message_cut_in_the_middle_leaves_half_of_its_deltas(client: Client) -> None:
+    with pytest.raises(http.client.IncompleteRead) as cut:
+        client.post_message("chunks=10;cut=mid", stream=True).read()
+    assert cut.value.partial.count(b"event: content_block_delta\n") == 5
+    assert client.end.how is Ending.CUT
+
+
+def test_a_stall_before_a_messages_content_has_begun_its_block(client: Client) -> None:
+    response = client.impatient().post_message("stall=first", stream=True)
+    lines = [response.readline() for _ in range(9)]  # three events of two lines, and a blank one each
+    assert [line for line in lines if line.startswith(b"event")] == [
+        b"event: message_start\n",
+        b"event: content_block_start\n",
+        b"event: ping\n",
+    ]
+    with pytest.raises(TimeoutError):
+        response.readline()
+    client.close()
+    response.close()
+    assert client.end.how is Ending.CLIENT_LEFT
+
+
+def test_a_strict_server_refuses_what_a_lenient_one_takes(server: RunningUpstream, tmp_path: Path) -> None:
+    with process.running(log=tmp_path / "log.jsonl", strict=True) as strict:
+        found = []
+        for where in (server, strict):
+            with closing(Client(where)) as client:
+                found.append(client.post("ok", temperature=9).status)
+    assert found == [200, 400]
 
 
 def test_a_slow_stream_arrives_whole(client: Client) -> None:
