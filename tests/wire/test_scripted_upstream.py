@@ -1,61 +1,34 @@
 """The scripted upstream against recorded OpenAI traffic: a fake that drifts from the real thing proves nothing.
 
-Two rules, for JSON answers, stream chunks and errors alike: what ours carries, a recording carries too, under the same
-path and with the same JSON type; and a field that every recorded object at a path has, ours has at that path.
+The rules of `shapes` hold for JSON answers, stream chunks and errors alike. Its strict side takes what OpenAI took.
 """
 
 from __future__ import annotations
 
-import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from tests.upstream.answers import Asked, compose
+from tests.upstream import openai_strict
+from tests.upstream.answers import Asked, answer_to, compose
+from tests.upstream.exchange import Tool
 from tests.upstream.script import parse
+from tests.wire.shapes import assert_alike, recorded_rows
 
 pytestmark = pytest.mark.wire
 
 FILE = "openai_chat.jsonl"
 RECORDED = {"json": 83, "stream": 2, "error": 8}
-SCRIPTS = ("ok", "chunks=3", "empty")
+SCRIPTS = ("ok", "chunks=3", "empty", "tool=get_capital", "content=Wait;tool=get_capital", "finish=length;cached=2")
 ERROR_SCRIPTS = ("status=400", "status=404", "status=422")
+CAPITAL = Tool(name="get_capital", schema={"type": "object", "properties": {"country": {"type": "string"}}})
 ASKED = Asked(model="gpt-4o", message="What is the capital of the UK?", prompt_tokens=7)
 ASKED_STREAM = Asked(model="gpt-4o", message="What is the capital?", prompt_tokens=4, stream=True, include_usage=True)
-
-
-@dataclass(slots=True)
-class Shape:
-    """Of a set of JSON documents: which types occur at each path, and which keys every object at a path has."""
-
-    types: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-    required: dict[str, frozenset[str]] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, documents: Iterable[Any]) -> Shape:
-        shape = cls()
-        for document in documents:
-            shape._add("$", document)
-        return shape
-
-    def _add(self, path: str, value: Any) -> None:
-        self.types[path].add(type(value).__name__)
-        if isinstance(value, dict):
-            self.required[path] = self.required.get(path, frozenset(value)) & frozenset(value)
-            for key, child in value.items():
-                self._add(f"{path}.{key}", child)
-        elif isinstance(value, list):
-            for child in value:
-                self._add(f"{path}[]", child)
-
-    def pairs(self) -> set[tuple[str, str]]:
-        return {(path, name) for path, names in self.types.items() for name in names}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,25 +38,21 @@ class Recordings:
     json: tuple[Any, ...]
     chunks: tuple[Any, ...]
     errors: tuple[Any, ...]
+    requests: tuple[bytes, ...]
+    """Those that were answered."""
     counts: Counter[str]
 
 
 @pytest.fixture(scope="module")
 def recordings() -> Recordings:
-    folder = os.environ.get("WIRE_RECORDINGS")
-    if not folder:
-        pytest.skip("WIRE_RECORDINGS is unset: it names the folder with the recorded provider traffic")
-    path = Path(folder) / FILE
-    if not path.is_file():
-        pytest.skip(f"WIRE_RECORDINGS names {folder}, which has no {FILE}")
-    rows = [msgspec.json.decode(line) for line in path.read_bytes().splitlines()]
     by_kind: defaultdict[str, list[Any]] = defaultdict(list)
-    for row in rows:
+    for row in recorded_rows(FILE):
         by_kind[_kind(row)].append(row)
     return Recordings(
         json=tuple(row["body"] for row in by_kind["json"]),
         chunks=tuple(chunk for row in by_kind["stream"] for chunk in payloads(row["sse"])),
         errors=tuple(row["body"] for row in by_kind["error"]),
+        requests=tuple(msgspec.json.encode(row["request"]) for kind in ("json", "stream") for row in by_kind[kind]),
         counts=Counter({kind: len(found) for kind, found in by_kind.items()}),
     )
 
@@ -108,18 +77,6 @@ def our_chunks(script: str) -> list[Any]:
     return list(payloads(compose(ASKED_STREAM, parse(script)).body.decode()))
 
 
-def assert_alike(ours: list[Any], recorded: tuple[Any, ...]) -> None:
-    our_shape, real_shape = Shape.of(ours), Shape.of(recorded)
-    invented = our_shape.pairs() - real_shape.pairs()
-    assert not invented, f"no recording has {sorted(invented)}"
-    missing = {
-        f"{path}.{key}"
-        for path, ours_always in our_shape.required.items()
-        for key in real_shape.required[path] - ours_always
-    }
-    assert not missing, f"every recording has {sorted(missing)}"
-
-
 def test_nothing_recorded_was_skipped(recordings: Recordings) -> None:
     assert recordings.counts == Counter(RECORDED)
 
@@ -141,6 +98,22 @@ def test_errors_look_recorded(recordings: Recordings) -> None:
 def test_a_stream_is_told_in_the_recorded_order(recordings: Recordings) -> None:
     """Role, content, finish, usage: the order of chunk kinds, repetitions left out, is that of a recorded stream."""
     assert _order(our_chunks("chunks=3")) in {_order(stream) for stream in _streams(recordings.chunks)}
+
+
+def test_a_call_is_streamed_in_the_recorded_order(recordings: Recordings) -> None:
+    """The name comes with the role, its arguments follow in fragments."""
+    called = list(payloads(compose(replace(ASKED_STREAM, tools=(CAPITAL,), must_call=True), parse("ok")).body.decode()))
+    assert _order(called) in {_order(stream) for stream in _streams(recordings.chunks)}
+
+
+def test_the_strict_side_takes_what_was_answered(recordings: Recordings) -> None:
+    for request in recordings.requests:
+        openai_strict.check(request)
+
+
+def test_strict_refusals_look_recorded(recordings: Recordings) -> None:
+    broken = [b'{"model":"m","messages":[]}', b'{"model":"m","messages":[{"role":"user","content":"x"}],"n":0}']
+    assert_alike([msgspec.json.decode(answer_to(body, strict=True).body) for body in broken], recordings.errors)
 
 
 def _streams(chunks: Iterable[Any]) -> list[list[Any]]:
