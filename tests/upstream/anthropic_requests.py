@@ -24,6 +24,7 @@ def read(request: dict[str, Json]) -> Asked:
     """What is asked by a request that nothing was found wrong with."""
     messages = request["messages"]
     last = messages[-1]
+    results = () if texts(last["content"]) else tuple(_results(last["content"]))
     users = [text for message in messages if message["role"] == "user" and (text := texts(message["content"]))]
     texts_of_all = [texts(request.get("system") or ""), *(_everything(message["content"]) for message in messages)]
     return Asked(
@@ -33,7 +34,8 @@ def read(request: dict[str, Json]) -> Asked:
         max_tokens=request["max_tokens"],
         stream=bool(request.get("stream")),
         stop=tuple(request.get("stop_sequences") or ()),
-        tool_results=() if texts(last["content"]) else tuple(_results(last["content"])),
+        user_asks=last["role"] != "assistant" and not results,
+        tool_results=results,
         schema=_schema(request),
         thinking=(request.get("thinking") or {}).get("type") == "enabled",
         **_read_tools(request),

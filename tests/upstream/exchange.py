@@ -57,6 +57,8 @@ class Asked:
     """Those that may be called: none where the request forbids calls."""
     must_call: bool = False
     parallel_calls: bool = True
+    user_asks: bool = True
+    """Whether the request ends with the user's words, not with tool results or the beginning of an answer."""
     tool_results: tuple[str, ...] = ()
     """Of the tools that were called last, when the request ends with their results."""
     schema: Mapping[str, Json] | None = None

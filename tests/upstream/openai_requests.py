@@ -29,18 +29,20 @@ def read(body: bytes) -> Asked:
             max_tokens=request.get("max_tokens") if limit is None else limit,
             stream=bool(request.get("stream")),
             include_usage=bool(options.get("include_usage")),
+            user_asks=not texts or texts[-1][0] not in {"tool", "assistant"},
+            tool_results=_results(texts),
             stop=(stop,) if isinstance(stop, str) else tuple(stop),
-            **_read_tools(request, texts),
+            **_read_tools(request),
             **_read_format(request.get("response_format")),
         )
     except (msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
         raise ScriptError(f"not a chat request: {error!r}") from error
 
 
-def _read_tools(request: dict[str, Json], texts: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """What `Asked` says of tools and their results."""
+def _read_tools(request: dict[str, Json]) -> dict[str, Any]:
+    """What `Asked` says of tools."""
     if not request.get("tools"):
-        return {"tool_results": _results(texts)}
+        return {}
     functions = [tool["function"] for tool in request["tools"] if isinstance(tool.get("function"), dict)]
     tools = tuple(Tool(name=found["name"], schema=found.get("parameters") or {}) for found in functions)
     allowed, must_call = _chosen(request.get("tool_choice") or "auto", {tool.name for tool in tools})
@@ -48,7 +50,6 @@ def _read_tools(request: dict[str, Json], texts: Sequence[tuple[str, str]]) -> d
         "tools": tuple(tool for tool in tools if tool.name in allowed),
         "must_call": must_call,
         "parallel_calls": request.get("parallel_tool_calls") is not False,
-        "tool_results": _results(texts),
     }
 
 

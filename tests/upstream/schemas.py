@@ -49,7 +49,7 @@ class Values:
 
 
 def instance(schema: Mapping[str, Json], *, values: Values | None = None) -> Json:
-    """A value that follows the schema. Raises: nothing; a reference to nowhere is null."""
+    """A value that follows the schema, which must be a sound one; a reference to nowhere is null."""
     built = _Instance(root=schema, values=values or Values()).of(schema, inside=frozenset())
     return None if built is _MISSING else built
 

@@ -50,7 +50,7 @@ def quoted(message: str) -> list[str]:
 
 
 def _wanted(asked: Asked, message: str) -> list[Tool]:
-    if not asked.tools or (asked.tool_results and not asked.must_call):
+    if not asked.tools or not (asked.user_asks or asked.must_call):
         return []
     tokens = [token.lower() for token in _TOKEN.findall(message)]
     named = [tool for tool in asked.tools if tool.name.lower() in tokens]

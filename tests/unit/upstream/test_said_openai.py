@@ -100,6 +100,10 @@ class TestTools:
         message, reason = choice(tools=[WEATHER], messages=messages)
         assert ("It's sunny." in message["content"], called(message), reason) == (True, [], "stop")
 
+    def test_an_answer_that_was_begun_is_not_a_question(self) -> None:
+        begun = [{"role": "user", "content": self.ASK}, {"role": "assistant", "content": "It is"}]
+        assert called(choice(tools=[WEATHER], messages=begun)[0]) == []
+
     def test_calls_of_two_turns_have_two_ids(self) -> None:
         first, _ = choice(message=self.ASK, tools=[WEATHER], tool_choice="required")
         messages = [{"role": "user", "content": self.ASK}, first, {"role": "tool", "content": "It's sunny."}]

@@ -58,9 +58,9 @@ class TestWhich:
         assert called("Hello", must_call=True) == [("magic_function", {"input": 1})]
         assert called("add 1 to 2", must_call=True) == [("add", {"a": 1, "b": 2})]
 
-    def test_after_a_result_nothing_is_called_unless_it_must_be(self) -> None:
-        assert called("add 1 to 2", tool_results=("3",)) == []
-        assert called("add 1 to 2", tool_results=("3",), must_call=True) == [("add", {"a": 1, "b": 2})]
+    def test_where_the_user_asks_nothing_new_nothing_is_called_unless_it_must_be(self) -> None:
+        assert called("add 1 to 2", user_asks=False) == []
+        assert called("add 1 to 2", user_asks=False, must_call=True) == [("add", {"a": 1, "b": 2})]
 
     def test_a_script_calls_what_it_names_offered_or_not(self) -> None:
         asked = Asked(model="m", message="Take 4", tools=(MAGIC,))
