@@ -135,6 +135,7 @@ async def _send(request: ChatRequest, *, model: Model) -> tuple[aiohttp.ClientRe
         body=composed.body,
         headers=dialect.headers(provider, betas=request.betas),
         timeouts=provider.timeouts,
+        is_local=provider.is_local,
     )
     if response.status == 200 and _is_expected(response, is_stream=request.is_stream):
         return response, composed.warnings

@@ -1,68 +1,167 @@
-"""The one way out to providers for per-token traffic: an HTTP client with its pool, time-outs and error mapping.
+"""The one way out to providers: an HTTP/1.1 client with its pools, time-outs, limits, guard and error mapping.
 
-Everything above sees `ProviderError`, never the client library, which is aiohttp (docs/adr/0002).
-One session per process, bound to the event loop that opened it.
+Everything above sees `ProviderError`, never the client library, which is aiohttp (docs/adr/0002). Nothing goes out but
+the headers given: no cookies, nothing from `~/.netrc`. Where a connection may lead is checked as it is dialled
+(`providers.pools`, docs/adr/0006), so a name that resolves to something else a moment later gains nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import ssl
+import threading
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import lru_cache
+from http import HTTPStatus
+from typing import Any
 
 import aiohttp
 
+from providers import pools, proxies
+from providers.pools import AddressRefused, Pool, Pools
+from providers.proxies import Proxies, Proxy, ProxyProblem
 from providers.types import FailureKind, ProviderError, Timeouts
 
-MAX_ANSWER_BYTES = 64 * 1024 * 1024
-KEEP_ALIVE_S = 30.0
-"""Idle connections are closed after this; most vendors' load balancers wait 60 s or more."""
+MIB = 1024 * 1024
+MAX_ANSWER_BYTES = 64 * MIB
+MAX_LIST_BYTES = 16 * MIB
+"""The most that `get` takes. Both are counted after decompression."""
 
-_session: aiohttp.ClientSession | None = None
+_UNKNOWN_ISSUER = range(18, 22)
+"""OpenSSL's X509_V_ERR_* codes for a certificate signed by nobody who is trusted here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A whole answer to `get`."""
+
+    status: int
+    body: bytes
+    content_type: str
+    """Without its parameters; `application/octet-stream` where the answer says nothing."""
+
+
+class _Here(threading.local):
+    """An event loop lives in one thread: each has pools of its own, a command's beside a server's."""
+
+    pools: Pools | None = None
+    proxies: Proxies | None = None
+    """None where the environment has none: most installations, which shall not pay for a look."""
+
+
+_here = _Here()
 
 
 @asynccontextmanager
 async def opened() -> AsyncIterator[None]:
-    """Holds the session open for the life of a server or a command."""
-    global _session  # noqa: PLW0603 - one pool per process is the point
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S)
-    _session = aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=True,
-        skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
-    )
-    try:
-        yield
-    finally:
-        session, _session = _session, None
-        await session.close()
+    """Holds the pools of this event loop open, for the life of a server or a command."""
+    before = _here.pools, _here.proxies
+    async with pools.opened() as made:
+        _here.pools, _here.proxies = made, proxies.from_environment() or None
+        try:
+            yield
+        finally:
+            _here.pools, _here.proxies = before
 
 
-async def post(url: str, *, body: bytes, headers: Mapping[str, str], timeouts: Timeouts) -> aiohttp.ClientResponse:
+def post(
+    url: str, *, body: bytes, headers: Mapping[str, str], timeouts: Timeouts, is_local: bool
+) -> Coroutine[Any, Any, aiohttp.ClientResponse]:
     """Sends `body` and returns when the answer's headers are here. The caller closes the response, and sets the limit
     on waiting for headers and content, which differs between whole answers and streams.
 
-    Raises: ProviderError(UNREACHABLE or TIMEOUT).
+    `is_local`: the provider is marked local, may stand at a private address, and is never behind a proxy.
+    Raises: ProviderError(UNREACHABLE, TIMEOUT or BAD_ANSWER).
     """
-    if _session is None:
-        raise RuntimeError("The outbound door is closed: enter providers.door.opened() first.")
-    limits = _limits(timeouts.connect_s)
+    return _send("POST", url, body=body, headers=headers, connect_s=timeouts.connect_s, is_local=is_local)
+
+
+async def get(url: str, *, headers: Mapping[str, str], timeouts: Timeouts, is_local: bool) -> Fetched:
+    """A list or a check, whole. The caller sets the limit on waiting for it.
+
+    Raises: ProviderError.
+    """
+    response = await _send("GET", url, body=None, headers=headers, connect_s=timeouts.connect_s, is_local=is_local)
     try:
-        return await _session.post(url, data=body, headers=headers, timeout=limits, allow_redirects=False)
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        return Fetched(response.status, await read(response, most=MAX_LIST_BYTES), response.content_type)
+    finally:
+        response.release()
+
+
+async def _send(
+    method: str, url: str, *, body: bytes | None, headers: Mapping[str, str], connect_s: float, is_local: bool
+) -> aiohttp.ClientResponse:
+    made = _here.pools
+    if made is None:
+        raise RuntimeError("The outbound door is closed: enter providers.door.opened() first.")
+    options = {"data": body, "headers": headers, "timeout": _limits(connect_s), "allow_redirects": False}
+    if _here.proxies is not None and not is_local and (proxy := _proxy_before(url, _here.proxies)):
+        return await _through(proxy, made.proxied, method, url, options)
+    try:
+        return await _request(made.local if is_local else made.outside, method, url, options)
+    except (aiohttp.ClientError, ValueError, OSError) as error:
         raise _provider_error(error, doing="waiting for an answer") from error
-    except ValueError as error:  # a header or an address that cannot be sent: this provider's row is wrong
-        raise ProviderError(FailureKind.UNREACHABLE, "its address or credential cannot be used") from error
+
+
+async def _request(pool: Pool, method: str, url: str, options: dict[str, Any]) -> aiohttp.ClientResponse:
+    """Sends once more, on a new connection, when a kept one was closed before the first byte of the answer: vendors
+    close idle connections, and may do so just as a request is on its way."""
+    dialled: list[object] = []
+    pools.dialled.set(dialled)
+    try:
+        return await pool.kept.request(method, url, **options)
+    except aiohttp.ClientConnectionError as error:
+        if dialled or not _is_unheard(error):
+            raise
+    return await pool.fresh.request(method, url, **options)
+
+
+def _is_unheard(error: aiohttp.ClientConnectionError) -> bool:
+    """Whether the connection was closed before any byte of the answer."""
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return isinstance(error.message, str)  # else it is the part of the answer that had come
+    # Closed before the request was written; a body is written in one piece, so nothing of it was.
+    return isinstance(error, aiohttp.ClientConnectionResetError) or isinstance(
+        error.__cause__, aiohttp.ClientConnectionResetError
+    )
+
+
+def _proxy_before(url: str, known: Proxies) -> Proxy | None:
+    try:
+        return known.before(url)
+    except ProxyProblem as problem:
+        raise ProviderError(FailureKind.UNREACHABLE, str(problem)) from None
+    except ValueError:
+        return None  # no address: the client says so
+
+
+async def _through(proxy: Proxy, pool: Pool, method: str, url: str, options: dict[str, Any]) -> aiohttp.ClientResponse:
+    options["proxy"] = proxy.url
+    if url.startswith("https:"):
+        options["proxy_headers"] = proxy.headers  # for CONNECT
+    else:
+        options["headers"] = {**options["headers"], **proxy.headers}
+    try:
+        response = await _request(pool, method, url, options)
+    except aiohttp.ClientHttpProxyError as error:
+        raise ProviderError(FailureKind.UNREACHABLE, f"the proxy answered HTTP {error.status}") from None
+    except (aiohttp.ClientError, ValueError, OSError) as error:
+        raise _provider_error(error, doing="waiting for an answer", whose="the proxy's") from error
+    if response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        response.close()
+        raise ProviderError(FailureKind.UNREACHABLE, f"the proxy answered HTTP {response.status}")
+    return response
 
 
 @lru_cache(maxsize=256)
 def _limits(connect_s: float) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=None, sock_connect=connect_s)
+    """`connect` spans all of it: the name's look-up, every address tried, the proxy's greeting and TLS."""
+    return aiohttp.ClientTimeout(total=None, connect=connect_s)
 
 
-async def read(response: aiohttp.ClientResponse) -> bytes:
-    """The whole body.
+async def read(response: aiohttp.ClientResponse, *, most: int = MAX_ANSWER_BYTES) -> bytes:
+    """The whole body, of at most so many bytes once decompressed.
 
     Raises: ProviderError.
     """
@@ -71,12 +170,13 @@ async def read(response: aiohttp.ClientResponse) -> bytes:
     try:
         async for part in response.content.iter_any():
             size += len(part)
-            if size > MAX_ANSWER_BYTES:
+            if size > most:
                 response.close()
-                raise ProviderError(FailureKind.BAD_ANSWER, "its answer is larger than 64 MiB", status=response.status)
+                says = f"its answer is larger than {most // MIB} MiB"
+                raise ProviderError(FailureKind.BAD_ANSWER, says, status=response.status)
             parts.append(part)
         return b"".join(parts)
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+    except (aiohttp.ClientError, OSError) as error:
         raise _provider_error(error, doing="reading the answer") from error
 
 
@@ -87,15 +187,44 @@ async def read_some(response: aiohttp.ClientResponse) -> bytes:
     """
     try:
         return await response.content.readany()
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+    except (aiohttp.ClientError, OSError) as error:
         raise _provider_error(error, doing="reading the stream") from error
 
 
-def _provider_error(error: Exception, *, doing: str) -> ProviderError:
+def _provider_error(error: Exception, *, doing: str, whose: str = "its") -> ProviderError:
+    """`whose` host name and connection it is that was looked up and dialled: the provider's or the proxy's."""
+    if isinstance(error, aiohttp.ClientResponseError):
+        says = "its answer is no valid HTTP, or its headers are too large"
+        return ProviderError(FailureKind.BAD_ANSWER, says)
     if isinstance(error, TimeoutError):
+        doing = "connecting" if isinstance(error, aiohttp.ConnectionTimeoutError) else doing
         return ProviderError(FailureKind.TIMEOUT, f"timed out {doing}")
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return ProviderError(FailureKind.UNREACHABLE, "its host name cannot be resolved")
+    return ProviderError(FailureKind.UNREACHABLE, _why_unreachable(error, doing=doing, whose=whose))
+
+
+def _why_unreachable(error: Exception, *, doing: str, whose: str) -> str:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return _why_untrusted(error.certificate_error)
     if isinstance(error, aiohttp.ClientConnectorError):
-        return ProviderError(FailureKind.UNREACHABLE, f"cannot connect: {error.os_error.strerror or 'refused'}")
-    return ProviderError(FailureKind.UNREACHABLE, f"the connection broke {doing}")
+        return _why_not_connected(error, whose=whose)
+    if isinstance(error, ValueError):  # a header or an address that cannot be sent: this provider's row is wrong
+        return "its address or credential cannot be used"
+    return f"the connection broke {doing}"
+
+
+def _why_not_connected(error: aiohttp.ClientConnectorError, *, whose: str) -> str:
+    if isinstance(error.os_error, AddressRefused):
+        return str(error.os_error.strerror)
+    if isinstance(error, aiohttp.ClientConnectorSSLError):
+        return "it does not speak TLS there, or none that is safe"
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return f"{whose} host name cannot be resolved"
+    where = "connect" if whose == "its" else "connect to the proxy"
+    return f"cannot {where}: {error.os_error.strerror or 'refused'}"
+
+
+def _why_untrusted(error: Exception) -> str:
+    if not isinstance(error, ssl.SSLCertVerificationError):
+        return "its certificate is not trusted"
+    advice = ": SSL_CERT_FILE may name its authority" if error.verify_code in _UNKNOWN_ISSUER else ""
+    return f"its certificate is not trusted ({error.verify_message.rstrip('.')}){advice}"
