@@ -14,18 +14,17 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import Any
 
-import httpx
 from rich.table import Table
 
-from providers import credentials
+from providers import credentials, door
 from providers.models import Credential, Dialect, Provider
+from providers.types import ProviderError, Timeouts
 
 LOCAL_SLUGS = ("ollama", "lmstudio", "llamacpp", "vllm")
 LOCAL_CONNECT_S = 0.5
 TIMEOUT_S = 3.0
 """Seconds for one provider's whole answer; all are asked at once."""
 
-_LARGEST_ANSWER_BYTES = 8 * 1024 * 1024
 _MOST_MODELS = 200
 _LONGEST_NAME = 200
 _NOT_FOR_CHAT = re.compile(r"embed|rerank|minilm|whisper|(^|[/_-])(bge|e5|gte|tts)[-_]", re.IGNORECASE)
@@ -65,6 +64,9 @@ class _Target:
     slug: str
     name: str
     is_local: bool
+    """One of the local servers looked for by name, whatever its row says."""
+    may_be_private: bool
+    """Its row is marked local."""
     url: str
     headers: Mapping[str, str]
 
@@ -104,42 +106,38 @@ def _target(provider: Provider, *, key: str | None) -> _Target:
     elif key:
         headers = {"Authorization": f"Bearer {key}"}
     url = f"{provider.base_url.rstrip('/')}/{_KEY_PATHS.get(provider.slug, 'models')}"
-    return _Target(provider.slug, provider.name, provider.slug in LOCAL_SLUGS, url, headers)
+    is_local = provider.slug in LOCAL_SLUGS
+    return _Target(provider.slug, provider.name, is_local, provider.is_local, url, headers)
 
 
 async def _ask_all(targets: list[_Target]) -> list[Finding]:
-    timeout = httpx.Timeout(TIMEOUT_S, connect=LOCAL_CONNECT_S)
-    # A proxy of the environment cannot reach this machine's loopback; vendors are reached through it.
-    async with (
-        httpx.AsyncClient(timeout=timeout, trust_env=False) as here,
-        httpx.AsyncClient(timeout=TIMEOUT_S) as outside,
-    ):
-        return await asyncio.gather(*(_ask(here if target.is_local else outside, target) for target in targets))
+    async with door.opened():
+        return await asyncio.gather(*(_ask(target) for target in targets))
 
 
-async def _ask(client: httpx.AsyncClient, target: _Target) -> Finding:
+async def _ask(target: _Target) -> Finding:
     silent = State.NOT_RUNNING if target.is_local else State.UNREACHABLE
+    if not all(value.isascii() for value in target.headers.values()):
+        return _finding(target, State.KEY_REFUSED, detail="the key holds characters that no key has")
     try:
         async with asyncio.timeout(TIMEOUT_S):
-            status, body = await _get(client, target)
+            answer = await door.get(
+                target.url,
+                headers=target.headers,
+                timeouts=_timeouts(LOCAL_CONNECT_S if target.is_local else TIMEOUT_S),
+                is_local=target.may_be_private,
+            )
     except TimeoutError:
         return _finding(target, silent, detail=f"no answer within {TIMEOUT_S:g} s")
-    except (httpx.HTTPError, httpx.InvalidURL):
-        return _finding(target, silent, detail="" if target.is_local else "cannot be reached from here")
-    except UnicodeEncodeError:
-        return _finding(target, State.KEY_REFUSED, detail="the key holds characters that no key has")
-    return _judge(target, status=status, body=body)
+    except ProviderError as error:
+        says = "" if target.is_local else f"cannot be reached from here: {error.message}"
+        return _finding(target, silent, detail=says)
+    return _judge(target, status=answer.status, body=answer.body)
 
 
-async def _get(client: httpx.AsyncClient, target: _Target) -> tuple[int, bytes]:
-    """Status and body; a body that does not end is cut. Redirects are not followed: the key stays with its vendor."""
-    async with client.stream("GET", target.url, headers=dict(target.headers)) as response:
-        body = bytearray()
-        async for chunk in response.aiter_bytes():
-            body += chunk
-            if len(body) > _LARGEST_ANSWER_BYTES:
-                break
-        return response.status_code, bytes(body)
+def _timeouts(connect_s: float) -> Timeouts:
+    """The rest is within `TIMEOUT_S` of the whole."""
+    return Timeouts(connect_s, TIMEOUT_S, TIMEOUT_S, TIMEOUT_S)
 
 
 def _judge(target: _Target, *, status: int, body: bytes) -> Finding:

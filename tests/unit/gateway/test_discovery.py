@@ -91,10 +91,8 @@ def only_our_own_rows(monkeypatch) -> Layer:
 
 
 def provider(slug: str, *, url: str, enabled: bool = False, dialect: str = "openai") -> Provider:
-    is_local = slug in discovery.LOCAL_SLUGS
-    return Provider.objects.create(
-        slug=slug, name=slug, dialect=dialect, base_url=url, enabled=enabled, is_local=is_local
-    )
+    """Marked local, as all servers of these tests are at 127.0.0.1."""
+    return Provider.objects.create(slug=slug, name=slug, dialect=dialect, base_url=url, enabled=enabled, is_local=True)
 
 
 def with_key(slug: str, monkeypatch, *, url: str, dialect: str = "openai") -> Provider:
@@ -243,6 +241,22 @@ def test_the_key_does_not_follow_a_redirect(vendor, monkeypatch):
         with_key("groq", monkeypatch, url=vendor.url)
         assert [finding.state for finding in discovery.look()] == [State.UNREACHABLE]
         assert elsewhere.seen == []
+
+
+def test_a_key_with_characters_no_key_has_is_not_sent(vendor, monkeypatch):
+    with_key("groq", monkeypatch, url=vendor.url)
+    monkeypatch.setenv(ENV_VAR, "sk-“quoted”")
+    assert [finding.state for finding in discovery.look()] == [State.KEY_REFUSED]
+    assert vendor.seen == []
+
+
+def test_a_key_is_not_sent_to_a_private_address_unless_the_provider_is_marked_local(vendor, monkeypatch):
+    with_key("groq", monkeypatch, url=vendor.url)
+    Provider.objects.update(is_local=False)
+    (finding,) = discovery.look()
+    assert finding.state is State.UNREACHABLE
+    assert finding.detail.endswith("mark the provider as local to allow it")
+    assert vendor.seen == []
 
 
 @pytest.mark.parametrize("status", [200, 401, 500])
