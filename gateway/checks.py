@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from collections.abc import Sequence
 from typing import Any
@@ -13,9 +14,12 @@ from django.core.checks import CheckMessage, Error, Warning, register
 from rapidfuzz import process
 
 from gateway import env
+from providers import proxies
 
 COMPOSE_NAMES = frozenset({"POSTGRES_PASSWORD", "GATEWAY_WORKERS"})
 """What docker-compose.yml reads from the same file."""
+NETWORK_NAMES = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"})
+"""Everybody's names, not settings of ours: `providers.proxies` and OpenSSL read them."""
 DESCRIPTORS_WANTED = 10_000
 """5,000 relayed streams take two each."""
 
@@ -42,7 +46,8 @@ def check_secrets(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> lis
 @register()
 def check_unknown_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """A misspelt name in `.env` must not pass unseen. Provider keys are anybody's names: they end in KEY or TOKEN."""
-    elsewhere = COMPOSE_NAMES | frozenset(name for name in settings.DOTENV_NAMES if name.endswith(("_KEY", "_TOKEN")))
+    keys = frozenset(name for name in settings.DOTENV_NAMES if name.endswith(("_KEY", "_TOKEN")))
+    elsewhere = COMPOSE_NAMES | NETWORK_NAMES | {name.lower() for name in NETWORK_NAMES} | keys
     return [
         Error(f"Unknown setting {name} in .env.", hint=_near(name), id="gateway.E002")
         for name in env.unknown_names(settings.DOTENV_NAMES, also_known=elsewhere)
@@ -75,6 +80,25 @@ def check_descriptors(app_configs: Sequence[AppConfig] | None, **kwargs: Any) ->
             )
         ]
     return []
+
+
+@register()
+def check_way_out(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """What the environment says of proxies and of whom to trust: a mistake there makes every provider unreachable."""
+    found: list[CheckMessage] = [
+        Error(
+            f"HTTP_PROXY, HTTPS_PROXY or ALL_PROXY: {mistake}.",
+            hint="SOCKS proxies are not supported. NO_PROXY names hosts that are called directly.",
+            id="gateway.E005",
+        )
+        for mistake in proxies.from_environment().mistakes()
+    ]
+    for name, is_there in (("SSL_CERT_FILE", os.path.isfile), ("SSL_CERT_DIR", os.path.isdir)):
+        path = os.environ.get(name)
+        if path and not is_there(path):
+            hint = "Give the path of a PEM file, or of a folder made by `openssl rehash`."
+            found.append(Error(f"{name} names nothing that is there: {path}.", hint=hint, id="gateway.E006"))
+    return found
 
 
 def _near(name: str) -> str:

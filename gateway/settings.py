@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ from gateway.env import env, read_dotenv
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DOTENV_NAMES = read_dotenv(BASE_DIR / ".env")
+for _name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+    if os.environ.get(_name) == "":
+        del os.environ[_name]  # OpenSSL takes an empty one for «trust nobody»
 
 # -- where things live -------------------------------------------------------------------------------------------------
 

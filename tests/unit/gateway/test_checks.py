@@ -40,6 +40,42 @@ def test_too_few_descriptors_are_a_warning(monkeypatch):
     assert (found.id, found.is_serious()) == ("gateway.W001", False)
 
 
+@pytest.fixture
+def network(monkeypatch):
+    for name in checks.NETWORK_NAMES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    return monkeypatch
+
+
+def test_a_proxy_that_cannot_be_used_stops_the_start_and_its_password_is_not_told(network):
+    network.setenv("HTTPS_PROXY", "socks5://me:hunter2@127.0.0.1:1080")
+    (found,) = checks.check_way_out(None)
+    assert (found.id, found.is_serious()) == ("gateway.E005", True)
+    assert "hunter2" not in str(found)
+
+
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
+def test_authorities_that_are_not_there_stop_the_start(network, tmp_path, name):
+    network.setenv(name, str(tmp_path / "nothing"))
+    (found,) = checks.check_way_out(None)
+    assert (found.id, found.is_serious()) == ("gateway.E006", True)
+    assert name in found.msg
+
+
+def test_a_way_out_as_it_should_be_is_fine(network, tmp_path):
+    assert checks.check_way_out(None) == []
+    network.setenv("HTTPS_PROXY", "http://me:hunter2@127.0.0.1:3128")
+    network.setenv("no_proxy", "localhost")
+    network.setenv("SSL_CERT_DIR", str(tmp_path))
+    assert checks.check_way_out(None) == []
+
+
+def test_the_names_of_proxies_and_authorities_may_stand_in_dotenv(settings):
+    settings.DOTENV_NAMES = frozenset({"HTTPS_PROXY", "no_proxy", "SSL_CERT_FILE"})
+    assert checks.check_unknown_settings(None) == []
+
+
 def test_what_the_tests_run_with_has_nothing_to_complain_about():
     assert checks.check_secrets(None) == checks.check_persistent_connections(None) == []
 

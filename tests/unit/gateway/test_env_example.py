@@ -30,7 +30,7 @@ def test_a_line_holds_a_value_and_nothing_else(line):
 
 
 def test_every_line_is_a_setting_that_is_read_and_every_setting_has_a_line():
-    elsewhere = PROVIDER_KEYS | checks.COMPOSE_NAMES
+    elsewhere = PROVIDER_KEYS | checks.COMPOSE_NAMES | checks.NETWORK_NAMES
     assert env.unknown_names(frozenset(VALUES), also_known=elsewhere) == []
     text = (settings.BASE_DIR / "gateway" / "settings.py").read_text()
     read = set(re.findall(r'env\.\w+\("([A-Z0-9_]+)"', text)) | set(secrets.NAMES)
