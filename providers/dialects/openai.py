@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from providers.dialects import quirks
+from providers.dialects import quirks, unusual_json
 from providers.types import Answer, ChatRequest, Composed, FailureKind, Model, Provider, ProviderError, Usage
 
 _ASK_FOR_USAGE = Raw(b'{"include_usage":true}')
@@ -78,7 +78,7 @@ def read_answer(body: bytes) -> Answer:
     Raises: ProviderError when it is no answer: not JSON, an error object, no choices, or nothing in them.
     """
     try:
-        content = _decode(body)
+        content = unusual_json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ProviderError(FailureKind.BAD_ANSWER, "its answer is not valid JSON", status=200) from error
     if not isinstance(content, dict):
@@ -107,7 +107,7 @@ def has_content(part: object) -> bool:
 def read_error(status: int, *, body: bytes, retry_after: str | None) -> ProviderError:
     """What an answer that is not a 200 means."""
     try:
-        content = _decode(body)
+        content = unusual_json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         content = None
     error = content.get("error") if isinstance(content, dict) else None

@@ -6,11 +6,12 @@ after the cost), comments, malformed events (counted), and a usage chunk that th
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import msgspec
 
-from providers.dialects import openai
+from providers.dialects import openai, unusual_json
 from providers.dialects.sse import END as _END
 from providers.dialects.sse import Frames, data_lines_only, payload_of
 from providers.types import ProviderError, Usage
@@ -49,7 +50,6 @@ class _Chunk(msgspec.Struct, gc=False):
 
 
 _decode = msgspec.json.Decoder(_Chunk).decode
-_decode_anything = msgspec.json.decode
 
 
 class EventReader:
@@ -121,11 +121,8 @@ class EventReader:
         """Notes what a chunk says; returns whether the client gets it."""
         try:
             chunk = _decode(payload)
-        except msgspec.ValidationError:
-            return self._read_oddity(payload)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            self.malformed += 1
-            return False
+            return self._read_oddity(payload)
         if chunk.error:
             raise openai.error_in_answer({"error": chunk.error})
         return self._note(chunk)
@@ -147,9 +144,9 @@ class EventReader:
         return True
 
     def _read_oddity(self, payload: bytes) -> bool:
-        """JSON that is not shaped like a chunk: passed on when it is an object, as some vendor may mean it."""
+        """What is not shaped like a chunk: passed on when it is a JSON object, as some vendor may mean it."""
         try:
-            chunk = _decode_anything(payload)
+            chunk = unusual_json.decode(payload)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             chunk = None
         if not isinstance(chunk, dict):
@@ -157,6 +154,8 @@ class EventReader:
             return False
         if chunk.get("error"):
             raise openai.error_in_answer(chunk)
+        with contextlib.suppress(msgspec.ValidationError):
+            return self._note(msgspec.convert(chunk, _Chunk))
         self.usage = openai.read_usage(chunk.get("usage")) or self.usage
         return True
 
@@ -197,7 +196,8 @@ def text_of(frames: bytes) -> str:
     pieces: list[str] = []
     for line in frames.split(b"\n"):
         if line.startswith(b"data: {"):
-            choices = _decode(line[6:]).choices
-            text = choices[0].delta.content if choices and choices[0].delta else None
-            pieces.append(text if isinstance(text, str) else "")
+            with contextlib.suppress(msgspec.ValidationError):
+                choices = msgspec.convert(unusual_json.decode(line[6:]), _Chunk).choices
+                text = choices[0].delta.content if choices and choices[0].delta else None
+                pieces.append(text if isinstance(text, str) else "")
     return "".join(pieces)
