@@ -181,20 +181,38 @@ def _seconds(retry_after: str | None) -> float | None:
 
 
 def read_usage(usage: object) -> Usage | None:
-    """OpenAI's usage object in disjoint buckets: its prompt tokens contain the cached ones."""
+    """OpenAI's usage object in disjoint buckets: its prompt tokens contain those read from a cache and written to it.
+
+    No vendor says how long what was written is kept: it is counted at the price of the shorter time.
+    """
     if not isinstance(usage, dict) or not any(isinstance(usage.get(name), int | float) for name in _TELLING):
         return None  # nothing to bill by: an estimate is nearer to the truth than zero
-    details = usage.get("prompt_tokens_details")
     prompt = _count(usage.get("prompt_tokens"))
-    cached = min(prompt, _count(details.get("cached_tokens")) if isinstance(details, dict) else 0)
-    details = usage.get("completion_tokens_details")
+    cached = min(prompt, _cached(usage))
+    written = min(prompt - cached, _detail(usage, name="cache_write_tokens", of="prompt_tokens_details"))
     return Usage(
-        input_tokens=prompt - cached,
+        input_tokens=prompt - cached - written,
         cached_input_tokens=cached,
+        cache_write_5m_tokens=written,
         output_tokens=_count(usage.get("completion_tokens")),
-        reasoning_tokens=_count(details.get("reasoning_tokens")) if isinstance(details, dict) else 0,
+        reasoning_tokens=_detail(usage, name="reasoning_tokens", of="completion_tokens_details"),
+        web_searches=_detail(usage, name="web_search_requests", of="server_tool_use_details"),
         reported_cost_usd=_reported_cost(usage),
     )
+
+
+def _cached(usage: Mapping[str, Any]) -> int:
+    """Prompt tokens read from a cache; Mistral and DeepSeek have names of their own for them."""
+    return (
+        _detail(usage, name="cached_tokens", of="prompt_tokens_details")
+        or _count(usage.get("num_cached_tokens"))
+        or _count(usage.get("prompt_cache_hit_tokens"))
+    )
+
+
+def _detail(usage: Mapping[str, Any], *, name: str, of: str) -> int:
+    details = usage.get(of)
+    return _count(details.get(name)) if isinstance(details, dict) else 0
 
 
 def _count(value: object) -> int:
