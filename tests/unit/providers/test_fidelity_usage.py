@@ -4,7 +4,7 @@ import pytest
 
 from providers.dialects import openai
 from providers.dialects.openai_stream import EventReader
-from providers.types import Usage
+from providers.types import ProviderError, Usage
 
 COUNTED = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
 SAID = b'{"prompt_tokens":9,"completion_tokens":2}'
@@ -87,3 +87,21 @@ class TestInStreams:
         payload = b"{" + FINISH + b',"usage":null}'
         relayed, reader = read(payload)
         assert (relayed, reader.usage) == (CONTENT + b"data: " + payload + b"\n\n", None)
+
+    def test_groqs_own_place_counts_where_there_is_no_other(self):
+        payload = b"{" + FINISH + b',"x_groq":{"id":"req_1","usage":' + SAID + b"}}"
+        relayed, reader = read(b'{"choices":[],"x_groq":{"id":"req_1"}}', payload)
+        assert (reader.usage.input_tokens, reader.usage.output_tokens) == (9, 2)
+        assert relayed.endswith(b"data: " + payload + b"\n\n")
+
+    def test_what_else_stands_there_is_nobodys_business(self):
+        payload = b"{" + FINISH + b',"x_groq":["odd"],"usage":' + SAID + b"}"
+        relayed, reader = read(payload)
+        assert (reader.usage.output_tokens, relayed) == (2, CONTENT + b"data: " + payload + b"\n\n")
+
+    def test_an_error_that_tells_what_was_used_is_paid_for(self):
+        reader = EventReader(keep_usage=False)
+        failing = b'data: {"error":{"code":400,"message":"Token limit reached"},"usage":' + SAID + b"}\n\n"
+        with pytest.raises(ProviderError, match="Token limit"):
+            reader.feed(failing)
+        assert (reader.usage.input_tokens, reader.usage.output_tokens) == (9, 2)
