@@ -6,6 +6,7 @@ from providers.types import FailureKind, ProviderError
 
 MAX_FRAME_BYTES = 16 * 1024 * 1024
 END = b"\n\n"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class Frames:
@@ -50,7 +51,8 @@ def _may_end(chunk: bytes) -> bool:
 
 def data_lines_only(event: bytes) -> bytes:
     """An event without its comments, names and ids; empty when it has no data."""
-    return b"\n".join(line for line in event.split(b"\n") if line.startswith(b"data:"))
+    lines = event.removeprefix(_BYTE_ORDER_MARK).split(b"\n")  # one may open a stream, and is no part of it
+    return b"\n".join(line for line in lines if line.startswith(b"data:"))
 
 
 def payload_of(event: bytes) -> bytes:
