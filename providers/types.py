@@ -215,7 +215,7 @@ class ProviderError(Exception):
     """A failed call to a provider. Callers read the fields, never the text.
 
     `status` is the provider's HTTP status where there was one; `retry_after_s` what it asked us to wait; `body` the
-    vendor's error object, passed on for failures the caller has to mend.
+    vendor's error object, passed on for failures the caller has to mend; `event` the payload that held it in a stream.
     """
 
     def __init__(
@@ -226,6 +226,7 @@ class ProviderError(Exception):
         status: int | None = None,
         retry_after_s: float | None = None,
         body: Mapping[str, Any] | None = None,
+        event: bytes | None = None,
     ) -> None:
         super().__init__(message)
         self.kind = kind
@@ -233,11 +234,14 @@ class ProviderError(Exception):
         self.status = status
         self.retry_after_s = retry_after_s
         self.body = body
+        self.event = event
 
     def mask(self, secret: str) -> None:
         """Takes `secret` out of everything that is told."""
         self.message = self.message.replace(secret, "...")
         self.args = (self.message,)
+        written = msgspec.json.encode(secret)[1:-1]
         if self.body is not None:
-            text = msgspec.json.encode(self.body)
-            self.body = msgspec.json.decode(text.replace(msgspec.json.encode(secret)[1:-1], b"..."))
+            self.body = msgspec.json.decode(msgspec.json.encode(self.body).replace(written, b"..."))
+        if self.event is not None:
+            self.event = self.event.replace(written, b"...")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-import msgspec
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from rest_framework.request import Request
 
@@ -79,8 +78,7 @@ class EventStream(StreamingHttpResponse):
     def _tail(self) -> bytes:
         """What stands after the last frame: the cost and `[DONE]`, or the error that broke the stream."""
         if self.stream.error is not None:
-            code, message = errors.of_provider(self.stream.error)
-            return b"data: " + msgspec.json.encode({"error": errors.body(502, code, message)}) + b"\n\n"
+            return errors.event(self.stream.error)
         cost = cost_text(self.stream.bill) if self.stream.bill else "0"
         return f": X-Gateway-Cost-USD: {cost}\n\ndata: [DONE]\n\n".encode()
 

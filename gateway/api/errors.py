@@ -159,7 +159,7 @@ def _nobody_answered(failed: chat.NobodyAnswered) -> HttpResponse:
         code, message = of_provider(error)
     detail = {"request_id": str(failed.decision.request_id), "trail": failed.trail}
     answer = body(failed.status, code, message, detail=detail)
-    if error is not None and error.body and error.kind in _THE_CALLERS:
+    if error is not None and error.body and error.kind in _CALLERS:
         answer = {**answer, **_in_openais_types(error.body), "gateway": detail}
     headers = {
         "X-Gateway-Request-Id": str(failed.decision.request_id),
@@ -172,7 +172,7 @@ def _nobody_answered(failed: chat.NobodyAnswered) -> HttpResponse:
     )
 
 
-_THE_CALLERS = {FailureKind.REJECTED, FailureKind.CONTEXT_TOO_LONG, FailureKind.UNSUPPORTED}
+_CALLERS = {FailureKind.REJECTED, FailureKind.CONTEXT_TOO_LONG, FailureKind.UNSUPPORTED}
 """What the caller has to mend: told in the vendor's own words."""
 
 
@@ -186,6 +186,16 @@ def _in_openais_types(error: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(told.get(name), str):
             told.pop(name, None)
     return told
+
+
+def event(error: ProviderError) -> bytes:
+    """The event that ends a broken stream: the vendor's own where the caller has to mend it, else ours."""
+    if error.event is not None and error.kind in _CALLERS:
+        payload = error.event.replace(b"\n", b"\ndata: ")
+    else:
+        code, message = of_provider(error)
+        payload = msgspec.json.encode({"error": body(502, code, message)})
+    return b"data: " + payload + b"\n\n"
 
 
 def of_provider(error: ProviderError) -> tuple[str | None, str]:

@@ -120,7 +120,7 @@ def read_error(status: int, *, body: bytes, retry_after: str | None) -> Provider
     )
 
 
-def error_in_answer(content: Mapping[str, Any]) -> ProviderError:
+def error_in_answer(content: Mapping[str, Any], *, event: bytes | None = None) -> ProviderError:
     """An error object in a 200 or as an event: judged by its own code or status, else as a broken answer."""
     error = content.get("error")
     code = error.get("code") if isinstance(error, dict) else None
@@ -133,6 +133,7 @@ def error_in_answer(content: Mapping[str, Any]) -> ProviderError:
         _message(error) or "answered with an error object",
         status=status or 200,
         body=error if isinstance(error, dict) else None,
+        event=event,
     )
 
 

@@ -132,7 +132,7 @@ class EventReader:
             return self._read_oddity(payload)
         if chunk.error:
             self.usage = openai.read_usage(chunk.usage) or self.usage  # what came before the error is paid for
-            raise openai.error_in_answer({"error": chunk.error})
+            raise openai.error_in_answer({"error": chunk.error}, event=payload)
         return self._note(chunk)
 
     def _note(self, chunk: _Chunk) -> bool:
@@ -163,7 +163,7 @@ class EventReader:
             self.malformed += 1
             return False
         if chunk.get("error"):
-            raise openai.error_in_answer(chunk)
+            raise openai.error_in_answer(chunk, event=payload)
         with contextlib.suppress(msgspec.ValidationError):
             return self._note(msgspec.convert(chunk, _Chunk))
         self.usage = openai.read_usage(chunk.get("usage")) or self.usage

@@ -1,0 +1,49 @@
+"""Errors in a stream that has begun: what the caller has to mend reaches it in the vendor's own words."""
+
+import msgspec
+import pytest
+
+from gateway.api import errors
+from providers.dialects.openai_stream import EventReader
+from providers.types import ProviderError
+
+HELLO = b'data: {"choices":[{"delta":{"content":"Hi"}}]}\n\n'
+TOLD = b'{"id":"c", "error":{"message":"No tool","code":400,"failed_generation":"\\u00e9"},"choices":[]}'
+
+
+def failure(*events):
+    reader = EventReader(keep_usage=False)
+    with pytest.raises(ProviderError) as caught:
+        for event in events:
+            reader.feed(event)
+        reader.check()
+    return caught.value
+
+
+def test_an_error_of_the_callers_is_relayed_byte_for_byte():
+    assert errors.event(failure(HELLO, b"event: error\ndata: " + TOLD + b"\n\n")) == b"data: " + TOLD + b"\n\n"
+
+
+def test_so_is_one_over_several_lines():
+    lines = b'data: {"error":\ndata: {"message":"No tool","code":400}}\n\n'
+    assert errors.event(failure(HELLO, lines)) == lines
+
+
+def test_so_is_one_that_is_shaped_unlike_a_chunk():
+    odd = b'data: {"choices":"odd","error":{"message":"No tool","code":"400"}}\n\n'
+    assert errors.event(failure(HELLO, odd)) == odd
+
+
+@pytest.mark.parametrize("code", [401, 404, 429, 503, "overloaded", None])
+def test_any_other_is_told_in_the_gateways_words(code):
+    event = b"data: " + msgspec.json.encode({"error": {"message": "Bad key", "code": code}, "x": 1}) + b"\n\n"
+    told = msgspec.json.decode(errors.event(failure(HELLO, event)).removeprefix(b"data: "))
+    assert set(told) == {"error"}
+    assert told["error"]["code"].startswith("provider_")
+    assert "Bad key" in told["error"]["message"]
+
+
+def test_a_credential_repeated_in_it_is_masked():
+    error = failure(HELLO, TOLD.join([b"data: ", b"\n\n"]).replace(b"No tool", b'Not with sk-\\"secret'))
+    error.mask('sk-"secret')
+    assert b"secret" not in errors.event(error) + str(error.body).encode() + error.message.encode()
