@@ -33,6 +33,8 @@ _TELLING = ("prompt_tokens", "completion_tokens", "cost")
 """A usage object without any of these says nothing."""
 MOST_TOKENS = 1_000_000_000
 """Beyond this a vendor's figure for one request is a mistake, and counts as none."""
+_STATUS_FIELDS = ("code", "status", "status_code")
+"""Where error objects tell their status: OpenRouter in the first one, Groq in the last, with a word in the first."""
 _CONTEXT_CODES = frozenset({"context_length_exceeded", "string_above_max_length"})
 _CONTEXT_WORDS = ("context length", "context window", "maximum context", "too many tokens", "prompt is too long")
 
@@ -123,10 +125,8 @@ def read_error(status: int, *, body: bytes, retry_after: str | None) -> Provider
 def error_in_answer(content: Mapping[str, Any], *, event: bytes | None = None) -> ProviderError:
     """An error object in a 200 or as an event: judged by its own code or status, else as a broken answer."""
     error = content.get("error")
-    code = error.get("code") if isinstance(error, dict) else None
-    code = code if code is not None or not isinstance(error, dict) else error.get("status")
-    text = str(code)
-    status = int(text) if len(text) == 3 and text.isascii() and text.isdecimal() and text[0] in "45" else None
+    told = (error.get(name) for name in _STATUS_FIELDS) if isinstance(error, dict) else ()
+    status = next(filter(None, map(_status, told)), None)
     kind = _kind(status, error=error) if status else FailureKind.BAD_ANSWER
     return ProviderError(
         kind,
@@ -135,6 +135,12 @@ def error_in_answer(content: Mapping[str, Any], *, event: bytes | None = None) -
         body=error if isinstance(error, dict) else None,
         event=event,
     )
+
+
+def _status(told: object) -> int | None:
+    """A failure's HTTP status, from whatever a vendor writes it as; most write words in the same place."""
+    text = str(told)
+    return int(text) if len(text) == 3 and text.isascii() and text.isdecimal() and text[0] in "45" else None
 
 
 _KINDS = {

@@ -307,6 +307,8 @@ class TestReadAnswer:
             (b'{"message":"busy","code":429}', FailureKind.RATE_LIMITED, 429),
             (b'{"message":"busy","code":"429"}', FailureKind.RATE_LIMITED, 429),
             (b'{"message":"busy","status":429}', FailureKind.RATE_LIMITED, 429),
+            (b'{"message":"no","code":"tool_use_failed","status_code":400}', FailureKind.REJECTED, 400),
+            (b'{"message":"no","code":null,"status":"error","status_code":"503"}', FailureKind.SERVER_ERROR, 503),
             (b'{"message":"down","code":502}', FailureKind.SERVER_ERROR, 502),
             (b'{"message":"key","code":401}', FailureKind.CREDENTIALS, 401),
             (b'{"message":"maximum context length is 8192","code":400}', FailureKind.CONTEXT_TOO_LONG, 400),
