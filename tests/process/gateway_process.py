@@ -144,10 +144,10 @@ class Installation:
         assert len(rows) == 1, rows
         return rows[0]
 
-    def set_up(self) -> Installation:
+    def set_up(self, *, catalog: Path = CATALOG) -> Installation:
         """Migrates it, loads the catalog, makes the keys; returns itself with them. Raises: GatewayError."""
         self.var_dir.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "tests.process.set_up", str(CATALOG)]
+        command = [sys.executable, "-m", "tests.process.set_up", str(catalog)]
         done = subprocess.run(
             command, cwd=ROOT, env=self.env, capture_output=True, text=True, timeout=SET_UP_S, check=False
         )
