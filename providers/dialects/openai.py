@@ -31,6 +31,7 @@ _CONTENT_FIELDS = (
 )
 _TELLING = ("prompt_tokens", "completion_tokens", "cost")
 """A usage object without any of these says nothing."""
+_NUMBER = (int, float)
 MOST_TOKENS = 1_000_000_000
 """Beyond this a vendor's figure for one request is a mistake, and counts as none."""
 _STATUS_FIELDS = ("code", "status", "status_code")
@@ -192,39 +193,35 @@ def read_usage(usage: object) -> Usage | None:
 
     No vendor says how long what was written is kept: it is counted at the price of the shorter time.
     """
-    if not isinstance(usage, dict) or not any(isinstance(usage.get(name), int | float) for name in _TELLING):
+    if not isinstance(usage, dict) or not any(isinstance(usage.get(name), _NUMBER) for name in _TELLING):
         return None  # nothing to bill by: an estimate is nearer to the truth than zero
+    of_prompt = _details(usage.get("prompt_tokens_details"))
     prompt = _count(usage.get("prompt_tokens"))
-    cached = min(prompt, _cached(usage))
-    written = min(prompt - cached, _detail(usage, name="cache_write_tokens", of="prompt_tokens_details"))
+    cached = min(prompt, _count(of_prompt.get("cached_tokens")) or _cached_otherwise(usage))
+    written = min(prompt - cached, _count(of_prompt.get("cache_write_tokens")))
     return Usage(
         input_tokens=prompt - cached - written,
         cached_input_tokens=cached,
         cache_write_5m_tokens=written,
         output_tokens=_count(usage.get("completion_tokens")),
-        reasoning_tokens=_detail(usage, name="reasoning_tokens", of="completion_tokens_details"),
-        web_searches=_detail(usage, name="web_search_requests", of="server_tool_use_details"),
+        reasoning_tokens=_count(_details(usage.get("completion_tokens_details")).get("reasoning_tokens")),
+        web_searches=_count(_details(usage.get("server_tool_use_details")).get("web_search_requests")),
         reported_cost_usd=_reported_cost(usage),
     )
 
 
-def _cached(usage: Mapping[str, Any]) -> int:
-    """Prompt tokens read from a cache; Mistral and DeepSeek have names of their own for them."""
-    return (
-        _detail(usage, name="cached_tokens", of="prompt_tokens_details")
-        or _count(usage.get("num_cached_tokens"))
-        or _count(usage.get("prompt_cache_hit_tokens"))
-    )
+def _cached_otherwise(usage: Mapping[str, Any]) -> int:
+    """Prompt tokens read from a cache under Mistral's own name for them, and DeepSeek's."""
+    return _count(usage.get("num_cached_tokens")) or _count(usage.get("prompt_cache_hit_tokens"))
 
 
-def _detail(usage: Mapping[str, Any], *, name: str, of: str) -> int:
-    details = usage.get(of)
-    return _count(details.get(name)) if isinstance(details, dict) else 0
+def _details(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _count(value: object) -> int:
     """A number of tokens; what no answer can hold is no count."""
-    return int(value) if isinstance(value, int | float) and 0 <= value <= MOST_TOKENS else 0
+    return int(value) if isinstance(value, _NUMBER) and 0 <= value <= MOST_TOKENS else 0
 
 
 def _reported_cost(usage: Mapping[str, Any]) -> Decimal | None:
