@@ -1,0 +1,95 @@
+"""What the assistant said before, as blocks: thinking, text, tool calls, or the blocks it sent in the first place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from providers.dialects.anthropic import calls
+from providers.dialects.anthropic.parts import Block, blocks_of, text_blocks
+from providers.dialects.anthropic.reading import refusal
+
+REASONING_FORMAT = "anthropic-claude-v1"
+"""Marks reasoning that Anthropic's models wrote: no other vendor's carries a signature they accept."""
+NAMED = frozenset(
+    {
+        *("role", "content", "name", "refusal", "tool_calls"),
+        *("reasoning", "reasoning_content", "reasoning_details", "native_content"),
+        *("annotations", "audio", "function_call"),
+    }
+)
+_INSTEAD = (("audio", "its transcript as content"), ("function_call", "tool_calls"))
+"""What Anthropic cannot be told, and what says the same."""
+
+
+def blocks(message: Mapping[str, Any], *, at: str, warnings: list[str]) -> list[Block]:
+    """Raises: ProviderError(UNSUPPORTED)."""
+    for name, instead in _INSTEAD:
+        if message.get(name) is not None:
+            raise refusal(f"{at}.{name}", f"Anthropic's models do not know {at}.{name}: send {instead} instead.")
+    made = calls.calls_of(message, at=at)
+    if native := _native(message, made=made):
+        return native
+    return [
+        *_thinking(message.get("reasoning_details")),
+        *_said(message, at=at, warnings=warnings),
+        *(calls.use(call, at=f"{at}.tool_calls[{index}]") for index, call in enumerate(made)),
+    ]
+
+
+def _said(message: Mapping[str, Any], *, at: str, warnings: list[str]) -> list[Block]:
+    content, refused = message.get("content"), message.get("refusal")
+    said = [] if content is None else blocks_of(content, at=f"{at}.content", warnings=warnings)
+    if refused is None:
+        return said
+    if not isinstance(refused, str):
+        raise refusal(f"{at}.refusal", f"{at}.refusal must be a string.")
+    return said + text_blocks(refused)
+
+
+def _thinking(details: object) -> list[Block]:
+    items = details if isinstance(details, list) else []
+    return [block for item in items if isinstance(item, dict) and (block := _thought(item))]
+
+
+def _thought(item: Mapping[str, Any]) -> Block | None:
+    """None for what another vendor thought, and for text without the signature that the vendor asks back."""
+    if item.get("format") != REASONING_FORMAT:
+        return None
+    if item.get("type") == "reasoning.text":
+        text, signature = item.get("text") or "", item.get("signature")
+        is_signed = isinstance(text, str) and isinstance(signature, str) and signature
+        return {"type": "thinking", "thinking": text, "signature": signature} if is_signed else None
+    data = item.get("data")
+    is_hidden = item.get("type") == "reasoning.encrypted" and isinstance(data, str)
+    return {"type": "redacted_thinking", "data": data} if is_hidden else None
+
+
+def _native(message: Mapping[str, Any], *, made: list[Mapping[str, Any]]) -> list[Block]:
+    """`native_content` as it came from the vendor, where the client has not edited what stands beside it."""
+    native = message.get("native_content")
+    if not isinstance(native, list) or not all(isinstance(block, dict) for block in native):
+        return []
+    if _joined(native) != _joined(message.get("content")):
+        return []
+    if [block.get("id") for block in native if block.get("type") == "tool_use"] != [call.get("id") for call in made]:
+        return []
+    return [
+        {name: value for name, value in block.items() if name != "index"} for block in native if not _is_void(block)
+    ]
+
+
+def _is_void(block: Mapping[str, Any]) -> bool:
+    """The vendor writes such blocks at times, and refuses them when they come back."""
+    return block.get("type") == "text" and not block.get("text")
+
+
+def _joined(content: object) -> str:
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else []
+    return "".join(
+        text
+        for part in parts
+        if isinstance(part, dict) and part.get("type") == "text" and isinstance(text := part.get("text"), str)
+    )

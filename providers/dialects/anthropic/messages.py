@@ -1,0 +1,138 @@
+"""Translates the conversation: who said what, in which order, and what stands before it all as `system`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from msgspec import Raw
+
+from providers.dialects.anthropic import assistant, calls, reading
+from providers.dialects.anthropic.parts import Block, blocks_of, text_blocks
+from providers.dialects.anthropic.reading import refusal, with_others
+from providers.dialects.anthropic.unsupported import left_out
+
+Turn = dict[str, Any]
+
+_SYSTEM = ("system", "developer")
+_NAMED = frozenset({"role", "content", "name"})
+_MOVED = "system messages amid the conversation are moved to its beginning"
+
+
+class Turns:
+    """The conversation as the Messages API wants it: what users and tools say between two answers is one message,
+    with the tools' results first."""
+
+    def __init__(self) -> None:
+        self.all: list[Turn] = []
+        self._answered = 0
+        """Where the message behind the last answer stands: the one that all its tools' results belong to."""
+        self._results = 0
+        """How many of them stand there."""
+
+    def answer(self, blocks: list[Block]) -> None:
+        if blocks:
+            self.all.append({"role": "assistant", "content": blocks})
+            self._answered, self._results = len(self.all), 0
+
+    def ask(self, blocks: list[Block]) -> None:
+        for block in blocks:
+            if block["type"] == "tool_result":
+                self._add_result(block)
+            else:
+                self._add(block)
+
+    def instruct(self, blocks: list[Block]) -> None:
+        if blocks:
+            self.all.append({"role": "system", "content": blocks})
+
+    def _add(self, block: Block) -> None:
+        if not self.all or self.all[-1]["role"] != "user":
+            self.all.append({"role": "user", "content": []})
+        self.all[-1]["content"].append(block)
+
+    def _add_result(self, block: Block) -> None:
+        if len(self.all) == self._answered or self.all[self._answered]["role"] != "user":
+            self.all.insert(self._answered, {"role": "user", "content": []})
+        self.all[self._answered]["content"].insert(self._results, block)
+        self._results += 1
+
+
+def apply(
+    body: dict[str, Any], *, messages: Sequence[Mapping[str, Any]], inline_system: bool, warnings: list[str]
+) -> None:
+    """Sets `messages` and `system`.
+
+    Raises: ProviderError(UNSUPPORTED) naming the message that cannot be said.
+    """
+    if any(message.get("name") is not None for message in messages):
+        warnings.append(left_out("name of a message"))
+    opening = next((index for index, one in enumerate(messages) if one.get("role") not in _SYSTEM), len(messages))
+    system = _opening(messages[:opening], warnings=warnings)
+    turns = Turns()
+    for index, message in enumerate(messages[opening:], opening):
+        at = f"messages[{index}]"
+        match message.get("role"):
+            case "user":
+                turns.ask(_blocks(message, at=at, warnings=warnings))
+            case "tool":
+                turns.ask([calls.result(message, at=at, warnings=warnings)])
+            case "assistant":
+                said = assistant.blocks(message, at=at, warnings=warnings)
+                turns.answer(_completed(said, message, named=assistant.NAMED))
+            case "system" | "developer" if inline_system:
+                turns.instruct(_blocks(message, at=at, warnings=warnings))
+            case "system" | "developer":
+                warnings.append(_MOVED)
+                system = _as_blocks(system) + _blocks(message, at=at, warnings=warnings)
+            case role:
+                raise _unknown(role, at=at)
+    if not turns.all:
+        raise refusal("messages", "messages holds no word of a user: Anthropic's models need one to answer to.")
+    body["messages"] = turns.all
+    if system:
+        body["system"] = _joined(body.get("system"), system)
+
+
+def _opening(messages: Sequence[Mapping[str, Any]], *, warnings: list[str]) -> str | list[Block]:
+    """What stands before the first other message: a lone string stays one."""
+    blocks = [
+        block
+        for index, message in enumerate(messages)
+        for block in _blocks(message, at=f"messages[{index}]", warnings=warnings)
+    ]
+    is_string = len(messages) == 1 and isinstance(messages[0].get("content"), str)
+    return blocks[0]["text"] if is_string and blocks and len(blocks[0]) == 2 else blocks
+
+
+def _joined(sent: Raw | None, system: str | list[Block]) -> str | list[Any]:
+    """What a client sent as `system` in Anthropic's own way stands before its system messages."""
+    if sent is None:
+        return system
+    found = reading.value(sent, at="system")
+    before = text_blocks(found) if isinstance(found, str) else reading.entries(sent, at="system")
+    return [*before, *_as_blocks(system)]
+
+
+def _as_blocks(system: str | list[Block]) -> list[Block]:
+    return text_blocks(system) if isinstance(system, str) else system
+
+
+def _blocks(message: Mapping[str, Any], *, at: str, warnings: list[str]) -> list[Block]:
+    blocks = blocks_of(message.get("content"), at=f"{at}.content", warnings=warnings)
+    return _completed(blocks, message, named=_NAMED)
+
+
+def _completed(blocks: list[Block], message: Mapping[str, Any], *, named: frozenset[str]) -> list[Block]:
+    """What else a message carries, such as `cache_control`, stands on its last block: Anthropic's messages carry
+    nothing themselves, and several may become one."""
+    if blocks and not message.keys() <= named:
+        blocks[-1] = with_others(dict(blocks[-1]), message, named=named)
+    return blocks
+
+
+def _unknown(role: object, *, at: str) -> Exception:
+    at = f"{at}.role"
+    if role == "function":
+        return refusal(at, f"Anthropic's models take functions as tools: send tool instead of function as {at}.")
+    return refusal(at, f"{at} must be system, developer, user, assistant or tool.")
