@@ -169,6 +169,10 @@ class ChatRequest(msgspec.Struct, frozen=True):
     """Whether the client asked for usage at the end of its stream."""
     session: str
     """What the body says of the session: `prompt_cache_key`, else `user`."""
+    wants_reasoning: bool = False
+    """Whether the model is asked to think, in any vendor's words."""
+    wants_audio: bool = False
+    """Whether the answer is to be spoken."""
     betas: str = ""
     """The client's `anthropic-beta` header: features it wants of the vendor, separated by commas."""
 

@@ -13,7 +13,15 @@ from routing.types import Need, Wishes
 AUTO = "auto"
 MESSAGE_TOKENS = 8
 """What a message costs beside its text: its role and the marks around it."""
-_FILE_PARTS = {"image_url": Capability.VISION, "input_audio": Capability.AUDIO, "file": None}
+_FILE_PARTS = {
+    "image_url": Capability.VISION,
+    "input_audio": Capability.AUDIO,
+    "file": None,
+    # Anthropic's own.
+    "image": Capability.VISION,
+    "document": None,
+    "container_upload": None,
+}
 
 
 class NeedError(Exception):
@@ -45,7 +53,7 @@ def read(request: ChatRequest, *, wishes: Wishes, layers: Sequence[str]) -> Need
     Raises: UnknownLayer, TooDeep.
     """
     enter, fenced, models = _wanted(request, wishes=wishes, layers=layers)
-    parts = [part for message in request.messages for part in _parts(message)]
+    parts = [part for message in request.messages for part in _all_parts(message)]
     return Need(
         prompt=_last_user_text(request.messages),
         system="\n".join(
@@ -99,6 +107,10 @@ def _capabilities(request: ChatRequest, *, parts: Sequence[Mapping[str, Any]]) -
         needed.add(Capability.TOOLS)
     if request.response_format == "json_schema":
         needed.add(Capability.JSON_SCHEMA)
+    if request.wants_reasoning:
+        needed.add(Capability.REASONING)
+    if request.wants_audio:
+        needed.add(Capability.AUDIO)
     return frozenset(needed)
 
 
@@ -116,6 +128,15 @@ def _text(message: Mapping[str, Any]) -> str:
 def _parts(message: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
     content = message.get("content")
     return [part for part in content if isinstance(part, dict)] if isinstance(content, list) else ()
+
+
+def _all_parts(message: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+    """With those inside Anthropic's tool results, at any depth."""
+    parts = list(_parts(message))
+    for part in parts:  # grows while it is walked
+        if part.get("type") == "tool_result":
+            parts += _parts(part)
+    return parts
 
 
 def _message_tokens(message: Mapping[str, Any]) -> int:

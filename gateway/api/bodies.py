@@ -46,6 +46,10 @@ class _Chat(msgspec.Struct):
     response_format: _Format | None = None
     prompt_cache_key: Any = None
     user: Any = None
+    reasoning_effort: Any = None
+    reasoning: Any = None
+    thinking: Any = None
+    modalities: Any = None
 
 
 LONGEST_ID = 200
@@ -88,8 +92,21 @@ def chat_request(body: bytes, *, betas: str = "", default_model: str = "") -> Ch
         is_stream=bool(chat.stream),
         wants_usage=bool(chat.stream_options and chat.stream_options.include_usage),
         session=session if isinstance(session, str) else "",
+        wants_reasoning=_wants_reasoning(chat),
+        wants_audio=isinstance(chat.modalities, list) and "audio" in chat.modalities,
         betas=betas,
     )
+
+
+def _wants_reasoning(chat: _Chat) -> bool:
+    """In OpenAI's words, OpenRouter's or Anthropic's. The wrong type asks for nothing: the vendor judges it."""
+    if isinstance(chat.thinking, dict) and chat.thinking.get("type") in ("enabled", "adaptive"):
+        return True
+    asked = chat.reasoning if isinstance(chat.reasoning, dict) else {}
+    effort = asked.get("effort") or chat.reasoning_effort
+    if asked.get("enabled") is False or effort == "none":
+        return False
+    return bool(isinstance(effort, str) and effort) or bool(asked.get("enabled") or asked.get("max_tokens"))
 
 
 def _lack(value: object) -> str:

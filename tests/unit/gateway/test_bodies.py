@@ -80,6 +80,47 @@ class TestChatRequest:
     def test_how_many_answers_are_asked_for(self, fields, answers):
         assert bodies.chat_request(with_field(fields)).answers == answers
 
+    @pytest.mark.parametrize(
+        ("field", "wanted"),
+        [
+            (b'"x":1', False),
+            (b'"reasoning_effort":"low"', True),
+            (b'"reasoning_effort":"none"', False),
+            (b'"reasoning_effort":null', False),
+            (b'"reasoning_effort":""', False),
+            (b'"reasoning_effort":5', False),
+            (b'"reasoning":{"effort":"high"}', True),
+            (b'"reasoning":{"effort":"none"}', False),
+            (b'"reasoning":{"effort":"none"},"reasoning_effort":"high"', False),
+            (b'"reasoning":{"max_tokens":2000}', True),
+            (b'"reasoning":{"enabled":true}', True),
+            (b'"reasoning":{"enabled":false,"effort":"high"}', False),
+            (b'"reasoning":{}', False),
+            (b'"reasoning":{"effort":[]}', False),
+            (b'"reasoning":"high"', False),
+            (b'"thinking":{"type":"enabled","budget_tokens":1024}', True),
+            (b'"thinking":{"type":"adaptive"}', True),
+            (b'"thinking":{"type":"disabled"}', False),
+            (b'"thinking":{"type":[]}', False),
+            (b'"thinking":true', False),
+        ],
+    )
+    def test_thinking_may_be_asked_for_in_any_vendors_words(self, field, wanted):
+        assert bodies.chat_request(with_field(field)).wants_reasoning is wanted
+
+    @pytest.mark.parametrize(
+        ("field", "wanted"),
+        [
+            (b'"modalities":["text","audio"]', True),
+            (b'"modalities":["text"]', False),
+            (b'"modalities":null', False),
+            (b'"modalities":"audio"', False),
+            (b'"modalities":[[],{}]', False),
+        ],
+    )
+    def test_the_answer_may_be_asked_for_as_audio(self, field, wanted):
+        assert bodies.chat_request(with_field(field)).wants_audio is wanted
+
     def test_the_cache_key_names_the_session_before_the_user_does(self):
         assert bodies.chat_request(with_field(b'"user":"u","prompt_cache_key":"k"')).session == "k"
 

@@ -103,6 +103,34 @@ class TestCapabilities:
     def test_they_come_from_parts_tools_and_format(self, messages, fields, needed):
         assert read(messages=messages, **fields).capabilities == needed
 
+    @pytest.mark.parametrize(
+        ("messages", "needed"),
+        [
+            (asking({"type": "image", "source": {}}), {Capability.VISION}),
+            (asking({"type": "document", "source": {}}, {"type": "container_upload", "file_id": "f"}), set()),
+            (asking(PICTURE, role="tool"), {Capability.VISION}),
+            (asking({"type": "tool_result", "content": [{"type": "image"}]}), {Capability.VISION}),
+            (
+                asking({"type": "tool_result", "content": [{"type": "tool_result", "content": [PICTURE]}]}),
+                {Capability.VISION},
+            ),
+            (asking({"type": "tool_result", "content": "image"}), set()),
+        ],
+    )
+    def test_anthropics_own_parts_and_what_tools_give_count_as_well(self, messages, needed):
+        assert read(messages=messages).capabilities == needed
+
+    def test_anthropics_own_files_are_counted(self):
+        own = [{"type": "image"}, {"type": "document"}, {"type": "container_upload"}]
+        assert read(messages=asking(*own) + asking(PICTURE, role="tool")).files == 4
+        assert read(messages=asking({"type": "tool_result", "content": own})).files == 3
+
+    def test_thinking_asked_for_needs_a_model_that_can(self):
+        assert read(reasoning_effort="low").capabilities == {Capability.REASONING}
+
+    def test_a_spoken_answer_needs_a_model_that_can(self):
+        assert read(modalities=["text", "audio"]).capabilities == {Capability.AUDIO}
+
     def test_images_and_files_are_counted(self):
         assert read(messages=asking(PICTURE, {"type": "text", "text": "?"}, PAPER) + asking(SOUND)).files == 3
 
