@@ -63,7 +63,7 @@ def _tool(raw: Raw, *, at: str) -> Tool:
         return _function(tool, at=at)
     if kind is None and "input_schema" not in tool:
         raise refusal(f"{at}.type", f"{at}.type is missing: say what the tool is, such as function.")
-    return tool
+    return reading.members(raw, at=at)  # Anthropic's own: its nulls are its own too
 
 
 def _function(tool: Mapping[str, Raw], *, at: str) -> Tool:

@@ -49,7 +49,7 @@ def answer(message):
 async def relayed(provider, body, *, reply):
     """What the client gets for `body` and what the provider got."""
     provider.reply = reply
-    request, target = bodies.chat_request(body), model(base_url=f"{provider.url}/v1")
+    request, target = bodies.chat_request(body), model(base_url=f"{provider.url}/v1", is_local=True)
     if request.is_stream:
         with await chat.stream(request, model=target) as stream:
             received = b"".join([frames async for frames in stream])

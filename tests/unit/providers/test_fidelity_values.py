@@ -71,7 +71,7 @@ class TestRequests:
         tools = b'[{"type":"function","function":{"name":"f","parameters":{"x":' + value + b"}}}]"
         body = b'{"model":"auto","messages":' + messages + b',"tools":' + tools + b',"vendor":' + value + b"}"
         sent = msgspec.json.decode(
-            openai.compose(bodies.chat_request(body), model=model()), type=dict[str, msgspec.Raw]
+            openai.compose(bodies.chat_request(body), model=model()).body, type=dict[str, msgspec.Raw]
         )
         assert [bytes(sent[name]) for name in ("messages", "tools", "vendor")] == [messages, tools, value]
 
