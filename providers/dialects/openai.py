@@ -6,7 +6,6 @@ except a usage chunk that the client did not ask for.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -15,6 +14,8 @@ import msgspec
 from msgspec import Raw
 
 from providers.dialects import quirks, unusual_json
+from providers.dialects.counts import count
+from providers.dialects.failures import kind_of, message_of, seconds_of
 from providers.types import Answer, ChatRequest, Composed, FailureKind, Model, Provider, ProviderError, Usage
 
 _ASK_FOR_USAGE = Raw(b'{"include_usage":true}')
@@ -32,12 +33,8 @@ _CONTENT_FIELDS = (
 _TELLING = ("prompt_tokens", "completion_tokens", "cost")
 """A usage object without any of these says nothing."""
 _NUMBER = (int, float)
-MOST_TOKENS = 1_000_000_000
-"""Beyond this a vendor's figure for one request is a mistake, and counts as none."""
 _STATUS_FIELDS = ("code", "status", "status_code")
 """Where error objects tell their status: OpenRouter in the first one, Groq in the last, with a word in the first."""
-_CONTEXT_CODES = frozenset({"context_length_exceeded", "string_above_max_length"})
-_CONTEXT_WORDS = ("context length", "context window", "maximum context", "too many tokens", "prompt is too long")
 
 _encode = msgspec.json.encode
 _decode = msgspec.json.decode
@@ -115,10 +112,10 @@ def read_error(status: int, *, body: bytes, retry_after: str | None) -> Provider
         content = None
     error = content.get("error") if isinstance(content, dict) else None
     return ProviderError(
-        _kind(status, error=error),
-        _message(error) or f"answered {status}",
+        kind_of(status, error=error),
+        message_of(error) or f"answered {status}",
         status=status,
-        retry_after_s=_seconds(retry_after),
+        retry_after_s=seconds_of(retry_after),
         body=error if isinstance(error, dict) else None,
     )
 
@@ -128,10 +125,10 @@ def error_in_answer(content: Mapping[str, Any], *, event: bytes | None = None) -
     error = content.get("error")
     told = (error.get(name) for name in _STATUS_FIELDS) if isinstance(error, dict) else ()
     status = next(filter(None, map(_status, told)), None)
-    kind = _kind(status, error=error) if status else FailureKind.BAD_ANSWER
+    kind = kind_of(status, error=error) if status else FailureKind.BAD_ANSWER
     return ProviderError(
         kind,
-        _message(error) or "answered with an error object",
+        message_of(error) or "answered with an error object",
         status=status or 200,
         body=error if isinstance(error, dict) else None,
         event=event,
@@ -144,50 +141,6 @@ def _status(told: object) -> int | None:
     return int(text) if len(text) == 3 and text.isascii() and text.isdecimal() and text[0] in "45" else None
 
 
-_KINDS = {
-    401: FailureKind.CREDENTIALS,
-    402: FailureKind.CREDENTIALS,
-    403: FailureKind.CREDENTIALS,
-    404: FailureKind.NOT_FOUND,
-    408: FailureKind.SERVER_ERROR,
-    429: FailureKind.RATE_LIMITED,
-}
-
-
-def _kind(status: int, *, error: object) -> FailureKind:
-    if status >= 500:
-        return FailureKind.SERVER_ERROR
-    if status < 400:
-        return FailureKind.BAD_ANSWER  # a redirect, or a success that is not 200: nobody's chat answer
-    if status in _KINDS:
-        return _KINDS[status]
-    if status in (400, 413) and _says_too_long(error):
-        return FailureKind.CONTEXT_TOO_LONG
-    return FailureKind.REJECTED
-
-
-def _says_too_long(error: object) -> bool:
-    code = error.get("code") if isinstance(error, dict) else None
-    # Only OpenAI has a code for it; of the other vendors the text is all there is.
-    is_coded = isinstance(code, str) and code in _CONTEXT_CODES
-    return is_coded or any(words in _message(error).lower() for words in _CONTEXT_WORDS)
-
-
-def _message(error: object) -> str:
-    if isinstance(error, str):
-        return error[:500]
-    message = error.get("message") if isinstance(error, dict) else None
-    return message[:500] if isinstance(message, str) else ""
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    try:
-        seconds = float(retry_after) if retry_after else math.nan
-    except ValueError:
-        return None  # the HTTP-date form: nobody in this field sends it
-    return max(0.0, seconds) if math.isfinite(seconds) else None
-
-
 def read_usage(usage: object) -> Usage | None:
     """OpenAI's usage object in disjoint buckets: its prompt tokens contain those read from a cache and written to it.
 
@@ -196,32 +149,27 @@ def read_usage(usage: object) -> Usage | None:
     if not isinstance(usage, dict) or not any(isinstance(usage.get(name), _NUMBER) for name in _TELLING):
         return None  # nothing to bill by: an estimate is nearer to the truth than zero
     of_prompt = _details(usage.get("prompt_tokens_details"))
-    prompt = _count(usage.get("prompt_tokens"))
-    cached = min(prompt, _count(of_prompt.get("cached_tokens")) or _cached_otherwise(usage))
-    written = min(prompt - cached, _count(of_prompt.get("cache_write_tokens")))
+    prompt = count(usage.get("prompt_tokens"))
+    cached = min(prompt, count(of_prompt.get("cached_tokens")) or _cached_otherwise(usage))
+    written = min(prompt - cached, count(of_prompt.get("cache_write_tokens")))
     return Usage(
         input_tokens=prompt - cached - written,
         cached_input_tokens=cached,
         cache_write_5m_tokens=written,
-        output_tokens=_count(usage.get("completion_tokens")),
-        reasoning_tokens=_count(_details(usage.get("completion_tokens_details")).get("reasoning_tokens")),
-        web_searches=_count(_details(usage.get("server_tool_use_details")).get("web_search_requests")),
+        output_tokens=count(usage.get("completion_tokens")),
+        reasoning_tokens=count(_details(usage.get("completion_tokens_details")).get("reasoning_tokens")),
+        web_searches=count(_details(usage.get("server_tool_use_details")).get("web_search_requests")),
         reported_cost_usd=_reported_cost(usage),
     )
 
 
 def _cached_otherwise(usage: Mapping[str, Any]) -> int:
     """Prompt tokens read from a cache under Mistral's own name for them, and DeepSeek's."""
-    return _count(usage.get("num_cached_tokens")) or _count(usage.get("prompt_cache_hit_tokens"))
+    return count(usage.get("num_cached_tokens")) or count(usage.get("prompt_cache_hit_tokens"))
 
 
 def _details(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def _count(value: object) -> int:
-    """A number of tokens; what no answer can hold is no count."""
-    return int(value) if isinstance(value, _NUMBER) and 0 <= value <= MOST_TOKENS else 0
 
 
 def _reported_cost(usage: Mapping[str, Any]) -> Decimal | None:

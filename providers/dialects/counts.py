@@ -1,0 +1,12 @@
+"""Reads figures that a vendor reports. Knows no vendor's names for them."""
+
+from __future__ import annotations
+
+_NUMBER = (int, float)
+MOST_TOKENS = 1_000_000_000
+"""Beyond this a vendor's figure for one request is a mistake, and counts as none."""
+
+
+def count(value: object) -> int:
+    """A number of tokens; what no answer can hold is no count."""
+    return int(value) if isinstance(value, _NUMBER) and 0 <= value <= MOST_TOKENS else 0
