@@ -137,6 +137,8 @@ class Usage(msgspec.Struct, frozen=True):
     images: int = 0
     reported_cost_usd: Decimal | None = None
     """What the provider says the call cost, its upstream's share included."""
+    is_partial: bool = False
+    """The provider told what went in, but not yet what came out: the output has to be estimated."""
 
     @property
     def total_tokens(self) -> int:

@@ -119,6 +119,9 @@ class Entry:
         """What was consumed: by the provider's word where it gave one, else by our price, else by estimate."""
         if usage is None:
             return self.estimate(output_tokens=-(-content_chars // CHARS_PER_TOKEN))
+        if usage.is_partial:
+            told = -(-content_chars // CHARS_PER_TOKEN)
+            return self._estimated(msgspec.structs.replace(usage, output_tokens=told))
         computed = self._computed(usage)
         reported = usage.reported_cost_usd
         if reported is not None and reported > cost.MOST_USD:

@@ -184,6 +184,11 @@ class TestBill:
         assert bill.usage == Usage(input_tokens=entry.decision.need.input_tokens // 2, output_tokens=3)
         assert bill.usd == bill.usage.input_tokens + 2 * 3
 
+    def test_with_the_input_alone_the_output_is_an_estimate_from_the_text(self, begin):
+        bill, _ = self.bill(begin, Usage(input_tokens=10, cached_input_tokens=5, is_partial=True), content_chars=9)
+        assert (bill.usage.all_input_tokens, bill.usage.output_tokens) == (15, 3)
+        assert (bill.usd, bill.source) == (10 + 5 + 2 * 3, CostSource.ESTIMATE)
+
     def test_a_free_model_costs_nothing_and_that_is_known(self, begin):
         bill, _ = self.bill(begin, Usage(input_tokens=10), of=model("dear", usd="0"))
         assert (bill.usd, bill.source) == (0, CostSource.PRICE)
