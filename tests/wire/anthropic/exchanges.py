@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -29,11 +30,12 @@ Json = dict[str, Any]
 CREDENTIAL = "sk-ant-replayed-and-of-no-use"
 STEPS = (WHOLE, 1, 7)
 """Bytes a write, for streams: whole, one by one, and split within every line."""
+AGAIN = MappingProxyType({"X-Session-Id": "again"})
+"""The session of what is sent beside the recorded exchanges."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    sent: Json
     received: Received
     status: int
     headers: httpx.Headers
@@ -60,17 +62,18 @@ class Wire:
         """The recorded request, sent in OpenAI's words."""
         name = self.vendor.name(recording, step=step)
         if name not in self._made:
-            self._made[name] = self.send(as_openai.convert(recording.wanted), to=recording, step=step)
+            body, headers = as_openai.convert(recording.wanted), {"X-Session-Id": name}
+            self._made[name] = self.send(body, to=recording, step=step, headers=headers)
         return self._made[name]
 
-    def send(self, body: Json, *, to: Recording, step: int = WHOLE, session: str = "") -> Exchange:
+    def send(self, body: Json, *, to: Recording, step: int = WHOLE, headers: Mapping[str, str] = AGAIN) -> Exchange:
         """Any request, to be answered as the recorded one was."""
         name = self.vendor.name(to, step=step)
         sent = body | {"model": self.model(to, step=step)}
-        answer = self.client.post(self.gateway.chat_url, json=sent, headers={"X-Session-Id": session or name})
+        answer = self.client.post(self.gateway.chat_url, json=sent, headers=headers)
         got = self.vendor.received[name]
         assert got, f"nothing reached the upstream: {answer.status_code} {answer.text[:1000]}"
-        return Exchange(sent, got[-1], answer.status_code, answer.headers, answer.content)
+        return Exchange(got[-1], answer.status_code, answer.headers, answer.content)
 
     def model(self, recording: Recording, *, step: int = WHOLE) -> str:
         """What a client asks for."""
