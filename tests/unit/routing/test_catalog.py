@@ -254,3 +254,33 @@ class TestShipped:
             assert provider.enabled is not provider.is_local
             assert provider.needs_credential is not provider.is_local
             assert bool(provider.credential_env) is provider.needs_credential
+
+    def test_vendors_beside_the_first_three_come_after_them_in_every_layer(self, shipped: Catalog):
+        ranks: dict[str, dict[bool, list[int]]] = {}
+        for provider in shipped.providers:
+            is_first = provider.slug in ("openrouter", "openai", "anthropic")
+            for model in provider.models:
+                for place in model.places():
+                    ranks.setdefault(place.layer, {}).setdefault(is_first, []).append(place.priority or 0)
+        for layer in ("L1", "L2"):
+            assert min(ranks[layer][False]) > min(ranks[layer][True])
+        assert False not in ranks["L3"]
+
+    @pytest.mark.parametrize(
+        ("slug", "max_tokens_field", "reasoning_field", "usage_in_streams"),
+        [
+            ("groq", None, "reasoning", None),
+            ("mistral", "max_tokens", None, False),
+            ("deepseek", "max_tokens", "reasoning_content", None),
+            ("cerebras", None, "reasoning", None),
+            ("ollama", "max_tokens", None, None),
+            ("lmstudio", "max_tokens", None, None),
+            ("openai", "max_completion_tokens", None, None),
+        ],
+    )
+    def test_each_vendors_quirks_are_declared(
+        self, shipped: Catalog, slug, max_tokens_field, reasoning_field, usage_in_streams
+    ):
+        (found,) = [provider for provider in shipped.providers if provider.slug == slug]
+        declared = (found.max_tokens_field, found.reasoning_field, found.usage_in_streams)
+        assert declared == (max_tokens_field, reasoning_field, usage_in_streams)
