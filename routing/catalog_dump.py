@@ -57,6 +57,12 @@ def dump() -> Catalog:
     )
 
 
+def models_of(slug: str) -> tuple[Model, ...]:
+    """The models of one provider as they are set up; none when there is no such provider."""
+    rows = with_related(vendors.Provider.objects.filter(slug=slug))
+    return tuple(model for row in rows for model in _dumped_provider(row).models)
+
+
 def _dumped_provider(row: vendors.Provider) -> Provider:
     variables = [credential.env_var for credential in row.credentials.all() if credential.env_var]
     return Provider(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -98,20 +99,43 @@ def diff(wanted: Catalog) -> Diff:
 
 def load(wanted: Catalog, *, actor: str) -> Diff:
     """Makes and updates rows, all or none, and leaves one audit entry when anything changed."""
-    with transaction.atomic():
-        # Whoever writes configuration needs these rows (triggers), so two loads come one after the other.
-        list(vendors.ConfigVersion.objects.select_for_update().order_by("group"))
-        comparison = _compare(wanted)
-        for row, names in comparison.writes:
-            row.save(update_fields=names)
-        done = Diff(tuple(comparison.changes))
-        if done.to_write:
-            _record(done, actor=actor)
+    with _one_at_a_time():
+        done = _write(_compare(wanted))
+        _record(done, "catalog.loaded", actor=actor)
     return done
 
 
-def _record(done: Diff, *, actor: str) -> None:
-    """Updates one by one, new rows by their number."""
+def diff_models(slug: str, wanted: Iterable[Model]) -> Diff:
+    """`diff` for some models of one provider that is there, whatever the rest of a catalog would say."""
+    return Diff(tuple(_compare_models(slug, wanted).changes))
+
+
+def load_models(slug: str, wanted: Iterable[Model], *, actor: str) -> Diff:
+    """`load` for some models of one provider that is there."""
+    with _one_at_a_time():
+        done = _write(_compare_models(slug, wanted))
+        _record(done, "models.synced", actor=actor, target=slug)
+    return done
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """A transaction in which nobody else writes configuration: whoever does needs these rows (triggers)."""
+    with transaction.atomic():
+        list(vendors.ConfigVersion.objects.select_for_update().order_by("group"))
+        yield
+
+
+def _write(comparison: _Comparison) -> Diff:
+    for row, names in comparison.writes:
+        row.save(update_fields=names)
+    return Diff(tuple(comparison.changes))
+
+
+def _record(done: Diff, action: str, *, actor: str, target: str = "") -> None:
+    if not done.to_write:
+        return
+    # Updates one by one, new rows by their number.
     updates = {
         f"{change.kind} {change.target} {change.field}".rstrip(): change
         for change in done.changes
@@ -120,7 +144,7 @@ def _record(done: Diff, *, actor: str) -> None:
     before = {name: change.before for name, change in updates.items()}
     after: dict[str, Any] = {name: change.after for name, change in updates.items()}
     created = Counter(change.kind for change in done.changes if change.action is Action.CREATE)
-    audit.record("catalog.loaded", actor=actor, before=before, after=after | {"created": dict(created)})
+    audit.record(action, actor=actor, target=target, before=before, after=after | {"created": dict(created)})
 
 
 # -- comparing ---------------------------------------------------------------------------------------------------------
@@ -173,11 +197,25 @@ def _compare(wanted: Catalog) -> _Comparison:
         facts, choices = _said(provider, PROVIDER_FACTS), _said(provider, PROVIDER_CHOICES)
         into.compare(row, "provider", provider.slug, facts=facts, choices=choices)
         _credential(provider, row=row, into=into)
-        held = {model.name: model for model in _related(row, "models")}
-        for model in provider.models:
-            model_row = held.get(model.name) or vendors.Model(provider=row, name=model.name)
-            _model(model, row=model_row, layers=layers, into=into)
+        _models(provider.models, row=row, layers=layers, into=into)
     return into
+
+
+def _compare_models(slug: str, wanted: Iterable[Model]) -> _Comparison:
+    into = _Comparison(timezone.now())
+    layers = {row.name: row for row in tables.Layer.objects.all()}
+    row = with_related(vendors.Provider.objects.filter(slug=slug)).get()
+    _models(wanted, row=row, layers=layers, into=into)
+    return into
+
+
+def _models(
+    wanted: Iterable[Model], *, row: vendors.Provider, layers: Mapping[str, tables.Layer], into: _Comparison
+) -> None:
+    held = {model.name: model for model in _related(row, "models")}
+    for model in wanted:
+        model_row = held.get(model.name) or vendors.Model(provider=row, name=model.name)
+        _model(model, row=model_row, layers=layers, into=into)
 
 
 def _layers(wanted: Catalog, *, into: _Comparison) -> dict[str, tables.Layer]:

@@ -1,0 +1,93 @@
+"""Lists of the OpenAI dialect, `GET /models`: `{"data": [{"id": ...}]}`, with what some vendors add to an entry.
+
+Groq: `context_window`, `max_completion_tokens`. vLLM: `max_model_len`. llama.cpp: `meta.n_ctx`, the window it runs
+with, and `meta.n_ctx_train`, the one the model was trained for. Mistral: `max_context_length` and a `capabilities`
+object. All others tell names alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from providers.types import Capability
+from routing.catalog import Model
+from routing.offers.offer import Offer, OfferError, Tokens, checked, decode, tokens
+
+TOLD_BY_MISTRAL = frozenset({Capability.TOOLS, Capability.VISION, Capability.AUDIO, Capability.REASONING})
+
+
+class _Meta(msgspec.Struct, frozen=True):
+    n_ctx: Tokens | None = None
+    n_ctx_train: Tokens | None = None
+
+
+class _MistralCapabilities(msgspec.Struct, frozen=True):
+    completion_chat: bool
+    function_calling: bool = False
+    vision: bool = False
+    audio: bool = False
+    reasoning: bool = False
+
+
+class _Entry(msgspec.Struct, frozen=True):
+    id: str
+    context_window: Tokens | None = None
+    max_completion_tokens: Tokens | None = None
+    max_model_len: Tokens | None = None
+    max_context_length: Tokens | None = None
+    meta: _Meta | None = None
+    capabilities: Any = None
+    """Only Mistral's object is read; other servers put other things here."""
+
+
+class _Name(msgspec.Struct, frozen=True):
+    id: str
+
+
+class _Names(msgspec.Struct, frozen=True):
+    data: list[_Name] | None
+
+
+class _List(msgspec.Struct, frozen=True):
+    data: list[_Entry] | None
+    """null: Ollama without any model."""
+
+
+def read(body: bytes) -> tuple[Offer, ...]:
+    """Raises: OfferError."""
+    return checked(map(_offer, decode(body, form=_List).data or ()))
+
+
+def read_names(body: bytes) -> tuple[str, ...]:
+    """The ids alone, of OpenRouter's and Anthropic's lists as well. Raises: OfferError."""
+    found = checked(Offer(Model(name=entry.id)) for entry in decode(body, form=_Names).data or ())
+    return tuple(offer.model.name for offer in found)
+
+
+def _offer(entry: _Entry) -> Offer:
+    meta = entry.meta or _Meta()
+    windows = (entry.context_window, entry.max_model_len, entry.max_context_length, meta.n_ctx, meta.n_ctx_train)
+    window = next(filter(None, map(tokens, windows)), None)
+    told = _told(entry)
+    if told is None:
+        return Offer(Model(name=entry.id, context_tokens=window, max_output_tokens=tokens(entry.max_completion_tokens)))
+    flags = {
+        Capability.TOOLS: told.function_calling,
+        Capability.VISION: told.vision,
+        Capability.AUDIO: told.audio,
+        Capability.REASONING: told.reasoning,
+    }
+    found = frozenset(capability for capability, is_there in flags.items() if is_there)
+    model = Model(name=entry.id, context_tokens=window, capabilities=found)
+    return Offer(model, TOLD_BY_MISTRAL, is_usable=told.completion_chat)
+
+
+def _told(entry: _Entry) -> _MistralCapabilities | None:
+    if not isinstance(entry.capabilities, dict) or "completion_chat" not in entry.capabilities:
+        return None
+    try:
+        return msgspec.convert(entry.capabilities, _MistralCapabilities)
+    except msgspec.ValidationError as error:
+        raise OfferError(f"its list gives {entry.id[:40]!r} capabilities of another form than known") from error
