@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from django.db.models import Prefetch
+from django.db.models import Prefetch, QuerySet
 
 from providers import credentials
 from providers import models as tables
@@ -15,15 +15,16 @@ logger = logging.getLogger(__name__)
 
 def models_by_id() -> dict[int, Model]:
     """Every enabled chat model of every enabled provider, by row id. Four queries."""
-    credential_rows = tables.Credential.objects.filter(enabled=True).order_by("name").select_related("provider")
-    providers = {
-        row.pk: _provider(row)
-        for row in tables.Provider.objects.filter(enabled=True).prefetch_related(
-            Prefetch("credentials", queryset=credential_rows, to_attr="enabled_credentials")
-        )
-    }
+    providers = providers_by_id(tables.Provider.objects.filter(enabled=True))
     rows = tables.Model.objects.filter(enabled=True, kind=tables.Kind.CHAT, provider__in=providers)
     return {row.pk: _model(row, provider=providers[row.provider_id]) for row in rows.prefetch_related("prices")}
+
+
+def providers_by_id(rows: QuerySet[tables.Provider]) -> dict[int, Provider]:
+    """The providers of `rows` with their credentials opened, by row id. Two queries."""
+    credential_rows = tables.Credential.objects.filter(enabled=True).order_by("name").select_related("provider")
+    credentials_of = Prefetch("credentials", queryset=credential_rows, to_attr="enabled_credentials")
+    return {row.pk: _provider(row) for row in rows.prefetch_related(credentials_of)}
 
 
 def _provider(row: tables.Provider) -> Provider:

@@ -1,0 +1,93 @@
+"""One tiny chat with a provider, against the scripted upstream."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from analytics.spool import Reader
+from analytics.types import UsageRow
+from gateway import trying
+from gateway.mending import Place
+from tests.unit.routing.test_plan import ACME, ANYONE, candidate, model, snapshot
+
+pytestmark = pytest.mark.usefixtures("open_door")
+
+PLACE = Place("acme", "http://127.0.0.1:1/v1", True, "ACME_API_KEY", "/admin/p/1/", "/admin/c/1/", "/admin/m/")
+
+
+@pytest.fixture
+def attempt(vendor, spool):
+    async def attempt(name, *, stream=False, asked=None, credential=None, needs=False, **priced):
+        provider = replace(ACME, base_url=vendor.url, credential=credential, needs_credential=needs)
+        config = snapshot(candidate(model(name, provider=provider, **priced), "L0"))
+        return await trying.attempt(
+            PLACE, model=asked or name, is_stream=stream, config=config, owner=ANYONE, spool=spool
+        )
+
+    return attempt
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_answer_its_time_and_its_cost_are_told_and_recorded(attempt, spool, stream):
+    trial = await attempt("ok", stream=stream, usd="0.001")
+    assert (trial.problem, trial.answer) == (None, f"You said: {trying.PROMPT}")
+    assert trial.took_s is not None
+    assert (trial.first_token_s is not None) is stream
+    assert trial.bill is not None
+    assert trial.bill.usd == Decimal("0.001") * trial.bill.usage.total_tokens
+    batch = Reader(spool.folder).next_batch()
+    (row,) = [line for line in (batch.lines if batch else ()) if isinstance(line, UsageRow)]
+    assert (str(row.id), row.cost_usd, row.is_stream) == (trial.request_id, trial.bill.usd, stream)
+
+
+@pytest.mark.parametrize(
+    ("script", "trouble", "mend"),
+    [
+        ("status=401", "key refused", "export ACME_API_KEY=..."),
+        ("status=404", "wrong model", "providers check acme"),
+        ("status=429;retry_after=1", "limited", "Wait 1 s"),
+        ("status=503", "trouble at the provider", "log"),
+        ("status=400", "request refused", "--model"),
+        ("empty", "trouble at the provider", "log"),
+        ("cut=headers", "unreachable", "base URL"),
+        ("html", "trouble at the provider", "log"),
+    ],
+)
+async def test_each_kind_of_failure_says_how_to_mend_it(attempt, script, trouble, mend):
+    trial = await attempt(script)
+    assert trial.problem is not None
+    assert (trial.problem.trouble, mend in trial.problem.mend) == (trouble, True)
+    assert trial.took_s is None
+
+
+async def test_a_stream_that_breaks_is_told_with_what_had_come(attempt):
+    trial = await attempt("chunks=4;cut=mid", stream=True)
+    assert trial.problem is not None
+    assert trial.answer.startswith("w0")
+
+
+async def test_a_missing_key_price_or_model_is_told_without_a_call(attempt, vendor):
+    before = len(vendor.requests())
+    problems = [
+        (await attempt("ok", needs=True)).problem,
+        (await attempt("ok", usd=None)).problem,
+        (await attempt("ok-1", asked="ok-2")).problem,
+    ]
+    assert [problem.trouble for problem in problems if problem] == ["no key", "not set up", "not set up"]
+    assert "close to it: acme/ok-1" in problems[2].says
+    assert len(vendor.requests()) == before
+
+
+def test_the_cheapest_model_is_the_default_and_one_without_a_price_the_last():
+    config = snapshot(
+        candidate(model("dear", usd="0.002"), "L0"),
+        candidate(model("cheap", usd="0.001"), "L1"),
+        candidate(model("unknown", usd=None), "L0"),
+    )
+    found = trying.cheapest("acme", config=config)
+    assert found is not None
+    assert found.name == "cheap"
+    assert trying.cheapest("other", config=config) is None
