@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -17,10 +18,13 @@ from django.db.models import QuerySet
 
 from analytics import audit
 from analytics.models import AuditEntry
+from gateway import describing
+from gateway.describing import Described
 from gateway.discovery import Finding, FoundModel, State
 from providers import embedded
 from providers.models import Kind, Model, Price, Provider
 from providers.types import Unit
+from routing import catalog
 from routing.models import Candidate, Layer
 
 LAST_RESORT = 99
@@ -40,9 +44,10 @@ def adopt(findings: Iterable[Finding], *, actor: str) -> Embedded:
     """Writes what was found, in one transaction, and falls back on the embedded model where nothing free answered."""
     found = [finding for finding in findings if finding.state is State.FOUND]
     answering = {finding.slug for finding in found}
+    described = describing.describe(found)
     with transaction.atomic():
         for finding in found:
-            _adopt_provider(finding, actor=actor)
+            _adopt_provider(finding, described=described, actor=actor)
         layers = list(Layer.objects.filter(enabled=True).order_by("position"))
         needed = not layers or not _usable(layers[0], slugs=answering).exists()
         outcome = _enable_embedded(actor=actor) if needed else Embedded.NOT_NEEDED
@@ -73,12 +78,12 @@ def place_embedded(*, actor: str) -> int | None:
     return wanted
 
 
-def _adopt_provider(finding: Finding, *, actor: str) -> None:
+def _adopt_provider(finding: Finding, *, described: Described, actor: str) -> None:
     provider = Provider.objects.get(slug=finding.slug)
     _enable_once(provider, actor=actor)
     if finding.is_local and provider.enabled:
         for model in finding.models:
-            _add_model(provider, found=model)
+            _add_model(provider, found=model, told=described.get((provider.slug, model.name)))
 
 
 def _enable_embedded(*, actor: str) -> Embedded:
@@ -97,9 +102,9 @@ def _enable_once(provider: Provider, *, actor: str) -> None:
         provider.save(update_fields=["enabled", "updated_at"])
 
 
-def _add_model(provider: Provider, *, found: FoundModel) -> None:
+def _add_model(provider: Provider, *, found: FoundModel, told: catalog.Model | None) -> None:
     """The model, free of charge, as a candidate of the first layer; nothing when its row is there already."""
-    defaults = {"context_tokens": found.context_tokens}
+    defaults = _facts(found, told=told)
     model, is_new = Model.objects.get_or_create(provider=provider, name=found.name, defaults=defaults)
     if not is_new:
         return
@@ -109,6 +114,17 @@ def _add_model(provider: Provider, *, found: FoundModel) -> None:
     layer = Layer.objects.filter(enabled=True).order_by("position").first()
     if layer is not None:
         Candidate.objects.create(layer=layer, model=model)
+
+
+def _facts(found: FoundModel, *, told: catalog.Model | None) -> dict[str, Any]:
+    """What its server says of the model, as columns."""
+    if told is None:
+        return {"context_tokens": found.context_tokens}
+    return {
+        "context_tokens": found.context_tokens or told.context_tokens,
+        "max_output_tokens": told.max_output_tokens,
+        **{capability.value: True for capability in told.capabilities or ()},
+    }
 
 
 def _fill(layers: list[Layer], *, slugs: set[str], actor: str) -> None:
