@@ -25,6 +25,9 @@ LONGEST_TITLE = 200
 Tokens = Annotated[int, Meta(le=2_147_483_647)]
 """A number of tokens; zero and less say nothing."""
 
+BY_MODALITY = {"image": Capability.VISION, "audio": Capability.AUDIO}
+"""What OpenRouter and llama.cpp call what goes in."""
+
 T = TypeVar("T")
 
 _AT = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<path>.*)`)?$", re.DOTALL)

@@ -1,8 +1,8 @@
 """Lists of the OpenAI dialect, `GET /models`: `{"data": [{"id": ...}]}`, with what some vendors add to an entry.
 
 Groq: `context_window`, `max_completion_tokens`. vLLM: `max_model_len`. llama.cpp: `meta.n_ctx`, the window it runs
-with, and `meta.n_ctx_train`, the one the model was trained for. Mistral: `max_context_length` and a `capabilities`
-object. All others tell names alone.
+with, `meta.n_ctx_train`, the one the model was trained for, and `architecture.input_modalities`. Mistral:
+`max_context_length` and a `capabilities` object. All others tell names alone.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import msgspec
 
 from providers.types import Capability
 from routing.catalog import Model
-from routing.offers.offer import Offer, OfferError, Tokens, checked, decode, tokens
+from routing.offers.offer import BY_MODALITY, Offer, OfferError, Tokens, capabilities, checked, decode, tokens
 
 TOLD_BY_MISTRAL = frozenset({Capability.TOOLS, Capability.VISION, Capability.AUDIO, Capability.REASONING})
 
@@ -38,8 +38,10 @@ class _Entry(msgspec.Struct, frozen=True):
     max_model_len: Tokens | None = None
     max_context_length: Tokens | None = None
     meta: _Meta | None = None
+    architecture: Any = None
+    """Only llama.cpp's object is read; other servers put other things here."""
     capabilities: Any = None
-    """Only Mistral's object is read; other servers put other things here."""
+    """Only Mistral's object is read, likewise."""
 
 
 class _Name(msgspec.Struct, frozen=True):
@@ -72,7 +74,14 @@ def _offer(entry: _Entry) -> Offer:
     window = next(filter(None, map(tokens, windows)), None)
     told = _told(entry)
     if told is None:
-        return Offer(Model(name=entry.id, context_tokens=window, max_output_tokens=tokens(entry.max_completion_tokens)))
+        inputs = _inputs(entry)
+        model = Model(
+            name=entry.id,
+            context_tokens=window,
+            max_output_tokens=tokens(entry.max_completion_tokens),
+            capabilities=None if inputs is None else capabilities(inputs, words=BY_MODALITY),
+        )
+        return Offer(model, frozenset() if inputs is None else frozenset(BY_MODALITY.values()))
     flags = {
         Capability.TOOLS: told.function_calling,
         Capability.VISION: told.vision,
@@ -82,6 +91,12 @@ def _offer(entry: _Entry) -> Offer:
     found = frozenset(capability for capability, is_there in flags.items() if is_there)
     model = Model(name=entry.id, context_tokens=window, capabilities=found)
     return Offer(model, TOLD_BY_MISTRAL, is_usable=told.completion_chat)
+
+
+def _inputs(entry: _Entry) -> list[str] | None:
+    """The modalities that go in; None when it does not say."""
+    told = entry.architecture.get("input_modalities") if isinstance(entry.architecture, dict) else None
+    return [word for word in told if isinstance(word, str)] if isinstance(told, list) else None
 
 
 def _told(entry: _Entry) -> _MistralCapabilities | None:

@@ -15,14 +15,13 @@ import msgspec
 from providers.listed_prices import listed_usd
 from providers.types import Capability, Unit
 from routing.catalog import FINEST_USD, Model, PriceTier
-from routing.offers.offer import Offer, OfferError, Tokens, capabilities, checked, decode, title, tokens
+from routing.offers.offer import BY_MODALITY, Offer, OfferError, Tokens, capabilities, checked, decode, title, tokens
 
 BY_PARAMETER = {
     "tools": Capability.TOOLS,
     "structured_outputs": Capability.JSON_SCHEMA,
     "reasoning": Capability.REASONING,
 }
-BY_MODALITY = {"image": Capability.VISION, "audio": Capability.AUDIO}
 UNITS = {
     "prompt": Unit.INPUT,
     "completion": Unit.OUTPUT,

@@ -227,6 +227,13 @@ class TestOpenAi:
         (offer,) = openai.read(body({"id": "m", "object": "model", "created": 1} | told))
         assert (offer.model.context_tokens, offer.model.capabilities, offer.is_usable) == (window, None, True)
 
+    def test_llama_cpp_tells_what_goes_in(self):
+        shape = {"input_modalities": ["text", "image"], "output_modalities": ["text"]}
+        (offer,) = openai.read(body({"id": "m", "owned_by": "llamacpp", "architecture": shape}))
+        assert (offer.model.capabilities, offer.tells) == ({VISION}, {VISION, AUDIO})
+        (other,) = openai.read(body({"id": "m", "architecture": "llama"}))
+        assert other.model.capabilities is None
+
     def test_groq_tells_the_output_limit(self):
         (offer,) = openai.read(body({"id": "m", "max_completion_tokens": 65536}))
         assert offer.model.max_output_tokens == 65536
