@@ -11,11 +11,12 @@ from django.conf import settings
 from dotenv import dotenv_values
 
 from gateway import checks, env, secrets
+from routing import catalog
 
 TEXT = (settings.BASE_DIR / ".env.example").read_text()
 LINES = re.findall(r"^# ([A-Z][A-Z0-9_]*=.*)$", TEXT, re.MULTILINE)
 VALUES = dotenv_values(stream=io.StringIO("\n".join(LINES)))
-PROVIDER_KEYS = {"OPENROUTER_API_KEY", "OPENAI_API_KEY", "ANTHROPIC_API_KEY"}
+PROVIDER_KEYS = {provider.credential_env for provider in catalog.read(catalog.SHIPPED).providers} - {None}
 
 
 def test_it_sets_nothing_as_it_is():
