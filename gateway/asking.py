@@ -87,11 +87,19 @@ async def names_of(provider: Provider, *, within_s: float) -> tuple[str, ...]:
 
 
 async def check_key(provider: Provider, *, within_s: float) -> None:
-    """Asks the one vendor that lists its models to anyone whether it takes the key; the others have said so with the
-    list. Raises: ProviderError, TimeoutError."""
-    if family_of(provider) is Family.OPENROUTER and provider.credential:
+    """Asks whether the provider takes the key, where its list of models does not tell.
+
+    Raises: ProviderError, TimeoutError.
+    """
+    address = address_for_key(provider)
+    if provider.credential and address != _list_address(provider):
         async with asyncio.timeout(within_s):
-            await _get(provider, f"{provider.base_url}/key")
+            await _get(provider, address)
+
+
+def address_for_key(provider: Provider) -> str:
+    """Where a key is looked at: at the list of models, but for the vendor that shows it to anyone."""
+    return f"{provider.base_url}/key" if family_of(provider) is Family.OPENROUTER else _list_address(provider)
 
 
 async def names_at_ollama(provider: Provider) -> tuple[str, ...]:
@@ -138,7 +146,7 @@ async def _of_lm_studio(provider: Provider) -> tuple[Offer, ...]:
 
 async def _pages(provider: Provider) -> list[bytes]:
     """The bodies of the list at `/models`, one a page."""
-    family, first = family_of(provider), f"{provider.base_url}/models"
+    family, first = family_of(provider), _list_address(provider)
     if family is Family.ANTHROPIC:
         first += f"?limit={ANTHROPIC_PAGE}"
     pages: list[bytes] = []
@@ -178,6 +186,10 @@ def _good(provider: Provider, answer: Fetched) -> bytes:
     if provider.credential:
         error.mask(provider.credential)
     raise error
+
+
+def _list_address(provider: Provider) -> str:
+    return f"{provider.base_url}/models"
 
 
 def _root(provider: Provider) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from django.urls import reverse
 
 from gateway import asking, mending
-from gateway.mending import Place, Problem
+from gateway.mending import Place, Problem, Trouble
 from providers import credentials, door, rows, spelling
 from providers import models as tables
 from providers.types import Provider, ProviderError
@@ -57,6 +57,11 @@ class Check:
     @property
     def is_well(self) -> bool:
         return not self.problems
+
+    @property
+    def lacks_its_key(self) -> bool:
+        """It was never set up: the plan passes it over, and nothing is broken."""
+        return any(problem.trouble is Trouble.NO_KEY for problem in self.problems)
 
 
 def subjects(slugs: Collection[str] = ()) -> list[Subject]:

@@ -9,16 +9,18 @@ import asyncio
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Any
 
 from rich.table import Table
 
-from providers import credentials, door
-from providers.models import Credential, Dialect, Provider
-from providers.types import ProviderError, Timeouts
+from gateway import asking
+from providers import door, rows
+from providers.dialects.spoken import dialect_of
+from providers.models import Provider as ProviderRow
+from providers.types import Provider, ProviderError, Timeouts
 
 LOCAL_SLUGS = ("ollama", "lmstudio", "llamacpp", "vllm")
 LOCAL_CONNECT_S = 0.5
@@ -28,9 +30,6 @@ TIMEOUT_S = 3.0
 _MOST_MODELS = 200
 _LONGEST_NAME = 200
 _NOT_FOR_CHAT = re.compile(r"embed|rerank|minilm|whisper|(^|[/_-])(bge|e5|gte|tts)[-_]", re.IGNORECASE)
-# Lists models to anyone; only this address looks at the key.
-_KEY_PATHS = {"openrouter": "key"}
-_ANTHROPIC_VERSION = "2023-06-01"
 
 
 class State(StrEnum):
@@ -57,20 +56,6 @@ class Finding:
     """Chat models a local server listed."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """Who is asked, and how."""
-
-    slug: str
-    name: str
-    is_local: bool
-    """One of the local servers looked for by name, whatever its row says."""
-    may_be_private: bool
-    """Its row is marked local."""
-    url: str
-    headers: Mapping[str, str]
-
-
 def look() -> list[Finding]:
     """Asks every provider that has a key, and every local server, all at once. Writes nothing."""
     return asyncio.run(_ask_all(_targets()))
@@ -85,52 +70,40 @@ def table(findings: Iterable[Finding]) -> Table:
     return shown
 
 
-def _targets() -> list[_Target]:
-    local = Provider.objects.filter(slug__in=LOCAL_SLUGS)
-    keyed = Credential.objects.filter(enabled=True).exclude(provider__slug__in=LOCAL_SLUGS).select_related("provider")
-    found = {row.slug: _target(row, key=None) for row in local}
-    for row in keyed:
-        try:
-            key = credentials.opened(row)
-        except credentials.CredentialProblem:
-            continue  # the snapshot's loader says so with every load
-        if key and row.provider.slug not in found:
-            found[row.provider.slug] = _target(row.provider, key=key)
-    return list(found.values())
+def _targets() -> list[Provider]:
+    """The local servers, which are asked without a key, and every other provider that we have one for."""
+    known = rows.providers_by_id(ProviderRow.objects.all()).values()
+    local = [replace(provider, credential=None) for provider in known if _is_local(provider)]
+    return local + [provider for provider in known if not _is_local(provider) and provider.credential]
 
 
-def _target(provider: Provider, *, key: str | None) -> _Target:
-    headers = {}
-    if key and provider.dialect == Dialect.ANTHROPIC:
-        headers = {"x-api-key": key, "anthropic-version": _ANTHROPIC_VERSION}
-    elif key:
-        headers = {"Authorization": f"Bearer {key}"}
-    url = f"{provider.base_url.rstrip('/')}/{_KEY_PATHS.get(provider.slug, 'models')}"
-    is_local = provider.slug in LOCAL_SLUGS
-    return _Target(provider.slug, provider.name, is_local, provider.is_local, url, headers)
+def _is_local(provider: Provider) -> bool:
+    """One of the servers looked for by name, whatever its row says."""
+    return provider.slug in LOCAL_SLUGS
 
 
-async def _ask_all(targets: list[_Target]) -> list[Finding]:
+async def _ask_all(targets: list[Provider]) -> list[Finding]:
     async with door.opened():
         return await asyncio.gather(*(_ask(target) for target in targets))
 
 
-async def _ask(target: _Target) -> Finding:
-    silent = State.NOT_RUNNING if target.is_local else State.UNREACHABLE
-    if not all(value.isascii() for value in target.headers.values()):
+async def _ask(target: Provider) -> Finding:
+    is_local = _is_local(target)
+    silent = State.NOT_RUNNING if is_local else State.UNREACHABLE
+    if target.credential and not target.credential.isascii():
         return _finding(target, State.KEY_REFUSED, detail="the key holds characters that no key has")
     try:
         async with asyncio.timeout(TIMEOUT_S):
             answer = await door.get(
-                target.url,
-                headers=target.headers,
-                timeouts=_timeouts(LOCAL_CONNECT_S if target.is_local else TIMEOUT_S),
-                is_local=target.may_be_private,
+                asking.address_for_key(target),
+                headers=dialect_of(target).headers(target),
+                timeouts=_timeouts(LOCAL_CONNECT_S if is_local else TIMEOUT_S),
+                is_local=target.is_local,
             )
     except TimeoutError:
         return _finding(target, silent, detail=f"no answer within {TIMEOUT_S:g} s")
     except ProviderError as error:
-        says = "" if target.is_local else f"cannot be reached from here: {error.message}"
+        says = "" if is_local else f"cannot be reached from here: {error.message}"
         return _finding(target, silent, detail=says)
     return _judge(target, status=answer.status, body=answer.body)
 
@@ -140,12 +113,12 @@ def _timeouts(connect_s: float) -> Timeouts:
     return Timeouts(connect_s, TIMEOUT_S, TIMEOUT_S, TIMEOUT_S)
 
 
-def _judge(target: _Target, *, status: int, body: bytes) -> Finding:
-    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) and not target.is_local:
+def _judge(target: Provider, *, status: int, body: bytes) -> Finding:
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) and not _is_local(target):
         return _finding(target, State.KEY_REFUSED, detail=f"HTTP {status}")
     if status != HTTPStatus.OK:
-        return _finding(target, State.NOT_RUNNING if target.is_local else State.UNREACHABLE, detail=f"HTTP {status}")
-    if not target.is_local:
+        return _finding(target, State.NOT_RUNNING if _is_local(target) else State.UNREACHABLE, detail=f"HTTP {status}")
+    if not _is_local(target):
         return _finding(target, State.FOUND)
     models = _chat_models(body)
     if models is None:
@@ -153,8 +126,8 @@ def _judge(target: _Target, *, status: int, body: bytes) -> Finding:
     return _finding(target, State.FOUND, detail="" if models else "no model is loaded", models=models)
 
 
-def _finding(target: _Target, state: State, *, detail: str = "", models: tuple[FoundModel, ...] = ()) -> Finding:
-    return Finding(target.slug, target.name, target.is_local, state, detail, models)
+def _finding(target: Provider, state: State, *, detail: str = "", models: tuple[FoundModel, ...] = ()) -> Finding:
+    return Finding(target.slug, target.name, _is_local(target), state, detail, models)
 
 
 def _chat_models(body: bytes) -> tuple[FoundModel, ...] | None:

@@ -44,7 +44,8 @@ examples:
   manage.py providers test openai --model gpt-6-luna --stream
   manage.py providers test --all               each enabled one that has its key
 
-exit status: 0 all is well, 3 check, test: something is wrong with an enabled or named provider, 1 error
+exit status: 0 all is well, 3 check, test: something is wrong with a named provider, or with an enabled one that has
+what it needs, 1 error
 """
     PROBLEMS = (checking.UnknownProvider, BadOption, SpoolError, serving.StartError)
 
@@ -90,13 +91,19 @@ exit status: 0 all is well, 3 check, test: something is wrong with an enabled or
         subjects = checking.subjects(options["slug"])
         with _progress(subjects) as done:
             checks = checking.run(subjects, within_s=options["timeout"], slow_s=options["slow"], done=done)
+        # Vendors ship switched on, and most people have a key for one of them.
+        told = [check for check in checks if options["slug"] or not check.lacks_its_key]
         if options["json"]:
             self.print_json([_check_json(check) for check in checks])
         else:
             headings = ["provider", "state", "answered in", "models listed", "ours"]
             self.print_table(headings, [_check_row(check) for check in checks], empty="No provider is enabled.")
-            self._print_problems([(check.slug, problem) for check in checks for problem in check.problems])
-        if not all(check.is_well for check in checks):
+            self._print_problems([(check.slug, problem) for check in told for problem in check.problems])
+            if unused := [check.slug for check in checks if check not in told]:
+                self.stdout.write(
+                    f"\nNot used, as they have no key: {', '.join(unused)}. `check SLUG` says how to add it."
+                )
+        if not all(check.is_well for check in told):
             sys.exit(SOMETHING_IS_WRONG)
 
     def _test(self, options: Mapping[str, Any]) -> None:

@@ -85,12 +85,27 @@ def test_all_is_well(server, check):
 
 def test_a_missing_key_is_told_with_its_variable_and_nobody_is_asked(server, check):
     row = keyed("acme", server.url)
-    status, told = check()
+    status, told = check("acme")
     kind, says, mend = only_problem(told["acme"])
     assert (status, kind, says) == (3, "no key", f"{ENV_VAR} is not set")
     assert f"export {ENV_VAR}=..." in mend
     assert f"/admin/providers/provider/{row.pk}/change/" in mend
     assert server.seen == []
+
+
+def test_unless_it_is_named_a_provider_without_a_key_is_only_not_used(server, check):
+    keyed("acme", server.url)
+    status, told = check()
+    assert (status, only_problem(told["acme"])[0]) == (0, "no key")
+
+
+def test_for_people_those_without_a_key_are_told_in_one_line(server, capsys):
+    keyed("acme", server.url)
+    keyed("other", server.url)
+    call_command("providers", "check")
+    out = capsys.readouterr().out
+    assert "Not used, as they have no key: acme, other. `check SLUG` says how to add it." in out
+    assert "export" not in out
 
 
 def test_without_a_credential_it_says_where_to_enter_one(server, check):
