@@ -15,7 +15,7 @@ NAMED = frozenset(
     {
         *("role", "content", "name", "refusal", "tool_calls"),
         *("reasoning", "reasoning_content", "reasoning_details", "native_content"),
-        *("annotations", "audio", "function_call"),
+        *("annotations", "audio", "function_call", "parsed"),
     }
 )
 _INSTEAD = (("audio", "its transcript as content"), ("function_call", "tool_calls"))

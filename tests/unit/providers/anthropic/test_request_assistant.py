@@ -84,6 +84,13 @@ def test_one_with_nothing_in_it_is_left_out(message):
     assert said(**message) is None
 
 
+def test_what_openais_sdk_makes_of_an_answer_is_not_sent_back():
+    """Its typed messages hold `parsed` and `parsed_arguments` beside what they were parsed from."""
+    assert said(content="4", parsed={"sum": 4}) == [text("4")]
+    call = CALL | {"function": CALL["function"] | {"parsed_arguments": {"a": 1}}}
+    assert said(tool_calls=[call]) == [USE]
+
+
 class TestArguments:
     @pytest.mark.parametrize(
         "arguments",
