@@ -12,7 +12,7 @@ from msgspec import Raw
 from providers.dialects.anthropic.parts import Block, blocks_of
 from providers.dialects.anthropic.reading import refusal, said, with_others
 
-_IN_CALL = frozenset({"id", "type", "function", "index"})
+_IN_CALL = frozenset({"id", "type", "function", "index", "extra_content"})  # the last is what Gemini gives
 _IN_FUNCTION = frozenset({"name", "arguments", "parsed_arguments"})
 _IN_RESULT = frozenset({"role", "content", "tool_call_id", "name"})
 _NOTHING = Raw(b"{}")

@@ -24,6 +24,8 @@ _STATUSES = {
 }
 """The status that each type of error stands for: https://platform.claude.com/docs/en/api/errors."""
 _SPENT = "credit balance is too low"
+_UNKNOWN_FIELD = "extra inputs are not permitted"
+"""Said of a field that another vendor knows, and another model may."""
 _TOO_LONG = "exceed context limit"
 """The vendor has no codes: its words are all there is. Input and output together are refused in these."""
 
@@ -63,6 +65,8 @@ def _kind(status: int, *, error: object) -> FailureKind:
         return FailureKind.CREDENTIALS
     if status in (400, 413) and _TOO_LONG in message:
         return FailureKind.CONTEXT_TOO_LONG
+    if status == 400 and _UNKNOWN_FIELD in message:
+        return FailureKind.UNSUPPORTED
     return kind_of(status, error=error)
 
 

@@ -9,13 +9,14 @@ from msgspec import Raw
 
 from providers.dialects.anthropic import assistant, calls, reading
 from providers.dialects.anthropic.parts import Block, blocks_of, text_blocks
-from providers.dialects.anthropic.reading import refusal, with_others
+from providers.dialects.anthropic.reading import refusal
 from providers.dialects.anthropic.unsupported import left_out
 
 Turn = dict[str, Any]
 
 _SYSTEM = ("system", "developer")
 _NAMED = frozenset({"role", "content", "name"})
+_CACHE_CONTROL = "cache_control"
 _MOVED = "system messages amid the conversation are moved to its beginning"
 
 
@@ -79,7 +80,7 @@ def apply(
                 turns.ask([calls.result(message, at=at, warnings=warnings)])
             case "assistant":
                 said = assistant.blocks(message, at=at, warnings=warnings)
-                turns.answer(_completed(said, message, named=assistant.NAMED))
+                turns.answer(_completed(said, message, named=assistant.NAMED, warnings=warnings))
             case "system" | "developer" if inline_system:
                 turns.instruct(_blocks(message, at=at, warnings=warnings))
             case "system" | "developer":
@@ -120,14 +121,19 @@ def _as_blocks(system: str | list[Block]) -> list[Block]:
 
 def _blocks(message: Mapping[str, Any], *, at: str, warnings: list[str]) -> list[Block]:
     blocks = blocks_of(message.get("content"), at=f"{at}.content", warnings=warnings)
-    return _completed(blocks, message, named=_NAMED)
+    return _completed(blocks, message, named=_NAMED, warnings=warnings)
 
 
-def _completed(blocks: list[Block], message: Mapping[str, Any], *, named: frozenset[str]) -> list[Block]:
-    """What else a message carries, such as `cache_control`, stands on its last block: Anthropic's messages carry
-    nothing themselves, and several may become one."""
-    if blocks and not message.keys() <= named:
-        blocks[-1] = with_others(dict(blocks[-1]), message, named=named)
+def _completed(
+    blocks: list[Block], message: Mapping[str, Any], *, named: frozenset[str], warnings: list[str]
+) -> list[Block]:
+    """A message's `cache_control` stands on its last block: Anthropic's messages carry nothing themselves, and several
+    may become one. What other vendors put beside their answers is left out, as Anthropic would refuse it."""
+    for name in sorted(message.keys() - named):
+        if name == _CACHE_CONTROL and blocks:
+            blocks[-1] = {name: message[name]} | blocks[-1]
+        elif message[name] is not None:
+            warnings.append(left_out(f"{name} of a message"[:60]))
     return blocks
 
 

@@ -65,6 +65,12 @@ class TestAStatus:
         error = read_error(400, body=body("invalid_request_error", message), retry_after=None)
         assert error.kind is FailureKind.CREDENTIALS
 
+    def test_leads_to_the_next_model_when_a_field_is_another_vendors(self):
+        error = read_error(
+            400, body=body("invalid_request_error", "top_a: Extra inputs are not permitted"), retry_after=None
+        )
+        assert error.kind is FailureKind.UNSUPPORTED
+
     def test_may_ask_for_a_wait(self):
         assert read_error(429, body=body(), retry_after="7").retry_after_s == 7
 

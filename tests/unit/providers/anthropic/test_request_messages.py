@@ -207,3 +207,18 @@ def test_a_malformed_message_is_refused_by_its_path(message, param, said):
     path, told = refused({"messages": [*HELLO, message]})
     assert path == f"messages[1].{param}"
     assert said in told
+
+
+class TestWhatAMessageCarries:
+    def test_its_cache_control_stands_on_its_last_block(self):
+        parts = [{"type": "text", "text": "One"}, {"type": "text", "text": "two"}]
+        (turn,) = sent_messages({"role": "user", "content": parts} | CACHE)
+        assert turn["content"] == [parts[0], parts[1] | CACHE]
+
+    def test_what_another_vendor_put_beside_its_answer_is_left_out_and_told(self):
+        foreign = {"role": "assistant", "content": "4", "executed_tools": [], "prefix": True}
+        assert sent_messages(*HELLO, foreign)[1]["content"] == [{"type": "text", "text": "4"}]
+        assert warnings({"messages": [*HELLO, foreign]}) == (
+            "executed_tools of a message is not sent to Anthropic",
+            "prefix of a message is not sent to Anthropic",
+        )
