@@ -29,7 +29,7 @@ OPENAI_COMPATIBLE = {
 """How many recordings there are of each kind."""
 
 
-class Recording(msgspec.Struct, frozen=True):
+class Recording(msgspec.Struct, frozen=True, eq=False):
     """One request and its answer. The answer is `body` (JSON), `sse` (a stream) or `text`."""
 
     id: str
@@ -61,7 +61,7 @@ class Recording(msgspec.Struct, frozen=True):
 
     @property
     def asked(self) -> dict[str, Any]:
-        """The request, decoded."""
+        """The request, decoded anew: callers may change it."""
         decoded: dict[str, Any] = msgspec.json.decode(self.request)
         return decoded
 

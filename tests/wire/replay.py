@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -77,36 +77,36 @@ class Replayer:
 def running() -> Iterator[Replayer]:
     """A replayer that listens, for the length of a `with`."""
     replayer = Replayer()
-    loop = asyncio.new_event_loop()
-    listens, leaves = threading.Event(), asyncio.Event()
-    thread = threading.Thread(target=_run, args=(loop, replayer, listens, leaves), name="replayer", daemon=True)
+    with serving("/{path:.*}", replayer.handle) as replayer.port:
+        yield replayer
+
+
+@contextmanager
+def serving(path: str, handle: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> Iterator[int]:
+    """The port at which `handle` answers, in a thread of its own with a loop of its own."""
+    loop, listens, leaves = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
+    ports: list[int] = []
+
+    async def serve() -> None:
+        application = web.Application(client_max_size=MAX_BODY_BYTES)
+        application.router.add_route("*", path, handle)
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        ports.append(runner.addresses[0][1])
+        listens.set()
+        await leaves.wait()
+        await runner.cleanup()
+
+    def run() -> None:
+        loop.run_until_complete(serve())
+        loop.close()
+
+    thread = threading.Thread(target=run, name="replayer", daemon=True)
     thread.start()
     try:
         assert listens.wait(START_S), f"the replayer did not listen within {START_S} s"
-        yield replayer
+        yield ports[0]
     finally:
         loop.call_soon_threadsafe(leaves.set)
         thread.join(START_S)
-
-
-def _run(loop: asyncio.AbstractEventLoop, replayer: Replayer, listens: threading.Event, leaves: asyncio.Event) -> None:
-    asyncio.set_event_loop(loop)
-    try:
-        loop.run_until_complete(_serve(replayer, listens=listens, leaves=leaves))
-    finally:
-        loop.close()
-
-
-async def _serve(replayer: Replayer, *, listens: threading.Event, leaves: asyncio.Event) -> None:
-    application = web.Application(client_max_size=MAX_BODY_BYTES)
-    application.router.add_route("*", "/{path:.*}", replayer.handle)
-    runner = web.AppRunner(application, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        replayer.port = runner.addresses[0][1]
-        listens.set()
-        await leaves.wait()
-    finally:
-        await runner.cleanup()

@@ -9,7 +9,8 @@ import pytest
 
 from tests.wire.anthropic import exchanges, recordings
 from tests.wire.anthropic.exchanges import STEPS, Wire
-from tests.wire.anthropic.recordings import Missing, Recording
+from tests.wire.anthropic.recordings import Missing
+from tests.wire.recordings import Recording
 
 KINDS: dict[str, Callable[[], list[Recording]]] = {
     "recording": lambda: list(recordings.load()),

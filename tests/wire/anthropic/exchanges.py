@@ -21,9 +21,9 @@ import msgspec
 from tests.process import gateway_process
 from tests.process.gateway_process import ROOT, SET_UP_S, Gateway, GatewayError, Installation
 from tests.wire.anthropic import as_openai, replayer
-from tests.wire.anthropic.recordings import Recording
 from tests.wire.anthropic.replayer import WHOLE, Received, Replayer
 from tests.wire.anthropic.set_up import CREDENTIAL_ENV
+from tests.wire.recordings import Recording
 
 Json = dict[str, Any]
 
@@ -62,7 +62,7 @@ class Wire:
         """The recorded request, sent in OpenAI's words."""
         name = self.vendor.name(recording, step=step)
         if name not in self._made:
-            body, headers = as_openai.convert(recording.wanted), {"X-Session-Id": name}
+            body, headers = as_openai.convert(recording.asked), {"X-Session-Id": name}
             self._made[name] = self.send(body, to=recording, step=step, headers=headers)
         return self._made[name]
 

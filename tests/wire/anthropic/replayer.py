@@ -10,7 +10,6 @@ The address names the recording, so that requests need no order.
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,10 +17,9 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from tests.wire.anthropic.recordings import Recording
+from tests.wire import replay
+from tests.wire.recordings import Recording
 
-START_S = 10.0
-MAX_BODY_BYTES = 16 * 1024 * 1024
 WHOLE = 0
 """As a step: a stream in one write."""
 
@@ -47,12 +45,7 @@ class Replayer:
     def base_url(self, recording: Recording, *, step: int = WHOLE) -> str:
         return f"http://127.0.0.1:{self.port}/{recording.id}/{step}/v1"
 
-    def application(self) -> web.Application:
-        application = web.Application(client_max_size=MAX_BODY_BYTES)
-        application.router.add_post("/{id}/{step:\\d+}/v1/messages", self._answer)
-        return application
-
-    async def _answer(self, request: web.Request) -> web.StreamResponse:
+    async def answer(self, request: web.Request) -> web.StreamResponse:
         recording, step = self.recordings[request.match_info["id"]], int(request.match_info["step"])
         headers = {name.lower(): value for name, value in request.headers.items()}
         self.received[self.name(recording, step=step)].append(Received(await request.read(), headers))
@@ -75,26 +68,7 @@ def _pieces(data: bytes, *, step: int) -> list[bytes]:
 
 @contextmanager
 def running(recordings: Sequence[Recording]) -> Iterator[Replayer]:
-    """One that listens, in a thread of its own with a loop of its own."""
+    """One that listens, for the length of a `with`."""
     replayer = Replayer({recording.id: recording for recording in recordings})
-    loop, listens = asyncio.new_event_loop(), threading.Event()
-    thread = threading.Thread(target=_serve, args=(replayer, loop, listens), name="replayer", daemon=True)
-    thread.start()
-    try:
-        assert listens.wait(START_S), "the replayer does not listen"
+    with replay.serving("/{id}/{step:\\d+}/v1/messages", replayer.answer) as replayer.port:
         yield replayer
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(START_S)
-
-
-def _serve(replayer: Replayer, loop: asyncio.AbstractEventLoop, listens: threading.Event) -> None:
-    runner = web.AppRunner(replayer.application(), access_log=None)
-    loop.run_until_complete(runner.setup())
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    loop.run_until_complete(site.start())
-    replayer.port = runner.addresses[0][1]
-    listens.set()
-    loop.run_forever()
-    loop.run_until_complete(runner.cleanup())
-    loop.close()

@@ -11,7 +11,7 @@ import pytest
 
 from tests.wire import spec
 from tests.wire.anthropic import as_openai, assembled, meaning, mutations, sameness
-from tests.wire.anthropic.recordings import Recording
+from tests.wire.recordings import Recording
 
 pytestmark = pytest.mark.wire
 
@@ -116,21 +116,21 @@ def test_a_change_of_meaning_is_seen(change: Callable[[Json], object]) -> None:
 
 
 def test_any_changed_leaf_of_a_recorded_request_is_seen(recording: Recording) -> None:
-    random, body = Random(recording.id), recording.wanted
+    random, body = Random(recording.id), recording.asked
     for _ in range(20):
         done, other = mutations.leaf(body, random=random)
         assert sameness.differences(body, other), done
 
 
 def test_anything_dropped_or_swapped_in_a_recorded_request_is_seen(recording: Recording) -> None:
-    random, body = Random(recording.id), recording.wanted
+    random, body = Random(recording.id), recording.asked
     for _ in range(20):
         done, other = mutations.structure(body, random=random)
         assert sameness.differences(body, other), done
 
 
 def test_a_request_is_said_in_openais_words(recording: Recording, specification: None) -> None:
-    body = as_openai.convert(recording.wanted)
+    body = as_openai.convert(recording.asked)
     assert not body.keys() & {"system", "stop_sequences", "metadata"}
     assert {message["role"] for message in body["messages"]} <= {"system", "user", "assistant", "tool"}
     if not _has_native(body):

@@ -16,7 +16,8 @@ from tests.process.gateway_process import eventually
 from tests.wire import spec
 from tests.wire.anthropic import as_openai, assembled, leaves, meaning, mutations, recordings, sameness
 from tests.wire.anthropic.exchanges import CREDENTIAL, Exchange, Wire
-from tests.wire.anthropic.recordings import COUNTS, Recording
+from tests.wire.anthropic.recordings import COUNTS
+from tests.wire.recordings import Recording
 
 pytestmark = [pytest.mark.wire, pytest.mark.usefixtures("specification")]
 
@@ -34,14 +35,14 @@ def test_nothing_recorded_is_skipped(wire: Wire) -> None:
 class TestRequests:
     def test_it_reaches_the_upstream_as_recorded(self, wire: Wire, recording: Recording) -> None:
         exchange = wire.exchange(recording)
-        assert sameness.differences(recording.wanted, exchange.received_body) == []
+        assert sameness.differences(recording.asked, exchange.received_body) == []
         assert "X-Gateway-Warnings" not in exchange.headers, "something was left out"
 
     def test_a_change_on_the_way_would_be_seen(self, wire: Wire, recording: Recording) -> None:
         random, received = Random(recording.id), wire.exchange(recording).received_body
         for change in (mutations.leaf, mutations.structure) * 5:
             done, other = change(received, random=random)
-            assert sameness.differences(recording.wanted, other), done
+            assert sameness.differences(recording.asked, other), done
 
     def test_all_carry_our_credential_and_nothing_of_the_clients(self, wire: Wire) -> None:
         for recording in recordings.load():
@@ -55,7 +56,7 @@ class TestRequests:
     def test_the_betas_a_client_asks_for_go_out(self, wire: Wire) -> None:
         """What is not in a recording is the headers that its server tools needed."""
         betas, recording = "mcp-client-2025-04-04,compact-2026-01-12", recordings.answers()[0]
-        body = as_openai.convert(recording.wanted)
+        body = as_openai.convert(recording.asked)
         exchange = wire.send(body, to=recording, headers={"anthropic-beta": betas, "X-Session-Id": "betas"})
         assert exchange.received.headers["anthropic-beta"] == betas
 
@@ -91,7 +92,7 @@ class TestAnswers:
         wanted = [{"type": "text", "text": text}] if text else []
         wanted += [block for block in blocks if block["type"] == "tool_use"]
         assert sameness.content_differences(wanted, exchange.received_body["messages"][-2]["content"]) == []
-        thinking = answered.wanted.get("thinking")
+        thinking = answered.asked.get("thinking")
         if thinking and thinking["type"] == "enabled" and "tool_calls" in message:
             assert "thinking" not in exchange.received_body
             assert "thinking" in exchange.headers["X-Gateway-Warnings"]
@@ -101,7 +102,7 @@ class TestAnswers:
 
 def goes_on(wire: Wire, answered: Recording, *, message: Json) -> Exchange:
     """The recorded request with `message` in answer to it, and the next turn."""
-    history = as_openai.convert(answered.wanted)
+    history = as_openai.convert(answered.asked)
     results = [
         {"role": "tool", "tool_call_id": call["id"], "content": "Done."} for call in message.get("tool_calls", ())
     ]

@@ -14,7 +14,7 @@ import pytest
 from tests.wire import spec
 from tests.wire.anthropic import as_openai, assembled, leaves, meaning, mutations, sameness
 from tests.wire.anthropic.exchanges import Wire
-from tests.wire.anthropic.recordings import Recording
+from tests.wire.recordings import Recording
 
 pytestmark = [pytest.mark.wire, pytest.mark.usefixtures("specification")]
 
@@ -72,7 +72,7 @@ def _with_choices(wire: Wire, streamed: Recording, *, step: int) -> list[Json]:
 
 
 def test_openais_client_puts_it_together(wire: Wire, client: openai.OpenAI, streamed: Recording) -> None:
-    body = as_openai.convert(streamed.wanted)
+    body = as_openai.convert(streamed.asked)
     asked = {"model": wire.model(streamed), "messages": body["messages"]}
     # By `extra_body`, since the helper refuses tools that are not strict, which the API takes.
     with client.chat.completions.stream(**asked, extra_body=body | asked) as stream:
@@ -102,7 +102,7 @@ def test_a_client_that_keeps_openais_fields_alone_can_go_on(wire: Wire, streamed
 def sent_back(wire: Wire, streamed: Recording, *, keep: Sequence[str] = ()) -> list[Json]:
     """The answer's content as it reaches the upstream in the next turn, when its client keeps these fields, or all."""
     message = completion_of(wire, streamed, step=0)["choices"][0]["message"]
-    history = as_openai.convert(streamed.wanted)
+    history = as_openai.convert(streamed.asked)
     results = [
         {"role": "tool", "tool_call_id": call["id"], "content": "Done."} for call in message.get("tool_calls", ())
     ]
