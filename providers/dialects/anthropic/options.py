@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import Raw
 
-from providers.dialects.anthropic import reading
+from providers.dialects.anthropic import reading, schemas
 from providers.dialects.anthropic.reading import refusal, with_others
 from providers.dialects.anthropic.unsupported import left_out
 
@@ -14,6 +14,7 @@ HOTTEST = 1
 """Anthropic's highest temperature; OpenAI's is 2."""
 _TIERS = {"auto": "auto", "default": "standard_only", "standard_only": "standard_only"}
 _FORM = "response_format"
+_TRUE = Raw(b"true")
 _IN_SCHEMA = frozenset({"name", "description", "strict", "schema"})
 
 
@@ -106,4 +107,6 @@ def _schema_form(form: dict[str, Raw], *, warnings: list[str]) -> dict[str, Any]
     reading.members(wanted["schema"], at=f"{at}.schema")
     if "description" in wanted:
         warnings.append(left_out(f"{at}.description"))
-    return with_others({"type": "json_schema", "schema": wanted["schema"]}, wanted, named=_IN_SCHEMA)
+    # Whoever asks for `strict` has closed it: OpenAI refuses it otherwise, and so may Anthropic.
+    schema = wanted["schema"] if wanted.get("strict") == _TRUE else schemas.closed(wanted["schema"])
+    return with_others({"type": "json_schema", "schema": schema}, wanted, named=_IN_SCHEMA)

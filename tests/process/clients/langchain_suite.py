@@ -134,17 +134,6 @@ class TestMessages(Standard):
     expected_failures = {
         "test_json_mode": "Messages has no JSON mode: refused by name",
         "test_audio_inputs": "Messages takes no audio: refused",
-        **dict.fromkeys(
-            [
-                "test_structured_output[typeddict]",
-                "test_structured_output[json_schema]",
-                "test_structured_output_async[typeddict]",
-                "test_structured_output_async[json_schema]",
-                "test_structured_output_pydantic_2_v1",
-                "test_structured_output_optional_param",
-            ],
-            "Messages wants `additionalProperties: false` in every object: the vendor refuses a schema without",
-        ),
     }
 
 

@@ -57,7 +57,7 @@ def test_it_is_said_in_anthropics_words(fields, sent):
         ({"metadata": {"a": "b", "c": "d"}}, {}, "metadata other than user_id is not sent to Anthropic"),
         ({"service_tier": "flex"}, {}, "service_tier flex is not sent to Anthropic"),
         (
-            {"response_format": FORM | {"json_schema": {"schema": SCHEMA, "description": "d"}}},
+            {"response_format": FORM | {"json_schema": FORM["json_schema"] | {"description": "d"}}},
             {"output_config": {"format": FORMAT}},
             "response_format.json_schema.description is not sent to Anthropic",
         ),

@@ -52,7 +52,9 @@ def test_a_function_becomes_a_tool_and_others_pass(tool, sent):
 def test_schemas_keep_their_bytes(schema):
     head = b'{"model":"auto","messages":[{"role":"user","content":"Hi"}],'
     tools = b'"tools":[{"type":"function","function":{"name":"f","parameters":' + schema + b"}}],"
-    form = b'"response_format":{"type":"json_schema","json_schema":{"name":"x","schema":' + schema + b"}}}"
+    form = (
+        b'"response_format":{"type":"json_schema","json_schema":{"name":"x","strict":true,"schema":' + schema + b"}}}"
+    )
     found = raw_fields(head + tools + form)
     assert bytes(json.decode(found["tools"], type=list[dict[str, Raw]])[0]["input_schema"]) == schema
     config = json.decode(found["output_config"], type=dict[str, dict[str, Raw]])
