@@ -209,7 +209,7 @@ FIELDS = {
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(MESSAGES, min_size=1, max_size=5), st.fixed_dictionaries({}, optional=FIELDS), st.booleans())
 def test_any_body_is_composed_or_refused(messages, fields, is_plain):
     kept = [message for message in messages if isinstance(message, dict)]
