@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from argparse import RawDescriptionHelpFormatter
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,14 @@ ACTOR = "command line"
 """Who the audit trail names for what a command did."""
 PIPED_WIDTH = 200
 """Columns of a table that goes into a file or another program."""
+
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def plain(text: str) -> str:
+    """Text of a model or a vendor as a terminal may be given it: without what would move the cursor or set colours."""
+    return _CONTROL.sub("", text)
 
 
 class ExamplesFormatter(RawDescriptionHelpFormatter, DjangoHelpFormatter):
@@ -53,7 +62,7 @@ class ConsoleCommand(BaseCommand):
     def fail(self, message: str) -> NoReturn:
         """Says one sentence on stderr and ends with exit status 1."""
         name = type(self).__module__.rpartition(".")[2]
-        self.stderr.write(f"{name}: {' '.join(message.split())}")
+        self.stderr.write(f"{name}: {plain(' '.join(message.split()))}")
         sys.exit(1)
 
     def print_json(self, value: object) -> None:
@@ -66,7 +75,7 @@ class ConsoleCommand(BaseCommand):
             return
         table = Table(*headings, box=None, pad_edge=False, header_style="bold")
         for row in rows:
-            table.add_row(*("" if value is None else str(value) for value in row))
+            table.add_row(*("" if value is None else plain(str(value)) for value in row))
         self.print_rich(table)
 
     def print_rich(self, shown: object) -> None:

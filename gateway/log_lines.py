@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import time
 
+_IN_ONE_LINE = {code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F, *range(0x80, 0xA0)) if code != 0x09}
+
 
 class LineFormatter(logging.Formatter):
     """The standard format, with the seconds formatted once a second rather than once a line."""
@@ -13,6 +15,11 @@ class LineFormatter(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s")
         self._second = -1
         self._text = ""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        """On one line, whatever words of others are in it; a traceback follows on lines of its own."""
+        record.message = record.message.translate(_IN_ONE_LINE)
+        return super().formatMessage(record)
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - logging's name
         second = int(record.created)

@@ -212,7 +212,8 @@ class FailureKind(StrEnum):
     NOT_FOUND = "not_found"
     CONTEXT_TOO_LONG = "context_too_long"
     UNSUPPORTED = "unsupported"
-    """The provider's dialect cannot express the request; it was not called."""
+    """The provider's dialect has no words for a part of the request; another's may. Most often it was not even called,
+    and never does it cost anything."""
     REJECTED = "rejected"
     BROKEN_STREAM = "broken_stream"
 

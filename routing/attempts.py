@@ -130,26 +130,32 @@ async def walk(
     Raises: AttemptsError, and whatever `before` raises.
     """
     error: ProviderError | None = None
-    last: Candidate | None = None
+    last: Candidate | None = None  # whose failure `error` is
     for candidate in candidates:
         if error is not None and not _may_take_over(candidate, error=error, failed=last):
             continue
         for is_again in (False, True):
-            if len(trail) >= max_attempts or clock.left_s() <= 0:
+            if _calls(trail) >= max_attempts or clock.left_s() <= 0:
                 break
             before(candidate)
-            last = candidate
             try:
                 return Answered(candidate, await _attempt(candidate, call=call, clock=clock, trail=trail))
             except ProviderError as failure:
-                error = failure
+                if error is not None and failure.kind is FailureKind.UNSUPPORTED:
+                    break  # what a model said that was called tells more
+                error, last = failure, candidate
             pause_s = None if is_again else _pause_s(error, is_last=candidate is candidates[-1])
-            if pause_s is None or pause_s >= clock.left_s() or len(trail) >= max_attempts:
+            if pause_s is None or pause_s >= clock.left_s() or _calls(trail) >= max_attempts:
                 break
             await asyncio.sleep(pause_s)
         if error is not None and not CONSEQUENCES[error.kind].next_model:
             break
     raise AttemptsError(error, candidate=last, is_deadline=clock.left_s() <= 0)
+
+
+def _calls(trail: list[Step]) -> int:
+    """Attempts that may have cost something: one whose dialect cannot say the request called nobody."""
+    return sum(step.outcome != FailureKind.UNSUPPORTED for step in trail)
 
 
 def _pause_s(error: ProviderError, *, is_last: bool) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec import json
@@ -13,6 +13,13 @@ from routing.types import Need, Wishes
 AUTO = "auto"
 MESSAGE_TOKENS = 8
 """What a message costs beside its text: its role and the marks around it."""
+MOST_MESSAGES = 10_000
+MOST_PARTS = 20_000
+"""Beyond these, reading one request would keep all others of the process waiting."""
+_READ_AS_WELL = ("system", "response_format", "output_config", "functions")
+"""Top-level fields beside messages and tools that the model reads, and is paid for reading."""
+_MEDIA = ("data:image/", "data:application/", "data:audio/", "data:video/", "data:font/")
+_NO_TEXT = frozenset({"type", "input_audio"})
 _FILE_PARTS = {
     "image_url": Capability.VISION,
     "input_audio": Capability.AUDIO,
@@ -29,6 +36,7 @@ class NeedError(Exception):
 
     NeedError
     ├── UnknownLayer    names the layer asked for and those there are
+    ├── TooMany         messages, or parts in them, beyond what one request may hold up
     └── TooDeep         tools or calls nested beyond reading
     """
 
@@ -42,6 +50,11 @@ class UnknownLayer(NeedError):
         self.is_wish = is_wish
 
 
+class TooMany(NeedError):
+    def __init__(self, noun: str, *, most: int) -> None:
+        super().__init__(f"A request holds at most {most:,} {noun}.")
+
+
 class TooDeep(NeedError):
     def __init__(self) -> None:
         super().__init__("The JSON body is nested too deeply.")
@@ -50,10 +63,14 @@ class TooDeep(NeedError):
 def read(request: ChatRequest, *, wishes: Wishes, layers: Sequence[str]) -> Need:
     """What `request` needs. The header's layer wins over the body's; exact models win over the score.
 
-    Raises: UnknownLayer, TooDeep.
+    Raises: UnknownLayer, TooMany, TooDeep.
     """
+    if len(request.messages) > MOST_MESSAGES:
+        raise TooMany("messages", most=MOST_MESSAGES)
     enter, fenced, models = _wanted(request, wishes=wishes, layers=layers)
     parts = [part for message in request.messages for part in _all_parts(message)]
+    if len(parts) > MOST_PARTS:
+        raise TooMany("parts in its messages", most=MOST_PARTS)
     return Need(
         prompt=_last_user_text(request.messages),
         system="\n".join(
@@ -66,8 +83,7 @@ def read(request: ChatRequest, *, wishes: Wishes, layers: Sequence[str]) -> Need
         fenced=fenced,
         capabilities=_capabilities(request, parts=parts),
         files=sum(str(part.get("type")) in _FILE_PARTS for part in parts),
-        input_tokens=sum(map(_message_tokens, request.messages))
-        + (_json_tokens(request.tools) if request.tools else 0),
+        input_tokens=_input_tokens(request),
         max_output_tokens=request.max_output_tokens,
         answers=request.answers,
         max_cost_usd=wishes.max_cost_usd,
@@ -139,9 +155,36 @@ def _all_parts(message: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
     return parts
 
 
+def _input_tokens(request: ChatRequest) -> int:
+    beside = sum(
+        upper_tokens(bytes(raw).decode()) for name in _READ_AS_WELL if (raw := request.fields.get(name)) is not None
+    )
+    tools = _json_tokens(request.tools) if request.tools else 0
+    return sum(map(_message_tokens, request.messages)) + tools + beside
+
+
 def _message_tokens(message: Mapping[str, Any]) -> int:
+    content = message.get("content")
+    if isinstance(content, str) and len(message) == len(("role", "content")):  # as almost always
+        return upper_tokens(content) + MESSAGE_TOKENS
     calls = message.get("tool_calls")
-    return upper_tokens(_text(message)) + MESSAGE_TOKENS + (_json_tokens(calls) if calls else 0)
+    told = [value for name, value in message.items() if name not in ("role", "tool_calls")]
+    return upper_tokens("\n".join(_texts(told))) + MESSAGE_TOKENS + (_json_tokens(calls) if calls else 0)
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Every text in a message, wherever it stands: in parts, in tools' results, in what a vendor wrote earlier. Media
+    in base64 are no text: what they cost goes by the file."""
+    left = [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, str):
+            if not one.startswith(_MEDIA):
+                yield one
+        elif isinstance(one, list):
+            left += one
+        elif isinstance(one, dict) and one.get("type") != "base64":
+            left += [inner for name, inner in one.items() if name not in _NO_TEXT]
 
 
 def _json_tokens(value: object) -> int:

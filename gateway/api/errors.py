@@ -220,6 +220,7 @@ _ANSWERS: dict[type[Exception], Callable[[Any], HttpResponse]] = {
     need.UnknownLayer: lambda error: problem(
         400, "unknown_layer", str(error), param="X-Gateway-Layer" if error.is_wish else "model"
     ),
+    need.TooMany: lambda error: problem(400, None, str(error), param="messages"),
     need.TooDeep: lambda error: problem(400, None, str(error)),
     decision.UnknownModel: lambda error: problem(404, "model_not_found", str(error), param="model"),
     snapshot.Stale: lambda error: problem(503, "snapshot_stale", str(error), headers={"Retry-After": "5"}),

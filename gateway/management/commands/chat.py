@@ -14,7 +14,7 @@ from analytics.spool import SpoolError
 from analytics.types import Caller
 from gateway import serving
 from gateway.api.chat import cost_text
-from gateway.console import ConsoleCommand
+from gateway.console import ConsoleCommand, plain
 from gateway.prompting import PromptProblem, add_prompt_arguments, chat_request, wishes
 from providers.dialects.openai_stream import text_of
 from providers.types import ChatRequest
@@ -68,7 +68,7 @@ examples:
                     piece = text_of(frames)
                     text += piece
                     if not json:
-                        self.stdout.write(piece, ending="")
+                        self.stdout.write(plain(piece), ending="")
                         self.stdout.flush()
             finally:
                 stream.close()

@@ -17,7 +17,7 @@ from gateway import checking, mending, serving, trying
 from gateway.api.chat import cost_text
 from gateway.checking import Check, Subject
 from gateway.command_line import ActionParser
-from gateway.console import ConsoleCommand
+from gateway.console import ConsoleCommand, plain
 from gateway.trying import Trial
 from providers import credentials
 from providers.models import Provider
@@ -118,14 +118,14 @@ what it needs, 1 error
             self.print_json(shown[0] if len(options["slug"]) == 1 else shown)
         else:
             for trial in trials:
-                self.stdout.write(_trial_text(trial))
+                self.stdout.write(plain(_trial_text(trial)))
             self._print_problems([(trial.slug, trial.problem) for trial in trials if trial.problem])
         if any(trial.problem for trial in trials):
             sys.exit(SOMETHING_IS_WRONG)
 
     def _print_problems(self, problems: Sequence[tuple[str, mending.Problem]]) -> None:
         for slug, problem in problems:
-            self.stdout.write(f"\n{slug}: {problem.trouble}: {problem.says}.\n  {problem.mend}.")
+            self.stdout.write(plain(f"\n{slug}: {problem.trouble}: {problem.says}.\n  {problem.mend}."))
 
 
 @contextmanager

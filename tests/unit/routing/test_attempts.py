@@ -157,6 +157,38 @@ class TestContextTooLong:
         assert vendor.called == ["a"]
 
 
+class TestUnsupported:
+    """A model whose dialect cannot say the request: nobody was called, so nothing is lost but the model."""
+
+    async def test_the_next_model_is_tried_at_once(self):
+        vendor = Vendor(a=fails(FailureKind.UNSUPPORTED), b="yes")
+        assert (await walk(vendor)).answer == "yes"
+        assert vendor.called == ["a", "b"]
+
+    async def test_it_counts_as_no_attempt(self):
+        vendor = Vendor(a=fails(FailureKind.UNSUPPORTED), b=fails(FailureKind.UNSUPPORTED), c="yes")
+        assert (await walk(vendor, max_attempts=1)).answer == "yes"
+
+    async def test_where_it_is_all_there_is_the_caller_has_to_mend_it(self):
+        with pytest.raises(AttemptsError) as caught:
+            await walk(Vendor(a=fails(FailureKind.UNSUPPORTED, status=400), b=fails(FailureKind.UNSUPPORTED)), A, B)
+        assert caught.value.client_status == 400
+
+    @pytest.mark.parametrize(
+        ("failure", "status"),
+        [(fails(FailureKind.RATE_LIMITED, retry_after_s=60), 429), (fails(FailureKind.CREDENTIALS), 502)],
+    )
+    async def test_it_hides_no_failure_of_a_model_that_was_called(self, failure, status):
+        with pytest.raises(AttemptsError) as caught:
+            await walk(Vendor(a=failure, b=fails(FailureKind.UNSUPPORTED)), A, B)
+        assert (caught.value.error, caught.value.candidate, caught.value.client_status) == (failure, A, status)
+
+    async def test_nor_is_it_hidden_by_the_time_that_ran_out(self):
+        with pytest.raises(AttemptsError) as caught:
+            await walk(Vendor(a=fails(FailureKind.UNSUPPORTED), b=fails(FailureKind.SERVER_ERROR, status=500)), A, B)
+        assert caught.value.error.kind is FailureKind.SERVER_ERROR
+
+
 class TestLimits:
     async def test_the_deadline_ends_an_attempt_and_the_walk(self):
         vendor = Vendor(a=HANGS, b="never")

@@ -12,6 +12,7 @@ from routing.need import UnknownLayer
 from routing.types import Wishes
 
 LAYERS = ["L0", "L1", "L2", "L3"]
+LONG = "x" * 1000
 HELLO = [{"role": "user", "content": "Hello"}]
 PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
 SOUND = {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}
@@ -203,6 +204,40 @@ class TestUpperTokens:
         called = [{"role": "assistant", "content": None, "tool_calls": [{"function": {"arguments": long}}]}]
         assert read(messages=called + HELLO).input_tokens >= plain + 500
 
+    @pytest.mark.parametrize(
+        "message",
+        [
+            {"role": "tool", "tool_call_id": "a", "content": LONG},
+            {"role": "user", "content": [{"type": "search_result", "content": [{"type": "text", "text": LONG}]}]},
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "a", "content": LONG}]},
+            {"role": "user", "content": [{"type": "document", "source": {"type": "text", "data": LONG}}]},
+            {"role": "user", "content": [{"type": "file", "file": {"file_data": f"data:text/plain,{LONG}"}}]},
+            {"role": "assistant", "content": "", "native_content": [{"type": "text", "text": LONG}]},
+            {"role": "assistant", "content": "", "reasoning_details": [{"type": "reasoning.text", "text": LONG}]},
+            {"role": "assistant", "content": "", "reasoning": LONG},
+            {"role": "assistant", "content": None, "refusal": LONG},
+        ],
+        ids=str,
+    )
+    def test_text_counts_wherever_a_message_holds_it(self, message):
+        assert read(messages=[message, *HELLO]).input_tokens >= len(LONG) // 2
+
+    @pytest.mark.parametrize("field", ["system", "response_format", "output_config"])
+    def test_so_does_what_stands_beside_the_messages(self, field):
+        assert read(**{field: {"type": "text", "description": LONG}}).input_tokens >= len(LONG) // 2
+
+    @pytest.mark.parametrize(
+        "part",
+        [
+            {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": LONG}},
+            {"type": "file", "file": {"file_data": f"data:application/pdf;base64,{LONG}"}},
+            {"type": "input_audio", "input_audio": {"data": LONG, "format": "wav"}},
+        ],
+        ids=lambda part: part["type"],
+    )
+    def test_media_in_base64_do_not(self, part):
+        assert read(messages=asking(part)).input_tokens < 100
+
     def test_tools_in_another_script_count_each_byte_as_well(self):
         described = TOOL | {"description": "日" * 1000}
         assert read(tools=[described]).input_tokens >= 3000
@@ -210,6 +245,19 @@ class TestUpperTokens:
     def test_an_images_bytes_are_no_text(self):
         picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 100_000}}
         assert read(messages=asking(picture)).input_tokens < 100
+
+
+@pytest.mark.parametrize(
+    ("messages", "says"),
+    [
+        (HELLO * 10_001, "at most 10,000 messages"),
+        ([{"role": "user", "content": [{"type": "text", "text": "Hi"}] * 20_001}], "at most 20,000 parts"),
+    ],
+    ids=["messages", "parts"],
+)
+def test_more_than_one_request_may_hold_up_is_refused(messages, says):
+    with pytest.raises(need.TooMany, match=says):
+        read(messages=messages)
 
 
 def test_tools_nested_beyond_reading_are_refused():
