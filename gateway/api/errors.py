@@ -23,6 +23,7 @@ from gateway.api.bodies import BadBody
 from gateway.middleware import OPEN_PATHS
 from providers.types import FailureKind, ProviderError
 from routing import chat, decision, listing, need, runtime, snapshot
+from routing.attempts import Step
 from routing.types import Dropped, DropReason
 
 logger = logging.getLogger(__name__)
@@ -157,7 +158,7 @@ def _nobody_answered(failed: chat.NobodyAnswered) -> HttpResponse:
         code, message = "deadline_exceeded", "No model answered before the deadline."
     else:
         code, message = of_provider(error)
-    detail = {"request_id": str(failed.decision.request_id), "trail": failed.trail}
+    detail = {"request_id": str(failed.decision.request_id), "trail": [_told(step) for step in failed.trail]}
     answer = body(failed.status, code, message, detail=detail)
     if error is not None and error.body and error.kind in _CALLERS:
         answer = {**answer, **_in_openais_types(error.body), "gateway": detail}
@@ -188,6 +189,11 @@ def _in_openais_types(error: Mapping[str, Any]) -> dict[str, Any]:
     return told
 
 
+def _told(step: Step) -> Step:
+    """What a vendor says of our credential may hold a part of it, or the account's name: for the ledger's readers."""
+    return msgspec.structs.replace(step, message="") if step.outcome == FailureKind.CREDENTIALS else step
+
+
 def event(error: ProviderError) -> bytes:
     """The event that ends a broken stream: the vendor's own where the caller has to mend it, else ours."""
     if error.event is not None and error.kind in _CALLERS:
@@ -203,6 +209,8 @@ def of_provider(error: ProviderError) -> tuple[str | None, str]:
     if error.kind in (FailureKind.REJECTED, FailureKind.UNSUPPORTED):
         return None, error.message
     code, words = _PROVIDER_FAILURES.get(error.kind, (f"provider_{error.kind.value}", "The provider failed"))
+    if error.kind is FailureKind.CREDENTIALS:
+        return code, f"{words}. The ledger holds what it said."
     return code, f"{words}: {error.message}."
 
 
