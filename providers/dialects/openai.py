@@ -15,7 +15,7 @@ from msgspec import Raw
 
 from providers.dialects import quirks, unusual_json
 from providers.dialects.counts import count
-from providers.dialects.failures import kind_of, message_of, seconds_of
+from providers.dialects.failures import error_in, error_of, kind_of, message_of, seconds_of
 from providers.types import Answer, ChatRequest, Composed, FailureKind, Model, Provider, ProviderError, Usage
 
 _ASK_FOR_USAGE = Raw(b'{"include_usage":true}')
@@ -83,7 +83,7 @@ def read_answer(body: bytes) -> Answer:
         raise ProviderError(FailureKind.BAD_ANSWER, "its answer is not valid JSON", status=200) from error
     if not isinstance(content, dict):
         raise ProviderError(FailureKind.BAD_ANSWER, "its answer is not a JSON object", status=200)
-    if content.get("error"):
+    if is_error(content):
         raise error_in_answer(content)
     choices = content.get("choices")
     if not isinstance(choices, list) or not choices or not all(isinstance(choice, dict) for choice in choices):
@@ -106,11 +106,7 @@ def has_content(part: object) -> bool:
 
 def read_error(status: int, *, body: bytes, retry_after: str | None) -> ProviderError:
     """What an answer that is not a 200 means."""
-    try:
-        content = unusual_json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        content = None
-    error = content.get("error") if isinstance(content, dict) else None
+    error = error_of(body)
     return ProviderError(
         kind_of(status, error=error),
         message_of(error) or f"answered {status}",
@@ -120,9 +116,14 @@ def read_error(status: int, *, body: bytes, retry_after: str | None) -> Provider
     )
 
 
+def is_error(content: Mapping[str, Any]) -> bool:
+    """Whether an object in place of an answer or a chunk is an error; older vLLM has its fields at the top."""
+    return bool(content.get("error")) or content.get("object") == "error"
+
+
 def error_in_answer(content: Mapping[str, Any], *, event: bytes | None = None) -> ProviderError:
     """An error object in a 200 or as an event: judged by its own code or status, else as a broken answer."""
-    error = content.get("error")
+    error = error_in(content)
     told = (error.get(name) for name in _STATUS_FIELDS) if isinstance(error, dict) else ()
     status = next(filter(None, map(_status, told)), None)
     kind = kind_of(status, error=error) if status else FailureKind.BAD_ANSWER

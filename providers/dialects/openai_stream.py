@@ -133,7 +133,8 @@ class EventReader:
         if chunk.error:
             self.usage = openai.read_usage(chunk.usage) or self.usage  # what came before the error is paid for
             raise openai.error_in_answer({"error": chunk.error}, event=payload)
-        return self._note(chunk)
+        # Without choices it may be an error of another form: rare enough to be read again.
+        return self._note(chunk) if chunk.choices is not None else self._read_oddity(payload)
 
     def _note(self, chunk: _Chunk) -> bool:
         for choice in chunk.choices or ():
@@ -162,8 +163,9 @@ class EventReader:
         if not isinstance(chunk, dict):
             self.malformed += 1
             return False
-        if chunk.get("error"):
-            raise openai.error_in_answer(chunk, event=payload)
+        if openai.is_error(chunk):
+            # A client knows an error by that name alone: one in other words is not relayed as it came.
+            raise openai.error_in_answer(chunk, event=payload if chunk.get("error") else None)
         with contextlib.suppress(msgspec.ValidationError):
             return self._note(msgspec.convert(chunk, _Chunk))
         self.usage = openai.read_usage(chunk.get("usage")) or self.usage
@@ -189,7 +191,7 @@ def _decoded_together(events: bytes) -> list[_Chunk] | None:
         chunks = [_decode(payload) for payload in payloads]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return None if any(chunk.error for chunk in chunks) else chunks
+    return None if any(chunk.error or chunk.choices is None for chunk in chunks) else chunks
 
 
 def _length(part: Any) -> int:

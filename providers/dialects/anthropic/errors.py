@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from providers.dialects.failures import kind_of, message_of, seconds_of
+from providers.dialects.failures import error_in, error_of, kind_of, message_of, seconds_of
 from providers.types import FailureKind, ProviderError
 
 _STATUSES = {
@@ -30,32 +30,35 @@ _TOO_LONG = "exceed context limit"
 """The vendor has no codes: its words are all there is. Input and output together are refused in these."""
 
 
+class _Envelope(msgspec.Struct):
+    request_id: str | None = None
+
+
+_read_envelope = msgspec.json.Decoder(_Envelope).decode
+
+
 def read_error(status: int, *, body: bytes, retry_after: str | None) -> ProviderError:
     """What an answer that is not a 200 means."""
-    try:
-        content = msgspec.json.decode(body)
-    except (ValueError, RecursionError):
-        content = None
-    error = content.get("error") if isinstance(content, dict) else None
+    error = error_of(body)
     return ProviderError(
         _kind(status, error=error),
         message_of(error) or f"answered {status}",
         status=status,
         retry_after_s=seconds_of(retry_after),
-        body=_body(error, content=content),
+        body=_body(error, request_id=_request_id(body)),
     )
 
 
 def error_in_answer(content: Mapping[str, Any]) -> ProviderError:
     """An error object in a 200 or as an event: judged by its type, else as a broken answer."""
-    error = content.get("error")
+    error = error_in(content)
     name = error.get("type") if isinstance(error, dict) else None
     status = _STATUSES.get(name) if isinstance(name, str) else None
     return ProviderError(
         _kind(status, error=error) if status else FailureKind.BAD_ANSWER,
         message_of(error) or "answered with an error object",
         status=status or 200,
-        body=_body(error, content=content),
+        body=_body(error, request_id=content.get("request_id")),
     )
 
 
@@ -70,10 +73,17 @@ def _kind(status: int, *, error: object) -> FailureKind:
     return kind_of(status, error=error)
 
 
-def _body(error: object, *, content: object) -> Mapping[str, Any] | None:
+def _body(error: object, *, request_id: object) -> Mapping[str, Any] | None:
     """The error object as OpenAI's dialect has it."""
     if not isinstance(error, dict):
         return None
-    told = {"message": error.get("message"), "type": error.get("type"), "param": None, "code": None}
-    request_id = content.get("request_id") if isinstance(content, dict) else None
+    told = {name: error.get(name) for name in ("message", "type", "param", "code")}
     return told | {"request_id": request_id} if request_id else told
+
+
+def _request_id(body: bytes) -> object:
+    """The vendor's name for the call, which stands beside the error."""
+    try:
+        return _read_envelope(body).request_id
+    except (ValueError, RecursionError):
+        return None

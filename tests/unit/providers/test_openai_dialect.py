@@ -376,7 +376,7 @@ class TestReadError:
             {"message": "Bad temperature.", "param": "temperature", "code": "x"},
         )
 
-    @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"detail":"no"}', b'{"error":{"message":5}}', b"\xff"])
+    @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"detail":{}}', b'{"error":{"message":5}}', b"\xff"])
     def test_a_body_that_says_nothing_leaves_the_status_to_speak(self, body):
         assert openai.read_error(503, body=body, retry_after=None).message == "answered 503"
 

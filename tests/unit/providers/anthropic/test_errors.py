@@ -75,7 +75,7 @@ class TestAStatus:
         assert read_error(429, body=body(), retry_after="7").retry_after_s == 7
 
     @pytest.mark.parametrize(
-        "content", [b"", b"<html>", b"[]", b'"no"', b'{"error":{"message":5}}', b"\xff", b"[" * 50_000]
+        "content", [b"", b"<html>", b"[]", b"{}", b'{"error":{"message":5}}', b"\xff", b"[" * 50_000]
     )
     def test_speaks_alone_where_the_body_says_nothing(self, content):
         assert read_error(503, body=content, retry_after=None).message == "answered 503"
@@ -83,6 +83,14 @@ class TestAStatus:
     def test_of_a_proxy_in_front_may_carry_plain_words(self):
         error = read_error(502, body=b'{"error":"no upstream"}', retry_after=None)
         assert (error.message, error.body) == ("no upstream", None)
+
+    def test_of_a_proxy_in_front_may_have_its_fields_at_the_top(self):
+        content = b'{"object":"error","message":"No such tier.","type":"Bad","param":"tier","code":7,"request_id":"r"}'
+        error = read_error(400, body=content, retry_after=None)
+        assert (error.message, error.body) == (
+            "No such tier.",
+            {"message": "No such tier.", "type": "Bad", "param": "tier", "code": 7, "request_id": "r"},
+        )
 
     def test_with_an_endless_message_is_cut(self):
         assert len(read_error(500, body=body(message="x" * 10_000), retry_after=None).message) == 500
