@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import ssl
 from collections.abc import Sequence
 from typing import Any
 
@@ -93,12 +94,33 @@ def check_way_out(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> lis
         )
         for mistake in proxies.from_environment().mistakes()
     ]
-    for name, is_there in (("SSL_CERT_FILE", os.path.isfile), ("SSL_CERT_DIR", os.path.isdir)):
+    for name, mistake_of in (("SSL_CERT_FILE", _file_mistake), ("SSL_CERT_DIR", _folder_mistake)):
         path = os.environ.get(name)
-        if path and not is_there(path):
+        if path and (mistake := mistake_of(path)):
             hint = "Give the path of a PEM file, or of a folder made by `openssl rehash`."
-            found.append(Error(f"{name} names nothing that is there: {path}.", hint=hint, id="gateway.E006"))
+            found.append(Error(f"{name} names {mistake}: {path}.", hint=hint, id="gateway.E006"))
     return found
+
+
+def _file_mistake(path: str) -> str | None:
+    """OpenSSL passes over a file it cannot use and says nothing, and then trusts nobody."""
+    if not os.path.exists(path):
+        return "nothing that is there"
+    if os.path.isdir(path):
+        return "a folder, which is for SSL_CERT_DIR"
+    try:
+        held = ssl.create_default_context(cafile=path).cert_store_stats()
+    except ssl.SSLError:
+        return "a file that holds no certificate in PEM"
+    except OSError as error:
+        return f"a file that cannot be read ({error.strerror})"
+    return None if held["x509"] else "a file that holds no certificate in PEM"
+
+
+def _folder_mistake(path: str) -> str | None:
+    if not os.path.exists(path):
+        return "nothing that is there"
+    return None if os.path.isdir(path) else "no folder"
 
 
 def _near(name: str) -> str:

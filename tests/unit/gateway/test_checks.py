@@ -4,6 +4,7 @@ import os
 import resource
 
 import pytest
+import trustme
 
 from gateway import checks, env
 
@@ -63,8 +64,34 @@ def test_authorities_that_are_not_there_stop_the_start(network, tmp_path, name):
     assert name in found.msg
 
 
+@pytest.mark.parametrize(
+    "held", [b"", b"no certificate\n", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+)
+def test_a_file_of_authorities_without_a_certificate_stops_the_start(network, tmp_path, held):
+    file = tmp_path / "ca.pem"
+    file.write_bytes(held)
+    network.setenv("SSL_CERT_FILE", str(file))
+    (found,) = checks.check_way_out(None)
+    assert (found.id, found.is_serious()) == ("gateway.E006", True)
+    assert "holds no certificate in PEM" in found.msg
+
+
+def test_a_file_where_a_folder_belongs_stops_the_start_and_the_other_way_round(network, tmp_path):
+    file = tmp_path / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(str(file))
+    network.setenv("SSL_CERT_FILE", str(tmp_path))
+    network.setenv("SSL_CERT_DIR", str(file))
+    told = [found.msg for found in checks.check_way_out(None)]
+    assert told == [
+        f"SSL_CERT_FILE names a folder, which is for SSL_CERT_DIR: {tmp_path}.",
+        f"SSL_CERT_DIR names no folder: {file}.",
+    ]
+
+
 def test_a_way_out_as_it_should_be_is_fine(network, tmp_path):
     assert checks.check_way_out(None) == []
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    network.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     network.setenv("HTTPS_PROXY", "http://me:hunter2@127.0.0.1:3128")
     network.setenv("no_proxy", "localhost")
     network.setenv("SSL_CERT_DIR", str(tmp_path))
