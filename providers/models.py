@@ -35,9 +35,11 @@ def validate_base_url(url: str) -> None:
         raise ValidationError(mistake)
 
 
-def validate_json_object(value: object) -> None:
+def validate_extra_body(value: object) -> None:
     if not isinstance(value, dict):
         raise ValidationError('Use a JSON object, such as {"top_k": 40}; {} adds nothing.')
+    if mistake := spelling.extra_body_mistake(value):
+        raise ValidationError(mistake)
 
 
 class Dialect(models.TextChoices):
@@ -104,7 +106,7 @@ class Provider(models.Model):
     extra_body = models.JSONField(
         default=dict,
         blank=True,
-        validators=[validate_json_object],
+        validators=[validate_extra_body],
         help_text="Fields added to each request that lacks them.",
     )
     connect_timeout_s = models.FloatField("connect timeout (s)", default=5.0, validators=[MinValueValidator(0.01)])
@@ -146,7 +148,7 @@ class Provider(models.Model):
             self.extra_body = {}
         if not self.extra_body:
             try:
-                validate_json_object(self.extra_body)
+                validate_extra_body(self.extra_body)
             except ValidationError as error:
                 raise ValidationError({"extra_body": error}) from error
 

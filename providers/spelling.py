@@ -1,4 +1,4 @@
-"""How a provider's address and the name of a credential's variable must be written.
+"""How a provider's address, the name of a credential's variable and the fields added to requests must be written.
 
 Pure: the admin's validators and the catalog file refuse by the same rules. Does not look whether the address is one
 that may be called (`providers.door`) or the variable is set (`providers.credentials`).
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from urllib.parse import SplitResult, urlsplit
 
 ENV_VAR = re.compile(r"[A-Z][A-Z0-9_]*_(API_)?(KEY|TOKEN)")
@@ -16,6 +17,15 @@ ENV_VARS_OF_OTHERS = frozenset({"SECRET_KEY", "CREDENTIAL_KEY", "KEY_HASH_KEY", 
 
 HOST = re.compile(r"[\w-]+(\.[\w-]+)*")
 AFTER_BRACKET = re.compile(r"(:\d+)?")
+
+NEVER_ADDED: Mapping[str, str] = {
+    "model": "the gateway sets it",
+    "messages": "each request brings its own",
+    "stream": "each request says for itself whether it wants a stream",
+    "stream_options": "it belongs to streams alone, where the gateway sets it",
+    "n": "each further choice is paid for, and a request's cost is judged without knowing of it",
+}
+"""Fields that no provider's row may add to requests, and why."""
 
 
 def may_be_read(env_var: str) -> bool:
@@ -32,6 +42,12 @@ def env_var_mistake(name: str) -> str | None:
         "Use the name of a variable, not its value: capitals that end in _KEY or _TOKEN, such as OPENAI_API_KEY. "
         "The gateway's own secrets and AWS_SECRET_ACCESS_KEY cannot be used."
     )
+
+
+def extra_body_mistake(fields: Mapping[str, object]) -> str | None:
+    """What is wrong with the fields that a provider's row adds to requests; None when nothing is."""
+    found = next((name for name in NEVER_ADDED if name in fields), None)
+    return f'"{found}" cannot be added to requests: {NEVER_ADDED[found]}.' if found else None
 
 
 def base_url_mistake(url: str) -> str | None:

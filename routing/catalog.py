@@ -188,7 +188,14 @@ def parse(text: str, *, source: str) -> Catalog:
 
 
 def render(catalog: Catalog) -> str:
-    """The same catalog as TOML; what it does not say is left out."""
+    """The same catalog as TOML; what it does not say is left out.
+
+    Raises: CatalogError for a null within an `extra_body`, which TOML has no word for.
+    """
+    for provider in catalog.providers:
+        if (path := _null_in(provider.extra_body or {}, path="extra_body")) is not None:
+            says = f'provider "{provider.slug}": {path} is null, which TOML cannot say; take it out in the admin first'
+            raise CatalogError(says, source="dump")
     return tomli_w.dumps(_table(catalog))
 
 
@@ -290,6 +297,8 @@ def _check_provider(provider: Provider, *, layers: Collection[str], path: str) -
         raise Mistake(f"{path}.base_url", f"base_url: {says}")
     if provider.credential_env is not None and (says := spelling.env_var_mistake(provider.credential_env)):
         raise Mistake(f"{path}.credential_env", f"credential_env: {says}")
+    if says := spelling.extra_body_mistake(provider.extra_body or {}):
+        raise Mistake(f"{path}.extra_body", f"extra_body: {says}")
     _refuse_twice([model.name for model in provider.models], path=f"{path}.models", noun="model")
     for index, model in enumerate(provider.models):
         _check_places(model, layers=layers, path=f"{path}.models[{index}]")
@@ -351,17 +360,31 @@ def _table(value: Any) -> Any:
     if is_dataclass(value):
         return dict(_said((part.name, getattr(value, part.name)) for part in fields(value)))
     if isinstance(value, Mapping):
-        return dict(_said(value.items()))
+        return {str(key): _table(inner) for key, inner in value.items()}
     if isinstance(value, frozenset):
         return sorted(str(member) for member in value)
     if isinstance(value, tuple | list):
-        return [_table(inner) for inner in value if inner is not None]
+        return [_table(inner) for inner in value]
     if isinstance(value, Decimal):
         return f"{value:f}"
     return value
 
 
+def _null_in(value: Any, *, path: str) -> str | None:
+    """The path of the first null; None where there is none."""
+    if value is None:
+        return path
+    if isinstance(value, Mapping):
+        found = (_null_in(inner, path=join(path, key)) for key, inner in value.items())
+    elif isinstance(value, list):
+        found = (_null_in(inner, path=f"{path}[{index}]") for index, inner in enumerate(value))
+    else:
+        return None
+    return next(filter(None, found), None)
+
+
 def _said(pairs: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """The catalog's own keys that say something. What stands within `extra_body` is another's: empty, it still says."""
     for key, value in pairs:
-        if value is not None and value not in ({}, (), []):
-            yield str(key), _table(value)
+        if value is not None and value not in ({}, ()):
+            yield key, _table(value)

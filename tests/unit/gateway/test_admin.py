@@ -184,6 +184,11 @@ class TestProvider:
             ("base_url", "http://a..b/v1", "The host is not a name"),
             ("extra_body", "[]", "Use a JSON object"),
             ("extra_body", '["a"]', "Use a JSON object"),
+            ("extra_body", '{"stream": true}', "cannot be added to requests: each request says for itself"),
+            ("extra_body", '{"top_k": 1, "model": "x"}', "cannot be added to requests: the gateway sets it"),
+            ("extra_body", '{"messages": []}', "cannot be added to requests: each request brings its own"),
+            ("extra_body", '{"stream_options": {}}', "cannot be added to requests: it belongs to streams alone"),
+            ("extra_body", '{"n": 2}', "cannot be added to requests: each further choice is paid for"),
         ],
     )
     def test_a_wrong_field_is_explained(self, admin_client, field, value, says):

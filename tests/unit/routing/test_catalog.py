@@ -136,6 +136,12 @@ class TestReading:
         ('"OPENAI_API_KEY"', '"PATH"', 20, "credential_env: Use the name of a variable"),
         ('"OPENAI_API_KEY"', '"CREDENTIAL_KEY"', 20, "The gateway's own secrets"),
         ('"OPENAI_API_KEY"', f'"{"A" * 200}_KEY"', 20, "credential_env: Expected `str` of length <= 200"),
+        (
+            "temperature = 0.7",
+            "stream = true",
+            21,
+            'extra_body: "stream" cannot be added to requests: each request says',
+        ),
         ("extra_body", "enabled = 1\nextra_body", 21, "enabled: Expected `bool | null`, got `int`"),
         ("[[providers.models]]", "[[providers.model]]", 23, 'unknown key "model"; did you mean "models"?'),
         ('layer = "L1"\n  p', 'layer = "L2"\n  p', 25, 'provider "openai", model "gpt-x": unknown layer "L2"'),

@@ -51,6 +51,30 @@ class TestDump:
         assert not any(secret in text for secret in ("sk-0123456789abcdef", "cdef", credential.encrypted_value))
         assert catalog_rows.diff(catalog.parse(text, source="dump")).changes == ()
 
+    @pytest.mark.parametrize(
+        "extra_body",
+        [
+            {"stop": []},
+            {"provider": {"only": [], "options": {}}},
+            {"plugins": [{}, {"id": "web", "engines": []}], "note": ""},
+            {"off": False, "none": 0, "deep": [[], [[]]]},
+        ],
+    )
+    def test_what_is_empty_within_an_extra_body_is_kept(self, extra_body):
+        load()
+        Provider.objects.update(extra_body=extra_body)
+        assert dumped().providers[0].extra_body == extra_body
+
+    @pytest.mark.parametrize(
+        ("extra_body", "path"),
+        [({"stop": None}, "extra_body.stop"), ({"a": [1, {"b": None}]}, r"extra_body.a\[1\].b")],
+    )
+    def test_a_null_within_an_extra_body_is_refused_by_its_place(self, extra_body, path):
+        load()
+        Provider.objects.update(extra_body=extra_body)
+        with pytest.raises(catalog.CatalogError, match=f'provider "acme": {path} is null, which TOML cannot say'):
+            catalog.render(catalog_dump.dump())
+
     def test_an_empty_database_has_nothing_to_tell(self):
         with pytest.raises(catalog.CatalogError, match="database: holds no policy yet"):
             catalog_dump.dump()
