@@ -25,38 +25,46 @@ class Turns:
     with the tools' results first."""
 
     def __init__(self) -> None:
-        self.all: list[Turn] = []
+        self._all: list[Turn] = []
         self._answered = 0
         """Where the message behind the last answer stands: the one that all its tools' results belong to."""
-        self._results = 0
-        """How many of them stand there."""
+        self._results: list[Block] = []
+        """Those results; they wait here, as each would move all that stands behind it."""
+
+    def whole(self) -> list[Turn]:
+        self._place_results()
+        return self._all
 
     def answer(self, blocks: list[Block]) -> None:
         if blocks:
-            self.all.append({"role": "assistant", "content": blocks})
-            self._answered, self._results = len(self.all), 0
+            self._place_results()
+            self._all.append({"role": "assistant", "content": blocks})
+            self._answered = len(self._all)
 
     def ask(self, blocks: list[Block]) -> None:
         for block in blocks:
             if block["type"] == "tool_result":
-                self._add_result(block)
+                self._results.append(block)
             else:
                 self._add(block)
 
     def instruct(self, blocks: list[Block]) -> None:
         if blocks:
-            self.all.append({"role": "system", "content": blocks})
+            self._all.append({"role": "system", "content": blocks})
 
     def _add(self, block: Block) -> None:
-        if not self.all or self.all[-1]["role"] != "user":
-            self.all.append({"role": "user", "content": []})
-        self.all[-1]["content"].append(block)
+        if not self._all or self._all[-1]["role"] != "user":
+            self._all.append({"role": "user", "content": []})
+        self._all[-1]["content"].append(block)
 
-    def _add_result(self, block: Block) -> None:
-        if len(self.all) == self._answered or self.all[self._answered]["role"] != "user":
-            self.all.insert(self._answered, {"role": "user", "content": []})
-        self.all[self._answered]["content"].insert(self._results, block)
-        self._results += 1
+    def _place_results(self) -> None:
+        if not self._results:
+            return
+        if len(self._all) == self._answered or self._all[self._answered]["role"] != "user":
+            self._all.insert(self._answered, {"role": "user", "content": []})
+        turn = self._all[self._answered]
+        turn["content"] = self._results + turn["content"]
+        self._results = []
 
 
 def apply(
@@ -70,6 +78,7 @@ def apply(
         warnings.append(left_out("name of a message"))
     opening = next((index for index, one in enumerate(messages) if one.get("role") not in _SYSTEM), len(messages))
     system = _opening(messages[:opening], warnings=warnings)
+    moved: list[Block] = []
     turns = Turns()
     for index, message in enumerate(messages[opening:], opening):
         at = f"messages[{index}]"
@@ -79,18 +88,20 @@ def apply(
             case "tool":
                 turns.ask([calls.result(message, at=at, warnings=warnings)])
             case "assistant":
-                said = assistant.blocks(message, at=at, warnings=warnings)
-                turns.answer(_completed(said, message, named=assistant.NAMED, warnings=warnings))
+                answer = assistant.blocks(message, at=at, warnings=warnings)
+                turns.answer(_completed(answer, message, named=assistant.NAMED, warnings=warnings))
             case "system" | "developer" if inline_system:
                 turns.instruct(_blocks(message, at=at, warnings=warnings))
             case "system" | "developer":
                 warnings.append(_MOVED)
-                system = _as_blocks(system) + _blocks(message, at=at, warnings=warnings)
+                moved += _blocks(message, at=at, warnings=warnings)
             case role:
                 raise _unknown(role, at=at)
-    if not turns.all:
+    if moved:
+        system = _as_blocks(system) + moved
+    if not (said := turns.whole()):
         raise refusal("messages", "messages holds no word of a user: Anthropic's models need one to answer to.")
-    body["messages"] = turns.all
+    body["messages"] = said
     if system:
         body["system"] = _joined(body.get("system"), system)
 

@@ -127,7 +127,8 @@ def _allowed(choice: Mapping[str, Raw]) -> tuple[Tool, list[str]]:
 
 
 def _only(tools: Sequence[Tool], *, allowed: Sequence[str]) -> list[Tool]:
-    kept = [tool for tool in tools if _name(tool) in allowed]
+    names: set[object] = set(allowed)
+    kept = [tool for tool in tools if isinstance(name := _name(tool), str) and name in names]
     if not kept:
         at = "tool_choice.allowed_tools.tools"
         raise refusal(at, f"{at} names none of the tools: name some, or leave it out.")
