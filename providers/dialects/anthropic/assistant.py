@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from providers.dialects.anthropic import calls
+from providers.dialects.anthropic.message import FORMAT
 from providers.dialects.anthropic.parts import Block, blocks_of, text_blocks
 from providers.dialects.anthropic.reading import refusal
 
-REASONING_FORMAT = "anthropic-claude-v1"
-"""Marks reasoning that Anthropic's models wrote: no other vendor's carries a signature they accept."""
 NAMED = frozenset(
     {
         *("role", "content", "name", "refusal", "tool_calls"),
@@ -54,8 +53,8 @@ def _thinking(details: object) -> list[Block]:
 
 def _thought(item: Mapping[str, Any]) -> Block | None:
     """None for what another vendor thought, and for text without the signature that the vendor asks back."""
-    if item.get("format") != REASONING_FORMAT:
-        return None
+    if item.get("format") != FORMAT:
+        return None  # no other vendor's carries a signature that Anthropic's models accept
     if item.get("type") == "reasoning.text":
         text, signature = item.get("text") or "", item.get("signature")
         is_signed = isinstance(text, str) and isinstance(signature, str) and signature

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw
 
 FORMAT = "anthropic-claude-v1"
-"""Says in `reasoning_details` whose signatures these are."""
+"""Says in `reasoning_details` whose signatures these are, there and back."""
 _FINISH_REASONS = {
     "max_tokens": "length",
     "model_context_window_exceeded": "length",
