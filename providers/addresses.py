@@ -91,7 +91,8 @@ def mistake_of_host(host: str) -> str | None:
 
 
 def _spelt(host: str) -> Address | None:
-    """The address that a host spells in any way resolvers take (2130706433, 0x7f.1); None for a name."""
+    """The address that a host spells in any way resolvers take (2130706433, 0x7f.1, 127.0.0.1.); None for a name."""
+    host = host.rstrip(".")
     try:
         return ip_address(host.strip("[]").partition("%")[0])
     except ValueError:

@@ -101,12 +101,18 @@ def test_what_is_no_address_may_not_be_called(address):
         "::1",
         "::ffff:127.0.0.1",
         "169.254.169.254",
+        "127.0.0.1.",
+        "169.254.169.254.",
+        "0x7f.1.",
+        "[::1].",
     ],
 )
 def test_a_host_that_spells_a_private_address_is_known_without_a_look_up(host):
     assert addresses.mistake_of_host(host)
 
 
-@pytest.mark.parametrize("host", ["api.example.org", "localhost.example.org", "8.8.8.8", "134744072", "2606:4700::1"])
+@pytest.mark.parametrize(
+    "host", ["api.example.org", "localhost.example.org", "8.8.8.8", "8.8.8.8.", ".", "134744072", "2606:4700::1"]
+)
 def test_any_other_host_is_left_to_whoever_resolves_it(host):
     assert addresses.mistake_of_host(host) is None

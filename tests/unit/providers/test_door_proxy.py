@@ -138,7 +138,7 @@ async def test_no_proxy_names_those_that_are_called_directly(environment):
 
 
 @pytest.mark.parametrize(
-    "host", ["127.0.0.1", "localhost", "2130706433", "0x7f.1", "[::1]", "10.0.0.1", "127。0。0。1"]
+    "host", ["127.0.0.1", "127.0.0.1.", "localhost", "2130706433", "0x7f.1", "[::1]", "10.0.0.1", "127。0。0。1"]
 )
 async def test_it_is_not_asked_for_a_private_address_either(environment, host):
     async with running(says(whole())) as proxy:
