@@ -197,10 +197,9 @@ class TestNobodyAnswered:
 
     def test_what_a_provider_says_of_our_credential_is_told_to_nobody_who_calls(self):
         error = ProviderError(FailureKind.CREDENTIALS, "no key sk-...abcd of org-acme", status=401)
-        failed = nobody_answered(error)
-        failed.trail = (msgspec.structs.replace(STEP, outcome="credentials", message=error.message), STEP)
-        told = handled(failed)[1]
-        assert "acme" not in str(told)
+        refused = msgspec.structs.replace(STEP, outcome="credentials", message=error.message)
+        told = handled(nobody_answered(error, trail=(refused, STEP)))[1]
+        assert "abcd" not in str(told)
         assert [step["message"] for step in told["gateway"]["trail"]] == ["", STEP.message]
 
     def test_a_credential_the_provider_refused_is_never_our_callers_401(self):
