@@ -245,10 +245,25 @@ class ProviderError(Exception):
 
     def mask(self, secret: str) -> None:
         """Takes `secret` out of everything that is told."""
-        self.message = self.message.replace(secret, "...")
+        self.message = _without(secret, self.message)
         self.args = (self.message,)
         written = msgspec.json.encode(secret)[1:-1]
         if self.body is not None:
-            self.body = msgspec.json.decode(msgspec.json.encode(self.body).replace(written, b"..."))
+            body: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self.body).replace(written, b"..."))
+            if isinstance(words := body.get("message"), str):
+                body["message"] = _without(secret, words)
+            self.body = body
         if self.event is not None:
             self.event = self.event.replace(written, b"...")
+
+
+LEAST_PART = 4
+"""Characters of a secret that are worth hiding at the end of words that were cut."""
+
+
+def _without(secret: str, words: str) -> str:
+    """`words` without the secret, and without its beginning where they were cut amid it."""
+    words = words.replace(secret, "...")
+    parts = (secret[:size] for size in range(len(secret) - 1, LEAST_PART - 1, -1))
+    part = next((part for part in parts if words.endswith(part)), "")
+    return f"{words.removesuffix(part)}..." if part else words

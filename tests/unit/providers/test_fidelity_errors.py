@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from gateway.api import errors
+from providers.dialects import openai
 from providers.dialects.openai_stream import EventReader
 from providers.types import ProviderError
 
@@ -47,3 +48,13 @@ def test_a_credential_repeated_in_it_is_masked():
     error = failure(HELLO, TOLD.join([b"data: ", b"\n\n"]).replace(b"No tool", b'Not with sk-\\"secret'))
     error.mask('sk-"secret')
     assert b"secret" not in errors.event(error) + str(error.body).encode() + error.message.encode()
+
+
+@pytest.mark.parametrize("before", [470, 480, 490])
+def test_so_is_its_beginning_where_the_words_were_cut_amid_it(before):
+    secret = "sk-abcdefghijklmnopqrstuvwxyz0123456789"
+    body = msgspec.json.encode({"error": {"message": "x" * before + secret, "code": 401}})
+    error = openai.read_error(401, body=body, retry_after=None)
+    error.mask(secret)
+    assert "sk-" not in error.message + str(error)
+    assert secret not in str(error.body)
