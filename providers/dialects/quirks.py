@@ -51,7 +51,12 @@ def _is_plain_text(part: object) -> bool:
 
 def _rename(fields: dict[str, Any], names: frozenset[str], *, to: str) -> None:
     """One of `names` under the name `to`. What already stands there wins over the others, as it is meant for such
-    a vendor."""
+    a vendor; null is nothing that stands there."""
     for name in names & fields.keys() - {to}:
-        fields.setdefault(to, fields.pop(name))
-        fields.pop(name, None)
+        value = fields.pop(name)
+        if to not in fields or _is_null(fields[to]):
+            fields[to] = value
+
+
+def _is_null(value: object) -> bool:
+    return value is None or (isinstance(value, Raw) and bytes(value) == b"null")

@@ -31,6 +31,17 @@ class TestOutputLimit:
         fields = sent(b'"max_tokens":7,"max_completion_tokens":9', max_tokens_field="max_tokens")
         assert (bytes(fields["max_tokens"]), "max_completion_tokens" in fields) == (b"7", False)
 
+    @pytest.mark.parametrize(
+        "fields", [b'"max_tokens":null,"max_completion_tokens":50', b'"max_completion_tokens":50,"max_tokens": null ']
+    )
+    def test_null_under_the_vendors_own_name_hides_no_value(self, fields):
+        found = sent(fields, max_tokens_field="max_tokens")
+        assert (bytes(found["max_tokens"]), "max_completion_tokens" in found) == (b"50", False)
+
+    def test_null_under_both_names_stays_null(self):
+        found = sent(b'"max_tokens":null,"max_completion_tokens":null', max_tokens_field="max_tokens")
+        assert bytes(found["max_tokens"]) == b"null"
+
     def test_none_stays_none(self):
         assert not {"max_tokens", "max_completion_tokens"} & sent(max_tokens_field="max_tokens").keys()
 
@@ -41,6 +52,11 @@ class TestReasoning:
     def test_it_goes_back_under_the_name_that_the_vendor_knows(self):
         first = sent_messages(self.THOUGHT, reasoning_field="reasoning_content")[0]
         assert json.decode(first) == {"role": "assistant", "content": "4", "reasoning_content": "2+2"}
+
+    def test_null_under_the_vendors_own_name_hides_none(self):
+        thought = b'[{"role":"assistant","content":"4","reasoning_content":null,"reasoning":"2+2"}]'
+        [only] = sent_messages(thought, reasoning_field="reasoning_content")
+        assert json.decode(only) == {"role": "assistant", "content": "4", "reasoning_content": "2+2"}
 
     def test_messages_without_it_keep_their_bytes(self):
         second = sent_messages(self.THOUGHT, reasoning_field="reasoning_content")[1]
