@@ -7,7 +7,7 @@ except a usage chunk that the client did not ask for.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, DecimalException
 from typing import Any
 
 import msgspec
@@ -33,6 +33,8 @@ _CONTENT_FIELDS = (
 _TELLING = ("prompt_tokens", "completion_tokens", "cost")
 """A usage object without any of these says nothing."""
 _NUMBER = (int, float)
+_MOST_USD = 1_000_000
+"""A cost beyond this is no answer's: it is worked out from the prices instead."""
 _STATUS_FIELDS = ("code", "status", "status_code")
 """Where error objects tell their status: OpenRouter in the first one, Groq in the last, with a word in the first."""
 
@@ -182,6 +184,6 @@ def _reported_cost(usage: Mapping[str, Any]) -> Decimal | None:
         details = usage.get("cost_details")
         if usage.get("is_byok") and isinstance(details, dict):
             cost += Decimal(str(details.get("upstream_inference_cost") or 0))
-    except InvalidOperation:
+    except DecimalException:  # no number, or one beyond any that may be added
         return None
-    return cost if cost.is_finite() and cost >= 0 else None
+    return cost if cost.is_finite() and 0 <= cost <= _MOST_USD else None

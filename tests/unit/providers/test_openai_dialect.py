@@ -237,12 +237,13 @@ class TestReportedCost:
     def test_it_is_read_exactly(self, usage, usd):
         assert openai.read_usage(usage).reported_cost_usd == Decimal(usd)
 
-    @pytest.mark.parametrize("cost", [-0.01, float("nan"), float("inf"), "0.01", None, [], True])
+    @pytest.mark.parametrize("cost", [-0.01, 1e300, float("nan"), float("inf"), "0.01", None, [], True])
     def test_what_is_no_cost_is_ignored(self, cost):
         assert openai.read_usage({"prompt_tokens": 5, "cost": cost}).reported_cost_usd is None
 
-    def test_an_upstream_cost_that_is_no_number_spoils_the_whole(self):
-        usage = {"cost": 0.01, "is_byok": True, "cost_details": {"upstream_inference_cost": "much"}}
+    @pytest.mark.parametrize("charged", ["much", "1e9999999", "1e999999", "-1e9999999", "sNaN", 1e30, [1]])
+    def test_an_upstream_cost_that_is_none_spoils_the_whole(self, charged):
+        usage = {"cost": 0.01, "is_byok": True, "cost_details": {"upstream_inference_cost": charged}}
         assert openai.read_usage(usage).reported_cost_usd is None
 
 
