@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ssl
 import threading
+import time
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -27,6 +28,10 @@ MIB = 1024 * 1024
 MAX_ANSWER_BYTES = 64 * MIB
 MAX_LIST_BYTES = 16 * MIB
 """The most that `get` takes. Both are counted after decompression."""
+
+STALE_WITHIN_S = 0.5
+"""A stale connection shows within one round trip of sending. What breaks later may have been at work on the request,
+and charge for it: a load balancer that cuts a long completion looks just the same."""
 
 _UNKNOWN_ISSUER = range(18, 22)
 """OpenSSL's X509_V_ERR_* codes for a certificate signed by nobody who is trusted here."""
@@ -105,14 +110,15 @@ async def _send(
 
 
 async def _request(pool: Pool, method: str, url: str, options: dict[str, Any]) -> aiohttp.ClientResponse:
-    """Sends once more, on a new connection, when a kept one was closed before the first byte of the answer: vendors
-    close idle connections, and may do so just as a request is on its way."""
+    """Sends once more, on a new connection, when a kept one turns out at once to be closed, before the first byte of
+    the answer: vendors close idle connections, and may do so just as a request is on its way."""
     dialled: list[object] = []
     pools.dialled.set(dialled)
+    sent = time.monotonic()
     try:
         return await pool.kept.request(method, url, **options)
     except aiohttp.ClientConnectionError as error:
-        if dialled or not _is_unheard(error):
+        if dialled or time.monotonic() - sent > STALE_WITHIN_S or not _is_unheard(error):
             raise
     return await pool.fresh.request(method, url, **options)
 

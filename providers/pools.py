@@ -12,10 +12,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from typing import cast
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.http import RawResponseMessage
+from aiohttp.streams import StreamReader
 
 from providers import addresses
 
@@ -54,7 +57,21 @@ class Pools:
 
 
 class _Protocol(ResponseHandler):
-    """Tells of a reset before the answer as of a close: that error says whether a part of the answer had come."""
+    """Tells of a reset before the answer as of a close: that error says whether a part of the answer had come, an
+    interim answer (`102 Processing`) included."""
+
+    _interim: RawResponseMessage | None = None
+    """The last one, of any request over this connection: after one, none is taken for unheard any more."""
+
+    def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
+        if data[0].code < HTTPStatus.OK:
+            self._interim = data[0]
+        super().feed_data(data, size)
+
+    def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
+        if self._interim is not None and isinstance(exc, aiohttp.ClientConnectionError):
+            exc = aiohttp.ServerDisconnectedError(self._interim)
+        super().set_exception(exc, *([] if exc_cause is None else [exc_cause]))
 
     def connection_lost(self, exc: BaseException | None) -> None:
         is_within_a_body = self._payload is not None and not self._payload.is_eof()

@@ -11,7 +11,13 @@ from providers.deadlines import within
 from providers.types import FailureKind, ProviderError
 from tests.unit.providers.peer import TIMEOUTS, running, whole
 
-pytestmark = pytest.mark.usefixtures("open_door")
+pytestmark = pytest.mark.usefixtures("open_door", "unhurried")
+
+
+@pytest.fixture
+def unhurried(monkeypatch):
+    """A busy machine may take long over what is at once elsewhere."""
+    monkeypatch.setattr(door, "STALE_WITHIN_S", 10.0)
 
 
 async def post(peer, *, body=b"{}"):
@@ -50,6 +56,17 @@ async def reset_after_a_byte(writer):
 async def close_after_headers(writer):
     writer.write(whole(b"{}" * 50)[:-90])
     writer.close()
+
+
+async def close_after_an_interim_answer(writer):
+    writer.write(b"HTTP/1.1 102 Processing\r\n\r\n")
+    writer.close()
+
+
+async def reset_after_an_interim_answer(writer):
+    writer.write(b"HTTP/1.1 102 Processing\r\n\r\n")
+    await writer.drain()
+    reset(writer)
 
 
 def answers_then(end, *, at=2):
@@ -142,13 +159,51 @@ async def test_the_second_try_takes_no_other_kept_connection():
         assert (peer.connections, len(peer.requests)) == (4, 5)
 
 
-@pytest.mark.parametrize("end", [close_after_a_byte, reset_after_a_byte, close_after_headers])
+ENDS_AFTER_A_BYTE = [
+    close_after_a_byte,
+    reset_after_a_byte,
+    close_after_headers,
+    close_after_an_interim_answer,
+    reset_after_an_interim_answer,
+]
+
+
+@pytest.mark.parametrize("end", ENDS_AFTER_A_BYTE)
 async def test_after_any_byte_of_the_answer_it_is_not_sent_again(end):
     async with running(answers_then(end)) as peer:
         await post(peer)
         with pytest.raises(ProviderError, match="the connection broke"):
             await post(peer)
         assert len(peer.requests) == 2
+
+
+async def test_an_interim_answer_to_an_earlier_request_is_held_against_the_connection():
+    """It is not known any more whose it was; not sending twice is the safe side."""
+    asked = []
+
+    async def answer(peer, writer):
+        asked.append(writer)
+        if len(asked) == 1:
+            writer.write(b"HTTP/1.1 102 Processing\r\n\r\n" + whole())
+        else:
+            writer.close()
+
+    async with running(answer) as peer:
+        assert await post(peer) == b"{}"
+        with pytest.raises(ProviderError, match="the connection broke"):
+            await post(peer)
+        assert len(peer.requests) == 2
+
+
+@pytest.mark.parametrize("end", [close, close_by_reset])
+async def test_a_provider_that_may_have_been_at_work_is_not_sent_it_again(end, monkeypatch):
+    monkeypatch.setattr(door, "STALE_WITHIN_S", 0.0)
+    async with running(answers_then(end)) as peer:
+        await post(peer)
+        with pytest.raises(ProviderError, match="the connection broke") as broken:
+            await post(peer)
+        assert (peer.connections, len(peer.requests)) == (1, 2)
+    assert broken.value.kind is FailureKind.UNREACHABLE
 
 
 async def test_a_kept_connection_that_stays_silent_is_not_tried_again():
