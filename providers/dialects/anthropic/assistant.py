@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from providers.dialects.anthropic import calls
 from providers.dialects.anthropic.message import FORMAT
 from providers.dialects.anthropic.parts import Block, blocks_of, text_blocks
@@ -27,7 +29,7 @@ def blocks(message: Mapping[str, Any], *, at: str, warnings: list[str]) -> list[
         if message.get(name) is not None:
             raise refusal(f"{at}.{name}", f"Anthropic's models do not know {at}.{name}: send {instead} instead.")
     made = calls.calls_of(message, at=at)
-    if native := _native(message, made=made):
+    if native := _native(message, made=made, warnings=warnings):
         return native
     return [
         *_thinking(message.get("reasoning_details")),
@@ -64,18 +66,43 @@ def _thought(item: Mapping[str, Any]) -> Block | None:
     return {"type": "redacted_thinking", "data": data} if is_hidden else None
 
 
-def _native(message: Mapping[str, Any], *, made: list[Mapping[str, Any]]) -> list[Block]:
+def _native(message: Mapping[str, Any], *, made: list[Mapping[str, Any]], warnings: list[str]) -> list[Block]:
     """`native_content` as it came from the vendor, where the client has not edited what stands beside it."""
     native = message.get("native_content")
-    if not isinstance(native, list) or not all(isinstance(block, dict) for block in native):
+    if not native or not isinstance(native, list) or not all(isinstance(block, dict) for block in native):
         return []
-    if _joined(native) != _joined(message.get("content")):
-        return []
-    if [block.get("id") for block in native if block.get("type") == "tool_use"] != [call.get("id") for call in made]:
+    if _joined(native) != _joined(message.get("content")) or not _are_told(native, made):
+        warnings.append("native_content is not sent: the message beside it was changed")
         return []
     return [
         {name: value for name, value in block.items() if name != "index"} for block in native if not _is_void(block)
     ]
+
+
+def _are_told(native: list[Mapping[str, Any]], made: list[Mapping[str, Any]]) -> bool:
+    """Whether the vendor's tool calls are those that stand beside them."""
+    uses = [block for block in native if block.get("type") == "tool_use"]
+    return len(uses) == len(made) and all(map(_is_told, uses, made))
+
+
+def _is_told(use: Mapping[str, Any], call: Mapping[str, Any]) -> bool:
+    function = call.get("function")
+    if not isinstance(function, dict) or (use.get("id"), use.get("name")) != (call.get("id"), function.get("name")):
+        return False
+    arguments = function.get("arguments") or "{}"
+    try:
+        return isinstance(arguments, str) and _is_same(msgspec.json.decode(arguments), use.get("input"))
+    except msgspec.DecodeError:
+        return False
+
+
+def _is_same(one: object, other: object) -> bool:
+    """Equal as JSON: unlike in Python, `true` is not 1 there."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_is_same(value, other[name]) for name, value in one.items())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_is_same, one, other))
+    return one == other and isinstance(one, bool) == isinstance(other, bool)
 
 
 def _is_void(block: Mapping[str, Any]) -> bool:

@@ -3,7 +3,7 @@
 import pytest
 from msgspec import Raw, json
 
-from tests.unit.providers.anthropic.sending import CALL, HELLO, USE, composed, refused, sent_messages
+from tests.unit.providers.anthropic.sending import CALL, HELLO, USE, composed, refused, sent_messages, warnings
 
 FORMAT = {"format": "anthropic-claude-v1"}
 THOUGHT = {"type": "reasoning.text", "text": "Hm.", "signature": "sig", "index": 0} | FORMAT
@@ -21,6 +21,19 @@ def said(**message):
     """The blocks of an assistant message; None when it is left out."""
     turns = sent_messages(*HELLO, {"role": "assistant"} | message)
     return turns[1]["content"] if len(turns) > 1 else None
+
+
+def told(**message):
+    """What is told of an assistant message."""
+    return warnings({"messages": [*HELLO, {"role": "assistant"} | message]})
+
+
+def renamed(name):
+    return {"tool_calls": [CALL | {"function": CALL["function"] | {"name": name}}]}
+
+
+def called_with(arguments):
+    return {"tool_calls": [CALL | {"function": {"name": "f", "arguments": arguments}}]}
 
 
 @pytest.mark.parametrize(
@@ -150,12 +163,32 @@ class TestNativeContent:
             ({"content": None}, [USE]),
             ({"tool_calls": []}, [text("I look. It is 4.")]),
             ({"tool_calls": [CALL | {"id": "b"}]}, [text("I look. It is 4."), USE | {"id": "b"}]),
+            (renamed("g"), [text("I look. It is 4."), USE | {"name": "g"}]),
+            (called_with('{"a":2}'), [text("I look. It is 4."), USE | {"input": {"a": 2}}]),
+            (called_with('{"a":true}'), [text("I look. It is 4."), USE | {"input": {"a": True}}]),
+            (called_with('{"a":[1]}'), [text("I look. It is 4."), USE | {"input": {"a": [1]}}]),
+            (called_with(""), [text("I look. It is 4."), USE | {"input": {}}]),
+        ],
+    )
+    def test_what_the_client_has_edited_wins_over_it_and_that_is_told(self, edit, blocks):
+        message = {"native_content": self.NATIVE} | self.BESIDE | edit
+        assert said(**message) == blocks
+        assert told(**message) == ("native_content is not sent: the message beside it was changed",)
+
+    @pytest.mark.parametrize("arguments", ['{ "a": 1 }', '{"a":1.0}'])
+    def test_arguments_written_otherwise_are_the_same(self, arguments):
+        message = {"native_content": self.NATIVE} | self.BESIDE | called_with(arguments)
+        assert (said(**message), told(**message)) == (self.NATIVE, ())
+
+    @pytest.mark.parametrize(
+        ("edit", "blocks"),
+        [
             ({"native_content": []}, [text("I look. It is 4."), USE]),
             ({"native_content": "odd"}, [text("I look. It is 4."), USE]),
             ({"native_content": ["odd"]}, [text("I look. It is 4."), USE]),
         ],
     )
-    def test_what_the_client_has_edited_wins_over_it(self, edit, blocks):
+    def test_one_that_is_no_list_of_blocks_is_not_sent(self, edit, blocks):
         assert said(**({"native_content": self.NATIVE} | self.BESIDE | edit)) == blocks
 
 
