@@ -211,7 +211,7 @@ def of_provider(error: ProviderError) -> tuple[str | None, str]:
     code, words = _PROVIDER_FAILURES.get(error.kind, (f"provider_{error.kind.value}", "The provider failed"))
     if error.kind is FailureKind.CREDENTIALS:
         return code, f"{words}. The ledger holds what it said."
-    return code, f"{words}: {error.message}."
+    return code, f"{words}: {error.message.removesuffix('.')}."
 
 
 _REFUSED = ("provider_credentials", "The provider refused the gateway's credential or model")

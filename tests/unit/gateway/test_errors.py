@@ -202,6 +202,10 @@ class TestNobodyAnswered:
         assert "abcd" not in str(told)
         assert [step["message"] for step in told["gateway"]["trail"]] == ["", STEP.message]
 
+    def test_a_vendors_sentence_keeps_its_one_full_stop(self):
+        _, body, _ = handled(nobody_answered(ProviderError(FailureKind.SERVER_ERROR, "No API.", status=503)))
+        assert body["message"] == "The provider failed: No API."
+
     def test_a_credential_the_provider_refused_is_never_our_callers_401(self):
         for status in (401, 402, 403):
             error = ProviderError(FailureKind.CREDENTIALS, "no", status=status)
