@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.urls import reverse
 
 from gateway import asking, mending
 from gateway.mending import Place, Problem, Trouble
-from providers import credentials, door, rows, spelling
+from providers import addresses, credentials, door, rows, spelling
 from providers import models as tables
 from providers.types import Provider, ProviderError
 from routing.offers import naming
@@ -127,6 +127,8 @@ def _address_problem(subject: Subject) -> Problem | None:
     provider = subject.provider
     if why := spelling.base_url_mistake(provider.base_url):
         return mending.wrong_address(subject.place, why=why)
+    if refusal := addresses.mistake_of_url(provider.base_url, is_local=provider.is_local):
+        return mending.refused_address(subject.place, refusal=refusal)
     if provider.credential and not provider.credential.isascii():
         return mending.impossible_key(subject.place)
     return None
@@ -152,17 +154,15 @@ def _subject(row: tables.Provider, *, provider: Provider) -> Subject:
         is_local=row.is_local,
         env_var=next((credential.env_var for credential in held if credential.env_var), ""),
         admin_path=reverse("admin:providers_provider_change", args=[row.pk]),
-        credentials_path=_credentials_path(held),
+        credentials_path=_credential_path(held[0]) if held else reverse("admin:providers_credential_add"),
         models_path=f"{reverse('admin:providers_model_changelist')}?provider__id__exact={row.pk}",
     )
     names = tuple(sorted(model.name for model in row.models.all() if model.enabled))
     return Subject(provider, place, row.enabled, names, _key_problem(provider, place=place, held=held))
 
 
-def _credentials_path(held: Sequence[tables.Credential]) -> str:
-    if held:
-        return reverse("admin:providers_credential_change", args=[held[0].pk])
-    return reverse("admin:providers_credential_add")
+def _credential_path(credential: tables.Credential) -> str:
+    return reverse("admin:providers_credential_change", args=[credential.pk])
 
 
 def _key_problem(provider: Provider, *, place: Place, held: Sequence[tables.Credential]) -> Problem | None:
@@ -172,5 +172,6 @@ def _key_problem(provider: Provider, *, place: Place, held: Sequence[tables.Cred
         try:
             credentials.opened(credential)
         except credentials.CredentialProblem as problem:
-            return mending.unreadable_key(place, why=str(problem))
+            source = replace(place, env_var=credential.env_var, credentials_path=_credential_path(credential))
+            return mending.unreadable_key(source, why=str(problem))
     return mending.no_key(place)

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from providers.types import FailureKind, ProviderError
+from providers.addresses import Refusal
+from providers.types import FailureCause, FailureKind, ProviderError
 
 
 class Trouble(StrEnum):
@@ -67,6 +68,14 @@ _BY_KIND: Mapping[FailureKind, Trouble] = {
     FailureKind.UNSUPPORTED: Trouble.REFUSED,
     FailureKind.REJECTED: Trouble.REFUSED,
 }
+_BY_CAUSE: Mapping[FailureCause, Trouble] = {
+    FailureCause.PRIVATE_ADDRESS: Trouble.WRONG_ADDRESS,
+    FailureCause.METADATA_ADDRESS: Trouble.WRONG_ADDRESS,
+    FailureCause.UNUSABLE_ADDRESS: Trouble.WRONG_ADDRESS,
+    FailureCause.UNUSABLE_CREDENTIAL: Trouble.KEY_REFUSED,
+    FailureCause.NO_TLS: Trouble.WRONG_ADDRESS,
+}
+"""Where the cause says more than the kind."""
 
 
 def no_key(place: Place) -> Problem:
@@ -76,6 +85,8 @@ def no_key(place: Place) -> Problem:
 
 def unreadable_key(place: Place, *, why: str) -> Problem:
     mend = f"Enter the key again at {place.credentials_path}"
+    if place.env_var:
+        mend = f"Set it to the key alone, on one line: {_give_key(place)}"
     return Problem(Trouble.KEY_UNREADABLE, why.rstrip("."), mend)
 
 
@@ -86,6 +97,14 @@ def impossible_key(place: Place) -> Problem:
 
 def wrong_address(place: Place, *, why: str) -> Problem:
     return Problem(Trouble.WRONG_ADDRESS, why.rstrip("."), f"Correct the base URL at {place.admin_path}")
+
+
+def refused_address(place: Place, *, refusal: Refusal) -> Problem:
+    """An address that is called for no provider, or only for one that is marked local."""
+    is_private = refusal is Refusal.PRIVATE
+    cause = FailureCause.PRIVATE_ADDRESS if is_private else FailureCause.METADATA_ADDRESS
+    says = "its address is private, and it is not marked as local" if is_private else refusal.value
+    return Problem(_BY_CAUSE[cause], says, _mend_of(place, cause=cause))
 
 
 def timed_out(place: Place, *, within_s: float) -> Problem:
@@ -140,7 +159,9 @@ def failed(place: Place, *, error: ProviderError, model: str = "") -> Problem:
         f"{place.admin_path}",
     }
     trouble = _BY_KIND[error.kind]
-    return Problem(trouble, f"{status}{error.message}", mends[trouble])
+    if error.cause is None:
+        return Problem(trouble, f"{status}{error.message}", mends[trouble])
+    return Problem(_BY_CAUSE.get(error.cause, trouble), error.message, _mend_of(place, cause=error.cause))
 
 
 def no_price(place: Place, *, model: str) -> Problem:
@@ -163,6 +184,24 @@ def _give_key(place: Place) -> str:
     if place.env_var:
         return f"`export {place.env_var}=...` (or .env) and start the server again"
     return f"enter it at {place.credentials_path}"
+
+
+def _mend_of(place: Place, *, cause: FailureCause) -> str:
+    base_url = f"the base URL at {place.admin_path}"
+    mends = {
+        FailureCause.PRIVATE_ADDRESS: f"Mark it as local at {place.admin_path}, or use its public address there",
+        FailureCause.METADATA_ADDRESS: f"Correct {base_url}",
+        FailureCause.UNUSABLE_ADDRESS: f"Correct {base_url}: {_VERSION}",
+        FailureCause.UNUSABLE_CREDENTIAL: f"Copy the key again, on one line: {_give_key(place)}",
+        FailureCause.NO_TLS: f"Correct {base_url}: http:// where the server speaks no TLS",
+        FailureCause.UNKNOWN_AUTHORITY: "Set SSL_CERT_FILE to a PEM file with the authority that signed it (with the "
+        "system's own behind it, if others are called too), and start again",
+        FailureCause.BAD_CERTIFICATE: f"Have its certificate renewed, or name in {base_url} the host it is for; and "
+        "look at this machine's clock",
+        FailureCause.PROXY: "Correct HTTPS_PROXY, HTTP_PROXY or ALL_PROXY, or name the provider's host in NO_PROXY to "
+        "call it directly, and start again",
+    }
+    return mends[cause]
 
 
 def _reach(place: Place) -> str:

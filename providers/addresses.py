@@ -11,12 +11,20 @@ private differs between releases of Python.
 from __future__ import annotations
 
 import socket
+from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+from yarl import URL
 
 Address = IPv4Address | IPv6Address
 
-PRIVATE = "its address is private: mark the provider as local to allow it"
-METADATA = "its address is a cloud's metadata service, which no provider may be"
+
+class Refusal(StrEnum):
+    """Why an address is called for no provider, or not for this one; the value says it."""
+
+    PRIVATE = "its address is private: mark the provider as local to allow it"
+    METADATA = "its address is a cloud's metadata service, which no provider may be"
+
 
 _NOT_PUBLIC_V4 = tuple(
     map(
@@ -70,24 +78,33 @@ _METADATA = frozenset(
 )
 
 
-def mistake(address: str, *, is_local: bool) -> str | None:
+def mistake(address: str, *, is_local: bool) -> Refusal | None:
     """Why a provider may not be called at this address; None when it may. `is_local`: the provider is marked local."""
     try:
         meant = _meant(ip_address(address.partition("%")[0]))
     except ValueError:
-        return PRIVATE  # no address at all: nothing we could judge
+        return Refusal.PRIVATE  # no address at all: nothing we could judge
     if meant in _METADATA:
-        return METADATA
-    return None if is_local or _is_public(meant) else PRIVATE
+        return Refusal.METADATA
+    return None if is_local or _is_public(meant) else Refusal.PRIVATE
 
 
-def mistake_of_host(host: str) -> str | None:
-    """The same for the host in the base URL of a provider that is not local, when somebody else resolves it: only what
-    can be told without looking it up."""
+def mistake_of_host(host: str, *, is_local: bool = False) -> Refusal | None:
+    """The same for the host in a provider's base URL, when it is not resolved or by somebody else: only what can be
+    told without looking it up."""
     if host.rstrip(".").lower().rpartition(".")[2] == "localhost":
-        return PRIVATE
+        return None if is_local else Refusal.PRIVATE
     spelt = _spelt(host)
-    return mistake(str(spelt), is_local=False) if spelt else None
+    return mistake(str(spelt), is_local=is_local) if spelt else None
+
+
+def mistake_of_url(url: str, *, is_local: bool) -> Refusal | None:
+    """The same for a base URL, its host read as the HTTP client reads it (１２７.0.0.1 is 127.0.0.1)."""  # noqa: RUF002
+    try:
+        host = URL(url).raw_host
+    except ValueError:
+        return None  # no address: `providers.spelling` says so
+    return mistake_of_host(host, is_local=is_local) if host else None
 
 
 def _spelt(host: str) -> Address | None:

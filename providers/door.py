@@ -20,9 +20,10 @@ from typing import Any
 import aiohttp
 
 from providers import pools, proxies
+from providers.addresses import Refusal
 from providers.pools import AddressRefused, Pool, Pools
 from providers.proxies import Proxies, Proxy, ProxyProblem
-from providers.types import FailureKind, ProviderError, Timeouts
+from providers.types import FailureCause, FailureKind, ProviderError, Timeouts
 
 MIB = 1024 * 1024
 MAX_ANSWER_BYTES = 64 * MIB
@@ -33,6 +34,7 @@ STALE_WITHIN_S = 0.5
 """A stale connection shows within one round trip of sending. What breaks later may have been at work on the request,
 and charge for it: a load balancer that cuts a long completion looks just the same."""
 
+_CAUSES = {Refusal.PRIVATE: FailureCause.PRIVATE_ADDRESS, Refusal.METADATA: FailureCause.METADATA_ADDRESS}
 _UNKNOWN_ISSUER = range(18, 22)
 """OpenSSL's X509_V_ERR_* codes for a certificate signed by nobody who is trusted here."""
 
@@ -106,7 +108,7 @@ async def _send(
     try:
         return await _request(made.local if is_local else made.outside, method, url, options)
     except (aiohttp.ClientError, ValueError, OSError) as error:
-        raise _provider_error(error, doing="waiting for an answer") from error
+        raise _unusable(error, headers=headers) or _provider_error(error, doing="waiting for an answer") from error
 
 
 async def _request(pool: Pool, method: str, url: str, options: dict[str, Any]) -> aiohttp.ClientResponse:
@@ -137,7 +139,8 @@ def _proxy_before(url: str, known: Proxies) -> Proxy | None:
     try:
         return known.before(url)
     except ProxyProblem as problem:
-        raise ProviderError(FailureKind.UNREACHABLE, str(problem)) from None
+        cause = _CAUSES[problem.refusal] if problem.refusal else FailureCause.PROXY
+        raise ProviderError(FailureKind.UNREACHABLE, str(problem), cause=cause) from None
     except ValueError:
         return None  # no address: the client says so
 
@@ -151,13 +154,18 @@ async def _through(proxy: Proxy, pool: Pool, method: str, url: str, options: dic
     try:
         response = await _request(pool, method, url, options)
     except aiohttp.ClientHttpProxyError as error:
-        raise ProviderError(FailureKind.UNREACHABLE, f"the proxy answered HTTP {error.status}") from None
+        raise _refused_by_proxy(error.status) from None
     except (aiohttp.ClientError, ValueError, OSError) as error:
-        raise _provider_error(error, doing="waiting for an answer", whose="the proxy's") from error
+        unusable = _unusable(error, headers=options["headers"])
+        raise unusable or _provider_error(error, doing="waiting for an answer", is_proxied=True) from error
     if response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         response.close()
-        raise ProviderError(FailureKind.UNREACHABLE, f"the proxy answered HTTP {response.status}")
+        raise _refused_by_proxy(response.status)
     return response
+
+
+def _refused_by_proxy(status: int) -> ProviderError:
+    return ProviderError(FailureKind.UNREACHABLE, f"the proxy answered HTTP {status}", cause=FailureCause.PROXY)
 
 
 @lru_cache(maxsize=256)
@@ -197,40 +205,54 @@ async def read_some(response: aiohttp.ClientResponse) -> bytes:
         raise _provider_error(error, doing="reading the stream") from error
 
 
-def _provider_error(error: Exception, *, doing: str, whose: str = "its") -> ProviderError:
-    """`whose` host name and connection it is that was looked up and dialled: the provider's or the proxy's."""
+def _unusable(error: Exception, *, headers: Mapping[str, str]) -> ProviderError | None:
+    """What the provider's row says cannot be sent, or not there; None where that is not the trouble."""
+    is_unsendable = isinstance(error, ValueError | aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError)
+    if not is_unsendable or isinstance(error, OSError):  # a certificate that is not trusted is a ValueError too
+        return None
+    if isinstance(error, aiohttp.InvalidURL) or all(map(str.isprintable, headers.values())):
+        says, cause = "its address cannot be used", FailureCause.UNUSABLE_ADDRESS
+    else:
+        says, cause = "its credential cannot be used", FailureCause.UNUSABLE_CREDENTIAL
+    return ProviderError(FailureKind.UNREACHABLE, says, cause=cause)
+
+
+def _provider_error(error: Exception, *, doing: str, is_proxied: bool = False) -> ProviderError:
+    """`is_proxied`: it was the proxy that was looked up and dialled."""
     if isinstance(error, aiohttp.ClientResponseError):
         says = "its answer is no valid HTTP, or its headers are too large"
         return ProviderError(FailureKind.BAD_ANSWER, says)
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        through, cause = (" through the proxy", FailureCause.PROXY) if is_proxied else ("", None)
+        return ProviderError(FailureKind.TIMEOUT, f"timed out connecting{through}", cause=cause)
     if isinstance(error, TimeoutError):
-        doing = "connecting" if isinstance(error, aiohttp.ConnectionTimeoutError) else doing
         return ProviderError(FailureKind.TIMEOUT, f"timed out {doing}")
-    return ProviderError(FailureKind.UNREACHABLE, _why_unreachable(error, doing=doing, whose=whose))
-
-
-def _why_unreachable(error: Exception, *, doing: str, whose: str) -> str:
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return _why_untrusted(error.certificate_error)
+        return _untrusted(error.certificate_error)
     if isinstance(error, aiohttp.ClientConnectorError):
-        return _why_not_connected(error, whose=whose)
-    if isinstance(error, ValueError):  # a header or an address that cannot be sent: this provider's row is wrong
-        return "its address or credential cannot be used"
-    return f"the connection broke {doing}"
+        return _not_connected(error, is_proxied=is_proxied)
+    return ProviderError(FailureKind.UNREACHABLE, f"the connection broke {doing}")
 
 
-def _why_not_connected(error: aiohttp.ClientConnectorError, *, whose: str) -> str:
+def _not_connected(error: aiohttp.ClientConnectorError, *, is_proxied: bool) -> ProviderError:
+    cause = FailureCause.PROXY if is_proxied else None
     if isinstance(error.os_error, AddressRefused):
-        return str(error.os_error.strerror)
-    if isinstance(error, aiohttp.ClientConnectorSSLError):
-        return "it does not speak TLS there, or none that is safe"
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return f"{whose} host name cannot be resolved"
-    where = "connect" if whose == "its" else "connect to the proxy"
-    return f"cannot {where}: {error.os_error.strerror or 'refused'}"
+        says, cause = str(error.os_error.refusal), _CAUSES[error.os_error.refusal]
+    elif isinstance(error, aiohttp.ClientConnectorSSLError):
+        says, cause = "it does not speak TLS there, or none that is safe", FailureCause.NO_TLS
+    elif isinstance(error, aiohttp.ClientConnectorDNSError):
+        says = "the proxy's" if is_proxied else "its"
+        says += " host name cannot be resolved"
+    else:
+        where = "connect to the proxy" if is_proxied else "connect"
+        says = f"cannot {where}: {error.os_error.strerror or 'refused'}"
+    return ProviderError(FailureKind.UNREACHABLE, says, cause=cause)
 
 
-def _why_untrusted(error: Exception) -> str:
-    if not isinstance(error, ssl.SSLCertVerificationError):
-        return "its certificate is not trusted"
-    advice = ": SSL_CERT_FILE may name its authority" if error.verify_code in _UNKNOWN_ISSUER else ""
-    return f"its certificate is not trusted ({error.verify_message.rstrip('.')}){advice}"
+def _untrusted(error: Exception) -> ProviderError:
+    says, cause = "its certificate is not trusted", FailureCause.BAD_CERTIFICATE
+    if isinstance(error, ssl.SSLCertVerificationError):
+        says += f" ({error.verify_message.rstrip('.')})"
+        if error.verify_code in _UNKNOWN_ISSUER:
+            says, cause = f"{says}: SSL_CERT_FILE may name its authority", FailureCause.UNKNOWN_AUTHORITY
+    return ProviderError(FailureKind.UNREACHABLE, says, cause=cause)

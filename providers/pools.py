@@ -21,6 +21,7 @@ from aiohttp.http import RawResponseMessage
 from aiohttp.streams import StreamReader
 
 from providers import addresses
+from providers.addresses import Refusal
 
 KEEP_ALIVE_S = 30.0
 """Idle connections are closed after this; most vendors' load balancers wait 60 s or more."""
@@ -34,7 +35,11 @@ Left empty, it says that the request's connection was kept from an earlier one."
 
 
 class AddressRefused(OSError):
-    """Raised in place of a socket to where a provider may not be; `strerror` says why."""
+    """Raised in place of a socket to where a provider may not be."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(errno.EACCES, str(refusal))
+        self.refusal = refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +118,7 @@ async def _session(stack: AsyncExitStack, connector: aiohttp.TCPConnector) -> ai
 def _checked_socket(addr_info: aiohttp.AddrInfoType, *, is_local: bool) -> socket.socket:
     """The client asks for a socket just before it connects it to this very address: nothing can come between."""
     if mistake := addresses.mistake(addr_info[4][0], is_local=is_local):
-        raise AddressRefused(errno.EACCES, mistake)
+        raise AddressRefused(mistake)
     return _socket(addr_info)
 
 

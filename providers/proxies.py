@@ -15,12 +15,20 @@ from aiohttp import encode_basic_auth
 from yarl import URL
 
 from providers import addresses
+from providers.addresses import Refusal
 
 _is_bypassed = request.proxy_bypass_environment  # type: ignore[attr-defined]  # NO_PROXY's rules; not in typeshed
 
 
 class ProxyProblem(Exception):
-    """A proxy of the environment cannot be used, or may not be for this address. The message holds no password."""
+    """A proxy of the environment cannot be used, or may not be for this address. The message holds no password.
+
+    `refusal` says why no proxy may be asked for the address; None where the proxy is to blame.
+    """
+
+    def __init__(self, message: str, *, refusal: Refusal | None = None) -> None:
+        super().__init__(message)
+        self.refusal = refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +63,8 @@ class Proxies:
         given = self._given.get(url.scheme) or self._given.get("all")
         if not given or _is_bypassed(f"{host}:{url.port}", self._given):
             return None
-        if mistake := addresses.mistake_of_host(host):
-            raise ProxyProblem(mistake)
+        if refusal := addresses.mistake_of_host(host):
+            raise ProxyProblem(refusal.value, refusal=refusal)
         if mistake := _mistake(given):
             raise ProxyProblem(mistake)
         return _proxy(given)

@@ -218,11 +218,29 @@ class FailureKind(StrEnum):
     BROKEN_STREAM = "broken_stream"
 
 
+class FailureCause(StrEnum):
+    """What has to be mended on our side of an answer that never came, where it is known. The kind says what follows."""
+
+    PRIVATE_ADDRESS = "private address"
+    """The provider is not marked local."""
+    METADATA_ADDRESS = "metadata address"
+    UNUSABLE_ADDRESS = "unusable address"
+    UNUSABLE_CREDENTIAL = "unusable credential"
+    NO_TLS = "no TLS"
+    UNKNOWN_AUTHORITY = "unknown authority"
+    """The certificate is signed by nobody who is trusted here."""
+    BAD_CERTIFICATE = "bad certificate"
+    """It has expired, or is for another name."""
+    PROXY = "proxy"
+    """The environment's proxy cannot be used, or does not let us through."""
+
+
 class ProviderError(Exception):
     """A failed call to a provider. Callers read the fields, never the text.
 
     `status` is the provider's HTTP status where there was one; `retry_after_s` what it asked us to wait; `body` the
-    vendor's error object, passed on for failures the caller has to mend; `event` the payload that held it in a stream.
+    vendor's error object, passed on for failures the caller has to mend; `event` the payload that held it in a stream;
+    `cause` what an operator has to mend, where that is known.
     """
 
     def __init__(
@@ -234,6 +252,7 @@ class ProviderError(Exception):
         retry_after_s: float | None = None,
         body: Mapping[str, Any] | None = None,
         event: bytes | None = None,
+        cause: FailureCause | None = None,
     ) -> None:
         super().__init__(message)
         self.kind = kind
@@ -242,6 +261,7 @@ class ProviderError(Exception):
         self.retry_after_s = retry_after_s
         self.body = body
         self.event = event
+        self.cause = cause
 
     def mask(self, secret: str) -> None:
         """Takes `secret` out of everything that is told."""

@@ -17,7 +17,7 @@ import msgspec
 
 from analytics.types import storable
 from providers.deadlines import within
-from providers.types import FailureKind, ProviderError
+from providers.types import FailureCause, FailureKind, ProviderError
 from routing.types import Candidate
 
 T = TypeVar("T")
@@ -48,6 +48,16 @@ CONSEQUENCES = {
     FailureKind.BROKEN_STREAM: Consequence(same_again=False, next_model=False),
 }
 
+
+SETTLED = frozenset(
+    {
+        FailureCause.PRIVATE_ADDRESS,
+        FailureCause.METADATA_ADDRESS,
+        FailureCause.UNUSABLE_ADDRESS,
+        FailureCause.UNUSABLE_CREDENTIAL,
+    }
+)
+"""Nobody was called: the same model again would fail the same way until a row or the environment changes."""
 
 CLIENT_STATUS = {
     FailureKind.RATE_LIMITED: 429,
@@ -162,7 +172,7 @@ def _pause_s(error: ProviderError, *, is_last: bool) -> float | None:
     """How long to wait before the same model is tried again, in seconds; None when it is not."""
     if error.kind is FailureKind.RATE_LIMITED:
         return error.retry_after_s if is_last else None
-    if not CONSEQUENCES[error.kind].same_again:
+    if not CONSEQUENCES[error.kind].same_again or error.cause in SETTLED:
         return None
     return BACKOFF_S * random.uniform(0.5, 1.5)  # noqa: S311 - jitter, not a secret
 

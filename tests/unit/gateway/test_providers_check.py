@@ -16,8 +16,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from django.core.management import call_command
 
+from gateway import mending
 from providers import credentials
 from providers.models import Credential, Model, Provider
+from providers.types import FailureCause, FailureKind, ProviderError
 from tests.unit.gateway.list_server import ListServer, Reply, running
 
 pytestmark = pytest.mark.django_db
@@ -129,6 +131,15 @@ def test_a_key_sealed_with_another_secret_is_told(server, check, settings):
     assert "another CREDENTIAL_KEY" in says
 
 
+def test_a_variable_with_a_line_break_is_mended_where_it_is_set(server, check, monkeypatch):
+    keyed("acme", server.url)
+    monkeypatch.setenv(ENV_VAR, "sk-one\nsk-two")
+    kind, says, mend = only_problem(check()[1]["acme"])
+    assert (kind, "line break" in says) == ("key unreadable", True)
+    assert (f"`export {ENV_VAR}=...` (or .env)" in mend, "/admin/" in mend) == (True, False)
+    assert server.seen == []
+
+
 @pytest.mark.parametrize(("status", "kind"), [(401, "key refused"), (403, "key refused"), (402, "key refused")])
 def test_a_refused_key_is_told_and_never_shown(server, check, monkeypatch, status, kind):
     server.says("/v1/models", {"error": {"message": f"Incorrect API key: {KEY}"}}, status=status)
@@ -217,6 +228,40 @@ def test_an_address_that_cannot_be_one_is_told_before_anything_is_sent(check):
     assert (kind, str(row.pk) in mend) == ("wrong address", True)
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_private_address_of_a_provider_that_is_not_local_is_told_before_anything_is_sent(check, host):
+    row = local("acme", f"http://{host}:1/v1", is_local=False)
+    assert only_problem(check()[1]["acme"]) == (
+        "wrong address",
+        "its address is private, and it is not marked as local",
+        f"Mark it as local at /admin/providers/provider/{row.pk}/change/, or use its public address there",
+    )
+
+
+def test_a_name_that_turns_out_private_is_mended_the_same_way(check, monkeypatch):
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 1))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: found)
+    local("acme", "http://inside.test/v1", is_local=False)
+    kind, says, mend = only_problem(check()[1]["acme"])
+    assert (kind, "private" in says, mend.startswith("Mark it as local at /admin/")) == ("wrong address", True, True)
+
+
+def test_the_metadata_service_is_an_address_to_correct_even_for_a_local_one(check):
+    local("acme", "http://169.254.169.254/v1")
+    kind, says, mend = only_problem(check()[1]["acme"])
+    assert (kind, "metadata" in says, mend.startswith("Correct the base URL")) == ("wrong address", True, True)
+
+
+@pytest.mark.parametrize("proxy", ["http://127.0.0.1:1", "http://no-such-host.invalid:3128", "socks5://127.0.0.1:1"])
+def test_a_proxy_that_is_not_there_is_named_by_its_variables(check, monkeypatch, proxy):
+    for name in ("no_proxy", "NO_PROXY", "all_proxy", "ALL_PROXY", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    local("acme", "https://api.vendor.test/v1", is_local=False)
+    kind, says, mend = only_problem(check()[1]["acme"])
+    assert (kind, "proxy" in says, mend.startswith("Correct HTTPS_PROXY, HTTP_PROXY")) == ("unreachable", True, True)
+
+
 def test_a_server_that_says_nothing_is_given_up_and_the_others_are_not_kept_waiting(server, check):
     with running() as quiet:
         quiet.silent.clear()
@@ -236,9 +281,24 @@ def test_a_slow_one_is_called_slow(server, check):
 def test_a_certificate_that_nobody_signed_is_told(check, tmp_path):
     with running(tls=self_signed(tmp_path)) as server:
         local("acme", server.url)
-        kind, says, _ = only_problem(check()[1]["acme"])
+        kind, says, mend = only_problem(check()[1]["acme"])
     assert kind == "unreachable"
     assert "certificate" in says
+    assert mend.startswith("Set SSL_CERT_FILE")
+
+
+def test_a_server_without_tls_behind_an_https_address_is_told_as_an_address_to_correct(server, check):
+    local("acme", server.url.replace("http:", "https:"))
+    kind, _, mend = only_problem(check()[1]["acme"])
+    assert (kind, "http:// where the server speaks no TLS" in mend) == ("wrong address", True)
+
+
+@pytest.mark.parametrize("cause", FailureCause)
+def test_each_cause_has_a_sentence_of_its_own(cause):
+    place = mending.Place("acme", "https://acme.test/v1", True, ENV_VAR, "/admin/p/", "/admin/c/", "/admin/m/")
+    error = ProviderError(FailureKind.UNREACHABLE, "it failed", cause=cause)
+    mend = mending.failed(place, error=error).mend
+    assert mend != mending.failed(place, error=ProviderError(FailureKind.UNREACHABLE, "it failed")).mend
 
 
 def test_a_provider_that_is_switched_off_is_checked_only_by_name(server, check):

@@ -3,6 +3,7 @@
 import pytest
 
 from providers import addresses
+from providers.addresses import Refusal
 
 PUBLIC = [
     "1.1.1.1",
@@ -68,14 +69,14 @@ def test_a_public_address_may_be_called(address):
 
 @pytest.mark.parametrize("address", PRIVATE)
 def test_a_private_one_may_be_called_only_for_a_provider_marked_local(address):
-    assert addresses.mistake(address, is_local=False) == addresses.PRIVATE
+    assert addresses.mistake(address, is_local=False) == Refusal.PRIVATE
     assert addresses.mistake(address, is_local=True) is None
 
 
 @pytest.mark.parametrize("address", METADATA)
 def test_nobody_may_call_the_metadata_service(address):
     for is_local in (True, False):
-        assert addresses.mistake(address, is_local=is_local) == addresses.METADATA
+        assert addresses.mistake(address, is_local=is_local) == Refusal.METADATA
 
 
 @pytest.mark.parametrize("address", ["", "example.org", "127.1", "2130706433", "010.0.0.1", "[::1]"])
@@ -116,3 +117,19 @@ def test_a_host_that_spells_a_private_address_is_known_without_a_look_up(host):
 )
 def test_any_other_host_is_left_to_whoever_resolves_it(host):
     assert addresses.mistake_of_host(host) is None
+
+
+@pytest.mark.parametrize("host", ["localhost", "10.0.0.1", "[::1]:11434", "１２７.0.0.1"])  # noqa: RUF001
+def test_a_base_url_that_names_a_private_address_is_for_a_provider_marked_local(host):
+    assert addresses.mistake_of_url(f"http://{host}/v1", is_local=False) is Refusal.PRIVATE
+    assert addresses.mistake_of_url(f"http://{host}/v1", is_local=True) is None
+
+
+@pytest.mark.parametrize("is_local", [True, False])
+def test_a_base_url_that_names_the_metadata_service_is_for_nobody(is_local):
+    assert addresses.mistake_of_url("http://169.254.169.254/v1", is_local=is_local) is Refusal.METADATA
+
+
+@pytest.mark.parametrize("url", ["https://api.example.org/v1", "http://vllm:8000/v1", "http://[::1/v1", "", "/v1"])
+def test_a_base_url_that_names_a_host_or_none_is_left_to_others(url):
+    assert addresses.mistake_of_url(url, is_local=False) is None

@@ -10,7 +10,7 @@ import pytest
 
 from providers import door
 from providers.deadlines import within
-from providers.types import FailureKind, ProviderError
+from providers.types import FailureCause, FailureKind, ProviderError
 from tests.unit.providers.peer import TIMEOUTS, running, says, whole
 
 pytestmark = pytest.mark.usefixtures("open_door")
@@ -190,8 +190,16 @@ class TestFailures:
         async with running(says(whole())) as peer:
             with pytest.raises(ProviderError) as refused:
                 await post(peer, headers=headers)
-        assert str(refused.value) == "its address or credential cannot be used"
+        assert str(refused.value) == "its credential cannot be used"
+        assert refused.value.cause is FailureCause.UNUSABLE_CREDENTIAL
         assert peer.requests == []
+
+    @pytest.mark.parametrize("url", ["http://2130706433/v1", "http://a..b/v1", "http://[::1/v1", "ftp://a.test/v1"])
+    async def test_an_address_that_cannot_be_called(self, url):
+        with pytest.raises(ProviderError, match="^its address cannot be used$") as refused:
+            await door.post(url, body=b"", headers={"A": "Bearer sk"}, timeouts=TIMEOUTS, is_local=True)
+        assert refused.value.kind is FailureKind.UNREACHABLE
+        assert refused.value.cause is FailureCause.UNUSABLE_ADDRESS
 
     async def test_a_caller_may_stop_waiting_for_headers(self):
         async with running(says(b"")) as peer:

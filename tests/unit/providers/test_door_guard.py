@@ -11,7 +11,7 @@ from ipaddress import IPv4Network
 import pytest
 
 from providers import addresses, door
-from providers.types import FailureKind, ProviderError
+from providers.types import FailureCause, FailureKind, ProviderError
 from tests.unit.providers.peer import TIMEOUTS, running, says, whole
 
 pytestmark = [pytest.mark.usefixtures("no_proxies", "open_door"), pytest.mark.allow_hosts(["127.0.0.1", "127.0.0.2"])]
@@ -90,8 +90,9 @@ async def test_no_spelling_of_a_private_address_gets_out(host):
 
 
 async def test_the_refusal_says_what_to_do():
-    with pytest.raises(ProviderError, match="private: mark the provider as local"):
+    with pytest.raises(ProviderError, match="private: mark the provider as local") as refused:
         await ask("http://127.0.0.1:9/v1")
+    assert refused.value.cause is FailureCause.PRIVATE_ADDRESS
     with pytest.raises(ProviderError, match="private: mark the provider as local"):
         await door.post("http://[::1]:9/v1", body=b"", headers={}, timeouts=TIMEOUTS, is_local=False)
 
@@ -105,8 +106,9 @@ async def test_a_local_provider_is_called_at_the_same_address(host):
 @pytest.mark.parametrize("address", ["169.254.169.254", "[fd00:ec2::254]", "[::ffff:169.254.169.254]"])
 @pytest.mark.parametrize("is_local", [True, False])
 async def test_the_metadata_service_is_called_for_nobody(address, is_local):
-    with pytest.raises(ProviderError, match="metadata service"):
+    with pytest.raises(ProviderError, match="metadata service") as refused:
         await ask(f"http://{address}/latest/meta-data", is_local=is_local)
+    assert refused.value.cause is FailureCause.METADATA_ADDRESS
 
 
 async def test_a_name_is_judged_by_what_it_resolves_to(resolves, public):

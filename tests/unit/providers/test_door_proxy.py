@@ -12,7 +12,7 @@ import trustme
 from aiohttp import connector
 
 from providers import door, proxies
-from providers.types import FailureKind, ProviderError
+from providers.types import FailureCause, FailureKind, ProviderError
 from tests.unit.providers.peer import TIMEOUTS, running, says, whole
 from tests.unit.providers.tls_peer import ANSWER, server
 
@@ -143,8 +143,9 @@ async def test_no_proxy_names_those_that_are_called_directly(environment):
 async def test_it_is_not_asked_for_a_private_address_either(environment, host):
     async with running(says(whole())) as proxy:
         environment(HTTP_PROXY=at(proxy))
-        with pytest.raises(ProviderError, match="private"):
+        with pytest.raises(ProviderError, match="private") as refused:
             await ask(f"http://{host}/v1")
+        assert refused.value.cause is FailureCause.PRIVATE_ADDRESS
         with pytest.raises(ProviderError, match="metadata"):
             await ask("http://169.254.169.254/latest")
     assert proxy.connections == 0
@@ -156,7 +157,7 @@ async def test_a_proxy_that_refuses_us_is_told_from_the_provider(environment):
         for url in ("http://api.vendor.test/v1", "https://api.vendor.test/v1"):
             with pytest.raises(ProviderError, match="the proxy answered HTTP 407") as refused:
                 await ask(url)
-            assert refused.value.kind is FailureKind.UNREACHABLE
+            assert (refused.value.kind, refused.value.cause) == (FailureKind.UNREACHABLE, FailureCause.PROXY)
 
 
 @pytest.mark.parametrize("given", ["socks5://127.0.0.1:1080", "http://", "http://me:PASSWORD@[", "::", "ftp://a.test"])
@@ -181,12 +182,24 @@ async def test_no_failure_tells_its_password(environment, caplog):
 
 
 async def test_nobody_at_the_proxys_address(environment):
-    environment(HTTP_PROXY="http://127.0.0.1:1")
-    with pytest.raises(ProviderError, match="cannot connect to the proxy: "):
-        await ask("http://api.vendor.test/v1")
-    environment(HTTP_PROXY="http://nobody.test:80")
-    with pytest.raises(ProviderError, match="the proxy's host name cannot be resolved"):
-        await ask("http://api.vendor.test/v1")
+    for proxy, told_as in (
+        ("http://127.0.0.1:1", "cannot connect to the proxy: "),
+        ("http://nobody.test:80", "the proxy's host name cannot be resolved"),
+    ):
+        environment(HTTP_PROXY=proxy)
+        with pytest.raises(ProviderError, match=told_as) as refused:
+            await ask("http://api.vendor.test/v1")
+        assert refused.value.cause is FailureCause.PROXY
+
+
+async def test_a_proxy_that_lets_nobody_through_in_time_is_told_from_the_provider(environment):
+    async with running(says(b"")) as proxy:
+        environment(HTTPS_PROXY=at(proxy))
+        soon = type(TIMEOUTS)(0.05, 2.0, 2.0, 2.0)
+        with pytest.raises(ProviderError, match="timed out connecting through the proxy") as refused:
+            async with door.opened():
+                await door.get("https://api.vendor.test/v1", headers={}, timeouts=soon, is_local=False)
+    assert (refused.value.kind, refused.value.cause) == (FailureKind.TIMEOUT, FailureCause.PROXY)
 
 
 def told(error):

@@ -14,7 +14,7 @@ import trustme
 from django.conf import settings
 
 from providers import door
-from providers.types import FailureKind, ProviderError
+from providers.types import FailureCause, FailureKind, ProviderError
 from tests.unit.providers.peer import TIMEOUTS
 from tests.unit.providers.tls_peer import server
 
@@ -77,22 +77,25 @@ class TestACertificateThatIsNotTrusted:
         with pytest.raises(ProviderError, match=r"^its certificate is not trusted") as refused:
             await door.post(url, body=b"", headers={"Authorization": "Bearer sk"}, timeouts=TIMEOUTS, is_local=True)
         assert refused.value.kind is FailureKind.UNREACHABLE
-        return str(refused.value)
+        return refused.value
 
     async def test_from_an_authority_nobody_knows_here(self, authority):
         with server(authority) as url:
-            assert (await self.refused(url)).endswith(": SSL_CERT_FILE may name its authority")
+            refused = await self.refused(url)
+        assert str(refused).endswith(": SSL_CERT_FILE may name its authority")
+        assert refused.cause is FailureCause.UNKNOWN_AUTHORITY
 
     async def test_for_another_name(self, authority, trusted):
         with server(authority, "api.vendor.test") as url:
-            said = await self.refused(url)
-        assert "not valid for '127.0.0.1'" in said
-        assert "SSL_CERT_FILE" not in said
+            refused = await self.refused(url)
+        assert "not valid for '127.0.0.1'" in str(refused)
+        assert "SSL_CERT_FILE" not in str(refused)
+        assert refused.cause is FailureCause.BAD_CERTIFICATE
 
     async def test_that_has_expired(self, authority, trusted):
         long_ago = datetime(2020, 1, 1, tzinfo=UTC)
         with server(authority, not_after=long_ago) as url:
-            assert "expired" in await self.refused(url)
+            assert "expired" in str(await self.refused(url))
 
     @pytest.fixture
     def trusted(self, authority, monkeypatch):
@@ -115,6 +118,7 @@ async def test_a_server_without_tls_is_not_called_one_that_refuses():
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as plain:
         url = f"https://127.0.0.1:{plain.sockets[0].getsockname()[1]}/v1"
-        with pytest.raises(ProviderError, match="does not speak TLS there"):
+        with pytest.raises(ProviderError, match="does not speak TLS there") as refused:
             await door.post(url, body=b"", headers={}, timeouts=TIMEOUTS, is_local=True)
+        assert refused.value.cause is FailureCause.NO_TLS
         await ended.wait()

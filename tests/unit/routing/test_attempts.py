@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from providers.types import FailureKind, ProviderError, Timeouts
+from providers.types import FailureCause, FailureKind, ProviderError, Timeouts
 from routing import attempts
 from routing.attempts import CONSEQUENCES, AttemptsError, Clock
 from tests.unit.routing.test_plan import ACME, candidate, model
@@ -84,6 +84,12 @@ class TestConsequences:
         vendor = Vendor(a=fails(kind), b="hello")
         assert (await walk(vendor)).candidate is B
         assert vendor.called == ["a", "a", "b"]
+
+    @pytest.mark.parametrize("cause", [FailureCause.PRIVATE_ADDRESS, FailureCause.UNUSABLE_CREDENTIAL])
+    async def test_a_model_that_was_not_called_at_all_is_not_tried_again(self, cause):
+        vendor = Vendor(a=fails(FailureKind.UNREACHABLE, cause=cause), b="hello")
+        assert (await walk(vendor)).candidate is B
+        assert vendor.called == ["a", "b"]
 
     @pytest.mark.parametrize("kind", sorted(NEXT_MODEL - SAME_MODEL_AGAIN))
     async def test_the_next_model_is_tried_at_once(self, kind):
