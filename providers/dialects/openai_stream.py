@@ -20,6 +20,8 @@ _DATA = b"data: "
 _DONE = _DATA + b"[DONE]" + _END
 _LONGEST_MARK = 16
 """Only a payload shorter than this can be `[DONE]` or nothing."""
+_MOST_CHOICES = 1024
+"""OpenAI gives at most 128; an index beyond this is taken for the first choice's."""
 
 
 class _Delta(msgspec.Struct, gc=False):
@@ -37,6 +39,7 @@ class _Delta(msgspec.Struct, gc=False):
 
 
 class _Choice(msgspec.Struct, gc=False):
+    index: Any = 0
     delta: _Delta | None = None
     finish_reason: str | None = None
 
@@ -64,7 +67,6 @@ class EventReader:
 
     def __init__(self, *, keep_usage: bool) -> None:
         self.usage: Usage | None = None
-        self.finish_reason = ""
         self.has_content = False
         self.is_done = False
         """`[DONE]` was seen."""
@@ -74,6 +76,19 @@ class EventReader:
         self._keep_usage = keep_usage
         self._broken: ProviderError | None = None
         self._frames = Frames()
+        self._reason = ""
+        """The last choice's that ended."""
+        self._has_first = False
+        """Whether the first choice was seen before its end; it is almost always the only one."""
+        self._begun: set[int] = set()
+        """Indexes of other choices that were seen and have not ended."""
+        self._ended: set[int] = set()
+
+    @property
+    def finish_reason(self) -> str:
+        """Empty until every choice that was seen has ended."""
+        is_open = self._begun or (self._has_first and 0 not in self._ended)
+        return "" if is_open else self._reason
 
     def feed(self, chunk: bytes) -> bytes:
         """Takes the next bytes of the stream; returns complete events, ready to send.
@@ -146,13 +161,26 @@ class EventReader:
                     self.has_content = True
                 else:
                     self._read_other(delta)
-            self.finish_reason = choice.finish_reason or self.finish_reason
+            if choice.finish_reason or choice.index:
+                self._note_end(choice)
+            else:
+                self._has_first = True
         if chunk.usage:
             self.usage = openai.read_usage(chunk.usage) or self.usage
             return self._keep_usage or bool(chunk.choices)
         if chunk.x_groq:
             self.usage = openai.read_usage(chunk.x_groq.usage) or self.usage
         return True
+
+    def _note_end(self, choice: _Choice) -> None:
+        """Which choices have ended and, where there are several, which have not."""
+        index = choice.index if isinstance(choice.index, int) and 0 <= choice.index < _MOST_CHOICES else 0
+        if choice.finish_reason:
+            self._reason = choice.finish_reason
+            self._ended.add(index)
+            self._begun.discard(index)
+        elif index not in self._ended:
+            self._begun.add(index)
 
     def _read_oddity(self, payload: bytes) -> bool:
         """What is not shaped like a chunk: passed on when it is a JSON object, as some vendor may mean it."""

@@ -18,8 +18,6 @@ class Reader(Protocol):
     """Reads one stream while it is relayed. Fed with bytes as they arrive, split anywhere."""
 
     usage: Usage | None
-    finish_reason: str
-    """In OpenAI's words; '' until the stream has told it."""
     has_content: bool
     is_done: bool
     """Whether the provider has said that nothing follows."""
@@ -27,6 +25,10 @@ class Reader(Protocol):
     """Characters of text relayed: what an estimate is made from when the stream ends without usage."""
     malformed: int
     """Events that could not be read and were left out."""
+
+    @property
+    def finish_reason(self) -> str:
+        """In OpenAI's words; '' until the stream has told it."""
 
     def feed(self, chunk: bytes) -> bytes:
         """The frames to relay.

@@ -237,8 +237,39 @@ class TestContent:
 
     def test_every_choice_is_read(self):
         chunk = b'{"choices":[{"index":0,"delta":{}},{"index":1,"delta":{"content":"Hi"},"finish_reason":"length"}]}'
-        reader = relay(events(chunk))[1]
-        assert (reader.has_content, reader.finish_reason) == (True, "length")
+        assert relay(events(chunk))[1].has_content is True
+
+
+def choice(index, reason=None):
+    delta = {} if reason else {"content": "Hi"}
+    return msgspec.json.encode({"choices": [{"index": index, "delta": delta, "finish_reason": reason}]})
+
+
+class TestSeveralChoices:
+    @pytest.mark.parametrize(
+        "seen",
+        [
+            [choice(0), choice(1), choice(0, "stop"), choice(1)],
+            [choice(0), choice(1), choice(1, "stop"), choice(0)],
+            [choice(1), choice(1, "stop"), choice(0)],
+            [choice(0, "stop"), choice(1)],
+            [choice(0), choice(1), choice(2), choice(0, "stop"), choice(2, "stop")],
+        ],
+    )
+    def test_a_stream_has_not_finished_before_each_that_was_seen(self, seen):
+        assert relay(events(*seen))[1].finish_reason == ""
+
+    @pytest.mark.parametrize(
+        "seen",
+        [
+            [choice(0), choice(1), choice(0, "stop"), choice(1), choice(1, "length")],
+            [choice(1), choice(1, "length")],
+            [choice(0, "stop"), choice(1), choice(1, "length"), choice(0), choice(1)],
+            [choice(None), choice("x"), choice(-1), choice(10**9), choice(0, "length")],
+        ],
+    )
+    def test_it_has_when_all_have(self, seen):
+        assert relay(events(*seen))[1].finish_reason == "length"
 
 
 class TestErrors:
