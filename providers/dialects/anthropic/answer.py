@@ -12,6 +12,8 @@ from providers.dialects.anthropic import errors, message, usage
 from providers.dialects.anthropic.message import Fields
 from providers.types import Answer, FailureKind, ProviderError
 
+MAX_BLOCKS = 10_000
+"""In one answer. Real ones hold a few hundred; each costs many times the memory of its bytes."""
 _OURS = frozenset({"id", "type", "role", "content", "model", "stop_reason", "stop_sequence", "stop_details", "usage"})
 """Of a message's fields those that have a place of their own in OpenAI's answer."""
 
@@ -73,7 +75,10 @@ def _translated(body: bytes, *, fields: Fields) -> Answer:
     ending = _read_ending(body)
     used = usage.read(ending.usage)
     made = _Message()
-    for raw in _read_blocks(fields["content"]):
+    blocks = _read_blocks(fields["content"])
+    if len(blocks) > MAX_BLOCKS:
+        raise _bad(f"its answer has more than {MAX_BLOCKS} blocks")
+    for raw in blocks:
         made.add(raw)
     if ending.stop_reason == "refusal":
         made.refusal = message.refusal(ending.stop_details)
@@ -112,8 +117,9 @@ class _Message:
 
     def __init__(self) -> None:
         self.refusal: str | None = None
-        self._text = ""
-        self._thinking = ""
+        self._text: list[str] = []
+        self._text_chars = 0
+        self._thinking: list[str] = []
         self._annotations: list[dict[str, Any]] = []
         self._details: list[dict[str, Any]] = []
         self._tool_calls: list[dict[str, Any]] = []
@@ -123,7 +129,7 @@ class _Message:
     @property
     def is_empty(self) -> bool:
         """Whether nobody would see or pay for anything in it."""
-        said = self._text or self._details or self._tool_calls or self.refusal
+        said = self._text_chars or self._details or self._tool_calls or self.refusal
         return not said and self._shape.is_told_whole
 
     def add(self, raw: Raw) -> None:
@@ -135,7 +141,7 @@ class _Message:
                 self._add_text(message.read_text(raw))
             case "thinking":
                 thinking = message.read_thinking(raw)
-                self._thinking += thinking.thinking or ""
+                self._thinking.append(thinking.thinking or "")
                 self._details.append(message.reasoning_text(thinking, index=len(self._details)))
             case "redacted_thinking":
                 redacted = message.read_redacted(raw)
@@ -145,23 +151,24 @@ class _Message:
                 self._tool_calls.append(message.tool_call(call, arguments=call.arguments, fields=fields))
 
     def _add_text(self, block: message.Text) -> None:
-        start = len(self._text)
-        self._text += block.text or ""
+        start, text = self._text_chars, block.text or ""
+        self._text.append(text)
+        self._text_chars += len(text)
         for citation in block.citations or ():
-            found = message.annotation(citation, start=start, end=len(self._text))
+            found = message.annotation(citation, start=start, end=self._text_chars)
             if found is not None:
                 self._annotations.append(found)
 
     def composed(self) -> dict[str, Any]:
         composed: dict[str, Any] = {
             "role": "assistant",
-            "content": self._text or (None if self._tool_calls else ""),
+            "content": "".join(self._text) or (None if self._tool_calls else ""),
             "refusal": self.refusal,
             "annotations": self._annotations,
         }
         extras = {
             "tool_calls": self._tool_calls,
-            "reasoning": self._thinking,
+            "reasoning": "".join(self._thinking),
             "reasoning_details": self._details,
             "native_content": [] if self._shape.is_told_whole else self._blocks,
         }

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from providers.dialects.anthropic import blocks, errors, message, usage
-from providers.dialects.anthropic.answer import stops
+from providers.dialects.anthropic.answer import MAX_BLOCKS, stops
 from providers.dialects.anthropic.blocks import Block, Delta, Told
 from providers.dialects.anthropic.message import Fields
 from providers.dialects.sse import END, Frames, payload_of
@@ -134,8 +134,7 @@ class EventReader:
         self.check()
         self._size += len(chunk)
         if self._size > MAX_STREAM_BYTES:
-            kind = FailureKind.BROKEN_STREAM if self.has_content else FailureKind.BAD_ANSWER
-            raise ProviderError(kind, "sent a stream of more than 64 MiB")
+            raise self._too_much("a stream of more than 64 MiB")
         events = self._frames.feed(chunk, has_content=self.has_content)
         return self._translated(events) if events else b""
 
@@ -244,7 +243,13 @@ class EventReader:
             self._out.append(self._before_delta + delta + _AFTER_DELTA)
             self.has_content = True
 
+    def _too_much(self, what: str) -> ProviderError:
+        kind = FailureKind.BROKEN_STREAM if self.has_content else FailureKind.BAD_ANSWER
+        return ProviderError(kind, f"sent {what}")
+
     def _begin(self, index: int, *, raw: Raw) -> None:
+        if len(self._told.blocks) >= MAX_BLOCKS:
+            raise self._too_much(f"more than {MAX_BLOCKS} blocks")
         block = blocks.begin(raw, told=self._told)
         self._end(index)
         self._open[index] = block

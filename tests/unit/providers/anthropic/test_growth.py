@@ -1,7 +1,12 @@
-"""Long requests: what it costs to compose them grows with their length, not with its square."""
+"""Long requests and answers: what they cost grows with their length, not with its square, and has its limits."""
 
-from providers.dialects.anthropic import messages
+import pytest
+
+from providers.dialects.anthropic import messages, read_answer
 from providers.dialects.anthropic.messages import Turns
+from providers.dialects.anthropic.stream import EventReader
+from providers.types import FailureKind, ProviderError
+from tests.unit.providers.anthropic.events import answer, begin, delta, says, start, stop, text, thinking
 from tests.unit.providers.anthropic.sending import TOLD, composed
 from tests.unit.providers.growth import is_in_proportion
 
@@ -36,3 +41,37 @@ def test_many_results_amid_questions_are_placed_in_proportion():
             turns.ask([QUESTION, TOLD])
 
     assert is_in_proportion(ask, made=int, size=20_000)
+
+
+def test_an_answer_of_many_blocks_is_read_in_proportion():
+    words = "é" * 2000
+
+    def blocks(count):
+        return answer(*[thinking(words), text(words)] * count)
+
+    assert is_in_proportion(read_answer, made=blocks, size=300)
+
+
+class TestMoreBlocksThanAnyAnswerHas:
+    EMPTY = begin(0, text("")) + stop(0)
+
+    @pytest.mark.parametrize(
+        ("first", "kind"),
+        [
+            (start(), FailureKind.BAD_ANSWER),
+            (start() + begin(0, text("")) + delta(0, **says("Hi")), FailureKind.BROKEN_STREAM),
+        ],
+    )
+    def test_end_a_stream(self, first, kind):
+        reader = EventReader(keep_usage=False)
+        reader.feed(first)
+        with pytest.raises(ProviderError, match="more than 10000 blocks") as caught:
+            for _ in range(101):
+                reader.feed(self.EMPTY * 100)
+        assert caught.value.kind is kind
+
+    def test_are_no_answer(self):
+        assert read_answer(answer(*[text("Hi")] * 10_000)).finish_reason == "stop"
+        with pytest.raises(ProviderError, match="more than 10000 blocks") as caught:
+            read_answer(answer(*[text("Hi")] * 10_001))
+        assert caught.value.kind is FailureKind.BAD_ANSWER
