@@ -1,4 +1,8 @@
-"""Calls one model at one provider: a chat completion, whole or as a stream. No retry, no choice, no money."""
+"""Calls one model at one provider: a chat completion, whole or as a stream. No retry, no choice, no money.
+
+Owns the limits on waiting for headers, and for the first content of a stream behind them. A whole answer's body has no
+limit of its own: some vendors send headers at once and the body when it is done. Whoever calls limits it all.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +47,8 @@ async def stream(request: ChatRequest, *, model: Model) -> OpenStream:
         reader = reader_of(model.provider, request=request)
         opened = OpenStream(response, reader=reader, provider=model.provider, warnings=warnings)
         try:
-            await opened.wait_for_content()
+            with _patient(model.provider.timeouts.first_content_s, for_what="content"):
+                await opened.wait_for_content()
         except BaseException:
             opened.close()
             raise
@@ -130,13 +135,15 @@ async def _send(request: ChatRequest, *, model: Model) -> tuple[aiohttp.ClientRe
     """The answer's beginning, and what the request had to leave out."""
     provider, dialect = model.provider, dialect_of(model.provider)
     composed = dialect.compose(request, model=model)
-    response = await door.post(
-        dialect.url(provider),
-        body=composed.body,
-        headers=dialect.headers(provider, betas=request.betas),
-        timeouts=provider.timeouts,
-        is_local=provider.is_local,
-    )
+    # The door limits connecting; a connection that is kept already has that time as well.
+    with _patient(provider.timeouts.headers_s, after_s=provider.timeouts.connect_s, for_what="headers"):
+        response = await door.post(
+            dialect.url(provider),
+            body=composed.body,
+            headers=dialect.headers(provider, betas=request.betas),
+            timeouts=provider.timeouts,
+            is_local=provider.is_local,
+        )
     if response.status == 200 and _is_expected(response, is_stream=request.is_stream):
         return response, composed.warnings
     try:
@@ -148,6 +155,16 @@ async def _send(request: ChatRequest, *, model: Model) -> tuple[aiohttp.ClientRe
             dialect.read_answer(body)  # an error object says more than its content type
         raise ProviderError(FailureKind.BAD_ANSWER, f"answered with {response.content_type}", status=200)
     raise dialect.read_error(response.status, body=body, retry_after=response.headers.get("Retry-After"))
+
+
+@contextlib.contextmanager
+def _patient(seconds: float, *, for_what: str, after_s: float = 0.0) -> Iterator[None]:
+    """Waits so long for a part of the answer, once `after_s` are over."""
+    try:
+        with within(after_s + seconds):
+            yield
+    except TimeoutError:
+        raise ProviderError(FailureKind.TIMEOUT, f"sent no {for_what} for {seconds:g} s") from None
 
 
 @contextlib.contextmanager

@@ -53,7 +53,7 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds, each counted from the step before it."""
+    """Seconds, each counted from the step before it. A whole answer may use the first three of them together."""
 
     connect_s: float
     headers_s: float

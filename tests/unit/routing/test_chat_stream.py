@@ -86,7 +86,9 @@ class TestStream:
         assert row.output_tokens >= 1
 
     async def test_one_that_falls_silent_is_broken_off(self, gateway):
-        streaming, _ = await gateway.relay("chunks=4;stall=mid", timeouts=replace(STOPS_SOON, headers_s=5.0))
+        streaming, _ = await gateway.relay(
+            "chunks=4;stall=mid", timeouts=replace(STOPS_SOON, headers_s=5.0, first_content_s=5.0)
+        )
         assert streaming.error.kind == "timeout"
         assert (gateway.row.outcome, gateway.row.error_kind) == ("error", "timeout")
 

@@ -15,7 +15,7 @@ from routing import chat
 from routing.types import Wishes
 from tests.unit.routing.test_plan import ACME, ANYONE, POLICY, candidate, model, snapshot
 
-STOPS_SOON = Timeouts(connect_s=0.1, headers_s=0.05, first_content_s=0.05, between_frames_s=0.15)
+STOPS_SOON = Timeouts(connect_s=0.1, headers_s=0.05, first_content_s=0.1, between_frames_s=0.15)
 
 
 class Gateway:
