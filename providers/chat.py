@@ -21,6 +21,8 @@ from providers.types import Answer, ChatRequest, FailureKind, Model, Provider, P
 
 END_WAIT_S = 0.05
 """How long the end of a body may take after `[DONE]` before the connection is cut instead of kept."""
+MAX_HELD_BYTES = 16 * door.MIB
+"""The most that is taken of a stream before its first content: all of it is held back."""
 
 
 async def complete(request: ChatRequest, *, model: Model) -> Answer:
@@ -70,11 +72,16 @@ class OpenStream:
 
     async def wait_for_content(self) -> None:
         held: list[bytes] = []
+        size = 0
         while not self.reader.has_content:
             chunk = await door.read_some(self._response)
+            size += len(chunk)
             held.append(self.reader.feed(chunk) if chunk else self.reader.end())
             if not self.reader.has_content:
                 self.reader.check()
+                if size > MAX_HELD_BYTES:
+                    says = f"sent more than {MAX_HELD_BYTES // door.MIB} MiB without content"
+                    raise ProviderError(FailureKind.BAD_ANSWER, says, status=200)
             if not chunk or self.reader.is_done:
                 break
         if not self.reader.has_content and not (self.reader.usage and self.reader.usage.output_tokens):

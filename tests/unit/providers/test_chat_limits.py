@@ -7,14 +7,15 @@ import msgspec
 import pytest
 
 from gateway.api import bodies
-from providers import chat
+from providers import chat, door
 from providers.types import FailureKind, ProviderError, Timeouts
 from tests.unit.routing.test_plan import ACME, model
-from tests.unit.routing.use_case import answering, says
+from tests.unit.routing.use_case import answering, event, says
 from tests.upstream.log import Ending
 
 pytestmark = pytest.mark.usefixtures("open_door")
 
+FINISH = event(choices=[{"index": 0, "delta": {}, "finish_reason": "stop"}])
 PATIENT = Timeouts(connect_s=60.0, headers_s=60.0, first_content_s=60.0, between_frames_s=60.0)
 HEADERS_SOON = replace(PATIENT, connect_s=0.05, headers_s=0.1)
 CONTENT_SOON = replace(PATIENT, first_content_s=0.1)
@@ -52,6 +53,22 @@ class TestHeaders:
             assert not done
             go_on.set()
             (await asking).close()
+
+
+class TestBeforeContent:
+    ROLE = event(choices=[{"index": 0, "delta": {"role": "assistant", "content": ""}}], padding="x" * 60_000)
+
+    async def test_no_more_is_held_than_the_limit(self, monkeypatch):
+        monkeypatch.setattr(chat, "MAX_HELD_BYTES", door.MIB)
+        async with answering(*[self.ROLE] * 20, says("Hi"), FINISH) as url:
+            error = await failed("ok", url=url)
+        assert (error.kind, error.message) == (FailureKind.BAD_ANSWER, "sent more than 1 MiB without content")
+
+    async def test_as_much_as_the_limit_is_relayed(self, monkeypatch):
+        monkeypatch.setattr(chat, "MAX_HELD_BYTES", len(self.ROLE) * 20)
+        async with answering(*[self.ROLE] * 20, says("Hi"), FINISH) as url:
+            with await ask("ok", url=url) as opened:
+                assert b"".join([frames async for frames in opened]) == self.ROLE * 20 + says("Hi") + FINISH
 
 
 class TestFirstContent:
