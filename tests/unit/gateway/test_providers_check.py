@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
@@ -125,7 +126,7 @@ def test_a_key_sealed_with_another_secret_is_told(server, check, settings):
     credential = Credential(provider=row)
     credentials.set_value(credential, KEY)
     credential.save()
-    settings.CREDENTIAL_KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+    settings.CREDENTIAL_KEY = Fernet.generate_key().decode()
     kind, says, mend = only_problem(check()[1]["acme"])
     assert (kind, f"/admin/providers/credential/{credential.pk}/change/" in mend) == ("key unreadable", True)
     assert "another CREDENTIAL_KEY" in says
