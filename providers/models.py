@@ -14,7 +14,7 @@ from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 
-from providers import listed_prices, spelling
+from providers import addresses, listed_prices, spelling
 from providers.types import Unit
 
 FIRST_DAY = datetime(2020, 1, 1, tzinfo=UTC)
@@ -151,6 +151,8 @@ class Provider(models.Model):
                 validate_extra_body(self.extra_body)
             except ValidationError as error:
                 raise ValidationError({"extra_body": error}) from error
+        if refusal := addresses.mistake_of_url(self.base_url, is_local=self.is_local):
+            raise ValidationError({"base_url": f"{refusal[:1].upper()}{refusal[1:]}."})
 
 
 class Credential(models.Model):

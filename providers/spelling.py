@@ -16,6 +16,7 @@ ENV_VARS_OF_OTHERS = frozenset({"SECRET_KEY", "CREDENTIAL_KEY", "KEY_HASH_KEY", 
 """The gateway's own secrets, and one that is no bearer token: whoever edits providers must not have them sent out."""
 
 HOST = re.compile(r"[\w-]+(\.[\w-]+)*")
+DIGITS_AND_DOTS = re.compile(r"[0-9.]+")
 AFTER_BRACKET = re.compile(r"(:\d+)?")
 
 NEVER_ADDED: Mapping[str, str] = {
@@ -76,6 +77,8 @@ def base_url_mistake(url: str) -> str | None:
 def _has_a_host(address: SplitResult) -> bool:
     host = address.hostname or ""
     try:
+        if DIGITS_AND_DOTS.fullmatch(host):
+            ipaddress.IPv4Address(host)  # resolvers take 2130706433 and 127.1 too, the HTTP client does not
         if address.netloc.startswith("["):
             ipaddress.IPv6Address(host)
             return AFTER_BRACKET.fullmatch(address.netloc.partition("]")[2]) is not None

@@ -1,8 +1,9 @@
 """The catalog file: providers, models, prices and layers as one TOML that people read and write.
 
-Owns the format (described at the head of `catalog.toml`), its parsing into frozen values, its rendering, and the
-rules a file must keep (`routing.catalog_mistakes` finds the line of a broken one). Pure: knows neither Django nor the
-database; what a catalog changes there is `routing.catalog_rows`' business. None means: the file does not say.
+Owns the format (described at the head of `catalog.toml`), its parsing into frozen values, and the rules a file must
+keep (`routing.catalog_mistakes` finds the line of a broken one, `routing.catalog_writing` renders). Pure: knows neither
+Django nor the database; what a catalog changes there is `routing.catalog_rows`' business. None means: the file does not
+say.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import re
 import tomllib
 import types
 import typing
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, is_dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from enum import Enum
@@ -20,14 +21,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
-import tomli_w
 from msgspec import Meta
 
-from providers import spelling
+from providers import addresses, spelling
+from providers.addresses import Refusal
 from providers.listed_prices import EXACT_DIGITS, usd_per_unit
 from providers.types import Capability, Unit
 from routing import catalog_mistakes as mistakes
 from routing.catalog_mistakes import CatalogError, Mistake, join, refuse_unknown
+from routing.catalog_writing import render
 from routing.types import UnknownPrice
 
 __all__ = ["SHIPPED", "Catalog", "CatalogError", "parse", "read", "render"]
@@ -187,18 +189,6 @@ def parse(text: str, *, source: str) -> Catalog:
     return catalog
 
 
-def render(catalog: Catalog) -> str:
-    """The same catalog as TOML; what it does not say is left out.
-
-    Raises: CatalogError for a null within an `extra_body`, which TOML has no word for.
-    """
-    for provider in catalog.providers:
-        if (path := _null_in(provider.extra_body or {}, path="extra_body")) is not None:
-            says = f'provider "{provider.slug}": {path} is null, which TOML cannot say; take it out in the admin first'
-            raise CatalogError(says, source="dump")
-    return tomli_w.dumps(_table(catalog))
-
-
 # -- what can be wrong -------------------------------------------------------------------------------------------------
 
 
@@ -292,9 +282,14 @@ def _refuse_contradictions(catalog: Catalog) -> None:
         _check_provider(provider, layers=layers, path=f"providers[{index}]")
 
 
+IS_LOCAL = " (is_local = true)"
+
+
 def _check_provider(provider: Provider, *, layers: Collection[str], path: str) -> None:
     if says := spelling.base_url_mistake(provider.base_url):
         raise Mistake(f"{path}.base_url", f"base_url: {says}")
+    if refusal := addresses.mistake_of_url(provider.base_url, is_local=provider.is_local or False):
+        raise Mistake(f"{path}.base_url", f"base_url: {refusal}{IS_LOCAL if refusal is Refusal.PRIVATE else ''}")
     if provider.credential_env is not None and (says := spelling.env_var_mistake(provider.credential_env)):
         raise Mistake(f"{path}.credential_env", f"credential_env: {says}")
     if says := spelling.extra_body_mistake(provider.extra_body or {}):
@@ -351,40 +346,3 @@ def _refuse_twice(names: Iterable[str], *, path: str, noun: str) -> None:
         if name in seen:
             raise Mistake(f"{path}[{index}]", f'{noun} "{name}" is there twice')
         seen.add(name)
-
-
-# -- rendering ---------------------------------------------------------------------------------------------------------
-
-
-def _table(value: Any) -> Any:
-    if is_dataclass(value):
-        return dict(_said((part.name, getattr(value, part.name)) for part in fields(value)))
-    if isinstance(value, Mapping):
-        return {str(key): _table(inner) for key, inner in value.items()}
-    if isinstance(value, frozenset):
-        return sorted(str(member) for member in value)
-    if isinstance(value, tuple | list):
-        return [_table(inner) for inner in value]
-    if isinstance(value, Decimal):
-        return f"{value:f}"
-    return value
-
-
-def _null_in(value: Any, *, path: str) -> str | None:
-    """The path of the first null; None where there is none."""
-    if value is None:
-        return path
-    if isinstance(value, Mapping):
-        found = (_null_in(inner, path=join(path, key)) for key, inner in value.items())
-    elif isinstance(value, list):
-        found = (_null_in(inner, path=f"{path}[{index}]") for index, inner in enumerate(value))
-    else:
-        return None
-    return next(filter(None, found), None)
-
-
-def _said(pairs: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
-    """The catalog's own keys that say something. What stands within `extra_body` is another's: empty, it still says."""
-    for key, value in pairs:
-        if value is not None and value not in ({}, ()):
-            yield key, _table(value)

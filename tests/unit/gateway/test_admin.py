@@ -178,10 +178,17 @@ class TestProvider:
         row = Provider.objects.get()
         assert (row.base_url, row.extra_body) == ("http://vllm:8000/v1", {})
 
+    def test_one_at_a_private_address_is_saved_when_it_is_marked_local(self, admin_client):
+        there = {"base_url": "http://192.168.1.20:8000/v1", "is_local": "on"}
+        admin_client.post("/admin/providers/provider/add/", self.FORM | there)
+        assert Provider.objects.get().is_local
+
     @pytest.mark.parametrize(
         ("field", "value", "says"),
         [
             ("base_url", "http://a..b/v1", "The host is not a name"),
+            ("base_url", "http://192.168.1.20:8000/v1", "Its address is private: mark the provider as local"),
+            ("base_url", "http://localhost:8000/v1", "Its address is private: mark the provider as local"),
             ("extra_body", "[]", "Use a JSON object"),
             ("extra_body", '["a"]', "Use a JSON object"),
             ("extra_body", '{"stream": true}', "cannot be added to requests: each request says for itself"),

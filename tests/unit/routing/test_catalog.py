@@ -126,6 +126,20 @@ class TestReading:
         ('dialect = "openai"', 'dialect = "cobol"', 18, 'unknown dialect "cobol"; known: openai, anthropic'),
         ('"https://api.openai.com/v1"', '"api.openai.com"', 19, "base_url: Use an http or https address"),
         ('"https://api.openai.com/v1"', '"ftp://api.openai.com/v1"', 19, "base_url: Use an http or https address"),
+        ('"https://api.openai.com/v1"', '"http://10.0.0.7/v1"', 19, "mark the provider as local to allow it (is_local"),
+        ('"https://api.openai.com/v1"', '"http://localhost:8000/v1"', 19, "base_url: its address is private"),
+        (
+            '"https://api.openai.com/v1"',
+            '"http://169.254.169.254/v1"',
+            19,
+            "base_url: its address is a cloud's metadata",
+        ),
+        (
+            '"https://api.openai.com/v1"',
+            '"http://2130706433/v1"',
+            19,
+            "base_url: The host is not a name or an IP address",
+        ),
         ('"https://api.openai.com/v1"', '"https:///v1"', 19, "base_url: The host is not a name or an IP address"),
         ('"https://api.openai.com/v1"', '"https://me:pw@api.openai.com/v1"', 19, "no user name or password"),
         ('"https://api.openai.com/v1"', '"https://api.openai.com/v 1"', 19, "no spaces or control characters"),
@@ -193,6 +207,11 @@ def test_a_missing_part_is_named(missing: str):
     text = re.sub(r"\[\[layers\]\]\n(.+\n)+", "", TEXT) if missing == "layers" else TEXT.replace(parts[missing], "")
     with pytest.raises(CatalogError, match=f"missing required field `{missing}`"):
         parse(text)
+
+
+def test_a_private_address_is_fine_for_a_local_provider():
+    text = TEXT.replace('"https://api.openai.com/v1"', '"http://10.0.0.7/v1"\nis_local = true')
+    assert parse(text).providers[0].base_url == "http://10.0.0.7/v1"
 
 
 def test_a_rendered_catalog_reads_the_same():
