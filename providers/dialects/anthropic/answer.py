@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from providers.dialects import unusual_json
 from providers.dialects.anthropic import errors, message, usage
 from providers.dialects.anthropic.message import Fields
 from providers.types import Answer, FailureKind, ProviderError
@@ -41,6 +42,15 @@ def read_answer(body: bytes) -> Answer:
 
     Raises: ProviderError when it is no answer: not JSON, an error object, no content, or nothing in it.
     """
+    try:
+        return _read(body)
+    except ProviderError as error:
+        if not isinstance(error.__cause__, msgspec.DecodeError) or (mended := unusual_json.mended(body)) == body:
+            raise
+    return _read(mended)
+
+
+def _read(body: bytes) -> Answer:
     fields = _fields_of(body)
     try:
         if _is_error(fields):

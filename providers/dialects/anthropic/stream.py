@@ -11,6 +11,7 @@ from msgspec import Raw
 from providers.dialects.anthropic import blocks, errors, message, usage
 from providers.dialects.anthropic.answer import MAX_BLOCKS, stops
 from providers.dialects.anthropic.blocks import Block, Delta, Told
+from providers.dialects.anthropic.halves import Halves
 from providers.dialects.anthropic.message import Fields
 from providers.dialects.sse import END, Frames, payload_of
 from providers.types import FailureKind, ProviderError, Usage
@@ -114,6 +115,7 @@ class EventReader:
         self._broken: ProviderError | None = None
         self._frames = Frames()
         self._size = 0
+        self._halves = Halves()
         self._told = Told()
         self._open: dict[int, Block] = {}
         self._used: dict[str, Any] = {}
@@ -170,12 +172,30 @@ class EventReader:
         return chunks
 
     def _read(self, payload: bytes) -> None:
+        if self._halves.is_held:
+            self._read_mended(payload)
+            return
         try:
-            event = _decode(payload)
-            if event.type == "content_block_delta":
-                self._add(event, payload=payload)
-            else:
-                self._take(event, payload=payload)
+            self._read_event(payload)
+        except msgspec.ValidationError:
+            self._read_oddity(payload)
+        except msgspec.DecodeError:
+            self._read_mended(payload)
+        except (ValueError, RecursionError):
+            self.malformed += 1
+
+    def _read_event(self, payload: bytes) -> None:
+        event = _decode(payload)
+        if event.type == "content_block_delta":
+            self._add(event, payload=payload)
+        else:
+            self._take(event, payload=payload)
+
+    def _read_mended(self, payload: bytes) -> None:
+        """JSON that the fast decoder refuses, as it does half of a surrogate pair; and the event behind such a half."""
+        try:
+            for event in self._halves.mended(payload):
+                self._read_event(event)
         except msgspec.ValidationError:
             self._read_oddity(payload)
         except (ValueError, RecursionError):
