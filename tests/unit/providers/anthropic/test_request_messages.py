@@ -85,7 +85,7 @@ class TestUser:
         ]
 
     def test_parts_without_a_word_are_left_out(self):
-        content = [text(""), text("Hi"), text(" \n", **CACHE)]
+        content = [text(""), text("Hi"), text(" \n")]
         assert sent_messages({"role": "user", "content": content}) == SAID_HELLO
 
     def test_a_message_without_a_word_is_left_out(self):
@@ -222,3 +222,8 @@ class TestWhatAMessageCarries:
             "executed_tools of a message is not sent to Anthropic",
             "prefix of a message is not sent to Anthropic",
         )
+
+    def test_of_thousands_of_such_keys_only_some_are_told(self):
+        foreign = {"role": "user", "content": "Hi"} | {f"key_{index}": 1 for index in range(5_000)}
+        told = warnings({"messages": [foreign, foreign]})
+        assert (len(told), told[-1]) == (51, "more is not sent to Anthropic")
