@@ -18,7 +18,7 @@ from providers.dialects.spoken import dialect_of
 from providers.door import Fetched
 from providers.types import Provider, ProviderError
 from routing.offers import anthropic, lmstudio, ollama, openai, openrouter
-from routing.offers.offer import Offer, OfferError, checked
+from routing.offers.offer import OfferError, Offers, checked
 
 MOST_PAGES = 40
 AT_ONCE = 8
@@ -53,7 +53,7 @@ def family_of(provider: Provider) -> Family:
     return PORTS.get(address.port or 0, Family.OPENAI) if provider.is_local else Family.OPENAI
 
 
-async def offers_of(provider: Provider, *, within_s: float) -> tuple[Offer, ...]:
+async def offers_of(provider: Provider, *, within_s: float) -> Offers:
     """Everything the provider tells of its models. Raises: ProviderError, OfferError, TimeoutError."""
     async with asyncio.timeout(within_s):
         match family_of(provider):
@@ -68,10 +68,10 @@ async def offers_of(provider: Provider, *, within_s: float) -> tuple[Offer, ...]
             case _:
                 read = openai.read
         pages = await _pages(provider)
-        return checked(offer for page in pages for offer in read(page))
+        return checked(found for page in pages for found in read(page))
 
 
-async def offers_named(provider: Provider, names: Collection[str], *, within_s: float) -> tuple[Offer, ...]:
+async def offers_named(provider: Provider, names: Collection[str], *, within_s: float) -> Offers:
     """`offers_of` for a few names, which is quicker where each is asked after by itself."""
     if family_of(provider) is not Family.OLLAMA:
         return await offers_of(provider, within_s=within_s)
@@ -106,7 +106,7 @@ async def names_at_ollama(provider: Provider) -> tuple[str, ...]:
     return ollama.read_names(await _get(provider, f"{_root(provider)}/api/tags"))
 
 
-async def _of_ollama(provider: Provider, names: Collection[str]) -> tuple[Offer, ...]:
+async def _of_ollama(provider: Provider, names: Collection[str]) -> Offers:
     places = asyncio.Semaphore(AT_ONCE)
 
     async def shown(name: str) -> tuple[str, bytes]:
@@ -118,7 +118,7 @@ async def _of_ollama(provider: Provider, names: Collection[str]) -> tuple[Offer,
             tasks = [group.create_task(shown(name)) for name in names]
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from None
-    return ollama.read(dict(task.result() for task in tasks))
+    return checked(ollama.read(dict(task.result() for task in tasks)))
 
 
 async def _show(provider: Provider, name: str) -> bytes:
@@ -135,13 +135,13 @@ async def _show(provider: Provider, name: str) -> bytes:
         response.release()
 
 
-async def _of_lm_studio(provider: Provider) -> tuple[Offer, ...]:
+async def _of_lm_studio(provider: Provider) -> Offers:
     try:
-        return lmstudio.read(await _get(provider, f"{_root(provider)}/api/v0/models"))
+        return checked(lmstudio.read(await _get(provider, f"{_root(provider)}/api/v0/models")))
     except ProviderError as error:
         if error.status is None:
             raise
-        return openai.read((await _pages(provider))[0])  # a version without that address
+        return checked(openai.read((await _pages(provider))[0]))  # a version without that address
 
 
 async def _pages(provider: Provider) -> list[bytes]:

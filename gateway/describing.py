@@ -49,7 +49,7 @@ async def _ask_all(providers: Collection[Provider], *, wanted: Mapping[str, set[
 
 async def _ask(provider: Provider, *, names: Collection[str]) -> Described:
     try:
-        offers = await asking.offers_named(provider, names, within_s=WITHIN_S)
+        offers = (await asking.offers_named(provider, names, within_s=WITHIN_S)).models
     except (ProviderError, OfferError, TimeoutError) as error:
         logger.info("%s did not describe its models: %s", provider.name, str(error) or "no answer in time")
         return {}

@@ -7,7 +7,7 @@ one transaction. Never deletes and never switches anything off.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from gateway import asking, checking, mending
@@ -18,9 +18,11 @@ from routing.catalog_rows import Action, Change, Diff
 from routing.models import Layer
 from routing.offers import comparing
 from routing.offers.comparing import Comparison
-from routing.offers.offer import Offer, OfferError
+from routing.offers.offer import OfferError, Offers, Skipped
 
 TIMEOUT_S = 30.0
+NAMED = 3
+"""Entries that an error names."""
 
 
 class SyncError(Exception):
@@ -36,6 +38,8 @@ class Plan:
     diff: Diff
     """Prices that are not wanted stand in it as kept."""
     with_prices: bool
+    skipped: tuple[Skipped, ...]
+    """Entries of the list that could not be read; what they would change is not known."""
 
     @property
     def kept_prices(self) -> int:
@@ -50,18 +54,20 @@ def plan(
         known = ", ".join(Layer.objects.values_list("name", flat=True))
         raise SyncError(f"There is no layer {layer!r}; there is {known or 'none: manage.py catalog load'}.")
     (subject,) = checking.subjects([slug])
-    offers = _ask(subject, within_s=within_s)
+    offered = _ask(subject, within_s=within_s)
     provider = subject.provider
     compared = comparing.compare(
-        offers,
+        offered.models,
         held=catalog_dump.models_of(slug),
         add=add,
         layer=layer,
         is_free=provider.is_local and not provider.needs_credential,
+        skipped=frozenset(one.name for one in offered.skipped),
     )
     if compared.unmatched:
-        raise SyncError(f"No model of {slug} fits {', '.join(map(repr, compared.unmatched))}.")
-    return Plan(slug, compared, _diff(slug, compared, prices=prices), prices)
+        unread = f" Not read: {'; '.join(map(str, offered.skipped[:NAMED]))}." if offered.skipped else ""
+        raise SyncError(f"No model of {slug} fits {', '.join(map(repr, compared.unmatched))}.{unread}")
+    return Plan(slug, compared, _diff(slug, compared, prices=prices), prices, offered.skipped)
 
 
 def apply(wanted: Plan, *, actor: str) -> Diff:
@@ -82,7 +88,7 @@ def _kept(change: Change) -> Change:
     return replace(change, action=Action.KEEP)
 
 
-def _ask(subject: checking.Subject, *, within_s: float) -> Sequence[Offer]:
+def _ask(subject: checking.Subject, *, within_s: float) -> Offers:
     """Raises: SyncError."""
     problem = subject.key_problem
     if problem is None:
@@ -97,6 +103,6 @@ def _ask(subject: checking.Subject, *, within_s: float) -> Sequence[Offer]:
     raise SyncError(f"{subject.place.slug}: {problem.says}. {problem.mend}.")
 
 
-async def _offers(provider: Provider, *, within_s: float) -> Sequence[Offer]:
+async def _offers(provider: Provider, *, within_s: float) -> Offers:
     async with door.opened():
         return await asking.offers_of(provider, within_s=within_s)

@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import Literal
 
 import msgspec
+from msgspec import Raw
 
 from providers.types import Capability
 from routing.catalog import Model
-from routing.offers.offer import Offer, Tokens, checked, decode, title, tokens
+from routing.offers.offer import Offer, Skipped, Tokens, decode, each, title, tokens
 
 TELLS = frozenset({Capability.VISION, Capability.JSON_SCHEMA, Capability.REASONING})
 
@@ -45,7 +46,7 @@ class _Entry(msgspec.Struct, frozen=True):
 
 
 class _List(msgspec.Struct, frozen=True):
-    data: list[_Entry]
+    data: list[Raw]
 
 
 class _Page(msgspec.Struct, frozen=True):
@@ -53,9 +54,9 @@ class _Page(msgspec.Struct, frozen=True):
     last_id: str | None = None
 
 
-def read(body: bytes) -> tuple[Offer, ...]:
+def read(body: bytes) -> tuple[Offer | Skipped, ...]:
     """Raises: OfferError."""
-    return checked(map(_offer, decode(body, form=_List).data))
+    return tuple(each(decode(body, form=_List).data, form=_Entry, read=_offer))
 
 
 def cursor(body: bytes) -> str | None:

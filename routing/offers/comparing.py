@@ -44,14 +44,18 @@ def compare(
     add: Collection[str] = (),
     layer: str | None = None,
     is_free: bool = False,
+    skipped: Collection[str] = (),
 ) -> Comparison:
-    """`add` are patterns as the shell has them; `is_free`: a local server's models cost nothing."""
+    """`add` are patterns as the shell has them; `is_free`: a local server's models cost nothing; `skipped`: names that
+    are offered in an entry that could not be read."""
     by_name = {offer.model.name: offer for offer in offers}
     known: list[Model] = []
     gone: list[str] = []
     served: set[str] = set()
     for model in held:
         entry = entry_for(model.name, listed=by_name)
+        if entry is None and entry_for(model.name, listed=skipped) is not None:
+            continue
         if entry is None:
             gone.append(model.name)
         else:

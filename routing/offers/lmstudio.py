@@ -6,10 +6,11 @@ Source: lmstudio.ai/docs, "REST API v0". A loaded model tells the window it runs
 from __future__ import annotations
 
 import msgspec
+from msgspec import Raw
 
 from providers.types import Capability
 from routing.catalog import Model
-from routing.offers.offer import Offer, Tokens, capabilities, checked, decode, tokens
+from routing.offers.offer import Offer, Skipped, Tokens, capabilities, decode, each, tokens
 
 WORDS = {"tool_use": Capability.TOOLS}
 
@@ -23,12 +24,12 @@ class _Entry(msgspec.Struct, frozen=True):
 
 
 class _List(msgspec.Struct, frozen=True):
-    data: list[_Entry]
+    data: list[Raw]
 
 
-def read(body: bytes) -> tuple[Offer, ...]:
+def read(body: bytes) -> tuple[Offer | Skipped, ...]:
     """Raises: OfferError."""
-    return checked(map(_offer, decode(body, form=_List).data))
+    return tuple(each(decode(body, form=_List).data, form=_Entry, read=_offer))
 
 
 def _offer(entry: _Entry) -> Offer:

@@ -14,7 +14,7 @@ import msgspec
 
 from providers.types import Capability
 from routing.catalog import Model
-from routing.offers.offer import Offer, OfferError, capabilities, checked, decode, tokens
+from routing.offers.offer import Offer, OfferError, Skipped, capabilities, checked, decode, tokens
 
 WORDS = {
     "tools": Capability.TOOLS,
@@ -48,17 +48,24 @@ class _Details(msgspec.Struct, frozen=True):
 def read_names(tags: bytes) -> tuple[str, ...]:
     """Raises: OfferError."""
     found = checked(Offer(Model(name=tag.name)) for tag in decode(tags, form=_Tags).models or ())
-    return tuple(offer.model.name for offer in found)
+    return tuple(offer.model.name for offer in found.models)
 
 
-def read(shown: Mapping[str, bytes]) -> tuple[Offer, ...]:
-    """What `/api/show` said of each name. Raises: OfferError."""
-    return checked(_offer(name, decode(body, form=_Details)) for name, body in shown.items())
+def read(shown: Mapping[str, bytes]) -> tuple[Offer | Skipped, ...]:
+    """What `/api/show` said of each name."""
+    return tuple(_read(name, body, number=number) for number, (name, body) in enumerate(shown.items(), start=1))
+
+
+def _read(name: str, body: bytes, *, number: int) -> Offer | Skipped:
+    try:
+        return _offer(name, decode(body, form=_Details))
+    except OfferError as error:
+        return Skipped(name, number, str(error))
 
 
 def _offer(name: str, details: _Details) -> Offer:
     words = details.capabilities
-    window = _window(details, of=name)
+    window = _window(details)
     if words is None:  # before version 0.6.4
         return Offer(Model(name=name, context_tokens=window))
     found = capabilities(words, words=WORDS)
@@ -71,10 +78,10 @@ def _offer(name: str, details: _Details) -> Offer:
     return Offer(model, tells, is_usable=can_chat or "embedding" in words)
 
 
-def _window(details: _Details, *, of: str) -> int | None:
+def _window(details: _Details) -> int | None:
     info = details.model_info or {}
     told = next((value for key, value in info.items() if key.endswith(".context_length")), None)
     if told is not None and (not isinstance(told, int) or isinstance(told, bool) or told > _MOST_TOKENS):
-        raise OfferError(f"its details of {of!r} give an impossible context_length")
+        raise OfferError("an impossible context_length")
     chosen = _NUM_CTX.search(details.parameters or "")
     return tokens(min(int(chosen[1]), told or _MOST_TOKENS)) if chosen else tokens(told)

@@ -10,10 +10,22 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from msgspec import Raw
 
 from providers.types import Capability
 from routing.catalog import Model
-from routing.offers.offer import BY_MODALITY, Offer, OfferError, Tokens, capabilities, checked, decode, tokens
+from routing.offers.offer import (
+    BY_MODALITY,
+    Offer,
+    OfferError,
+    Skipped,
+    Tokens,
+    capabilities,
+    decode,
+    each,
+    names,
+    tokens,
+)
 
 TOLD_BY_MISTRAL = frozenset({Capability.TOOLS, Capability.VISION, Capability.AUDIO, Capability.REASONING})
 
@@ -44,28 +56,19 @@ class _Entry(msgspec.Struct, frozen=True):
     """Only Mistral's object is read, likewise."""
 
 
-class _Name(msgspec.Struct, frozen=True):
-    id: str
-
-
-class _Names(msgspec.Struct, frozen=True):
-    data: list[_Name] | None
-
-
 class _List(msgspec.Struct, frozen=True):
-    data: list[_Entry] | None
+    data: list[Raw] | None
     """null: Ollama without any model."""
 
 
-def read(body: bytes) -> tuple[Offer, ...]:
+def read(body: bytes) -> tuple[Offer | Skipped, ...]:
     """Raises: OfferError."""
-    return checked(map(_offer, decode(body, form=_List).data or ()))
+    return tuple(each(decode(body, form=_List).data or (), form=_Entry, read=_offer))
 
 
 def read_names(body: bytes) -> tuple[str, ...]:
     """The ids alone, of OpenRouter's and Anthropic's lists as well. Raises: OfferError."""
-    found = checked(Offer(Model(name=entry.id)) for entry in decode(body, form=_Names).data or ())
-    return tuple(offer.model.name for offer in found)
+    return names(decode(body, form=_List).data or ())
 
 
 def _offer(entry: _Entry) -> Offer:
@@ -105,4 +108,4 @@ def _told(entry: _Entry) -> _MistralCapabilities | None:
     try:
         return msgspec.convert(entry.capabilities, _MistralCapabilities)
     except msgspec.ValidationError as error:
-        raise OfferError(f"its list gives {entry.id[:40]!r} capabilities of another form than known") from error
+        raise OfferError("its capabilities have another form than known") from error

@@ -11,11 +11,23 @@ from collections.abc import Mapping
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 
 import msgspec
+from msgspec import Raw
 
 from providers.listed_prices import listed_usd
 from providers.types import Capability, Unit
 from routing.catalog import FINEST_USD, Model, PriceTier
-from routing.offers.offer import BY_MODALITY, Offer, OfferError, Tokens, capabilities, checked, decode, title, tokens
+from routing.offers.offer import (
+    BY_MODALITY,
+    Offer,
+    OfferError,
+    Skipped,
+    Tokens,
+    capabilities,
+    decode,
+    each,
+    title,
+    tokens,
+)
 
 BY_PARAMETER = {
     "tools": Capability.TOOLS,
@@ -88,16 +100,16 @@ class _Links(msgspec.Struct, frozen=True):
 
 
 class _List(msgspec.Struct, frozen=True):
-    data: list[_Entry]
+    data: list[Raw]
 
 
 class _Page(msgspec.Struct, frozen=True):
     links: _Links | None = None
 
 
-def read(body: bytes) -> tuple[Offer, ...]:
+def read(body: bytes) -> tuple[Offer | Skipped, ...]:
     """Raises: OfferError."""
-    return checked(map(_offer, decode(body, form=_List).data))
+    return tuple(each(decode(body, form=_List).data, form=_Entry, read=_offer))
 
 
 def next_page(body: bytes) -> str | None:
@@ -124,38 +136,38 @@ def _offer(entry: _Entry) -> Offer:
         context_tokens=tokens(entry.context_length) or tokens(top.context_length),
         max_output_tokens=tokens(top.max_completion_tokens),
         capabilities=found,
-        prices=_prices(pricing, of=entry.id),
-        price_tiers=_tiers(pricing, of=entry.id),
+        prices=_prices(pricing),
+        price_tiers=_tiers(pricing),
     )
     return Offer(model, tells, is_usable=not {"text", "embeddings"}.isdisjoint(into))
 
 
-def _tiers(pricing: _Pricing, *, of: str) -> tuple[PriceTier, ...]:
+def _tiers(pricing: _Pricing) -> tuple[PriceTier, ...]:
     tiers: dict[int, Mapping[Unit, Decimal]] = {}
     for override in pricing.overrides:
         if override.is_for_all_day and override.min_prompt_tokens is not None:
             start = int(min(max(override.min_prompt_tokens, 0), 2_147_483_646)) + 1
-            tiers[start] = {**tiers.get(start, {}), **_prices(override, of=of)}
+            tiers[start] = {**tiers.get(start, {}), **_prices(override)}
     return tuple(PriceTier(from_tokens=start, prices=prices) for start, prices in sorted(tiers.items()) if prices)
 
 
-def _prices(told: _Prices, *, of: str) -> dict[Unit, Decimal]:
+def _prices(told: _Prices) -> dict[Unit, Decimal]:
     """What is told, as it is listed: USD for one, or per million tokens."""
     prices: dict[Unit, Decimal] = {}
     for field, unit in UNITS.items():
         text = getattr(told, field)
-        usd = None if text is None else _usd(text, field=field, of=of)
+        usd = None if text is None else _usd(text, field=field)
         if usd is not None:
             prices[unit] = listed_usd(unit, usd)
     return prices
 
 
-def _usd(text: str, *, field: str, of: str) -> Decimal | None:
+def _usd(text: str, *, field: str) -> Decimal | None:
     """USD for one unit; rounded where the list has the noise of binary fractions (0.00000039999999999999996)."""
     try:
         usd = Decimal(text)
     except InvalidOperation:
         usd = Decimal("NaN")
     if not usd.is_finite() or usd > _DEAREST:
-        raise OfferError(f"its list gives {of!r} an impossible price: {field} {text[:40]!r}")
+        raise OfferError(f"an impossible price: {field} {text[:40]!r}")
     return None if usd < 0 else usd.quantize(_FINEST, ROUND_HALF_EVEN)

@@ -18,6 +18,7 @@ from gateway.console import ACTOR, ConsoleCommand
 from providers.types import Model, Unit
 from routing import listing, snapshot
 from routing.listing import ListedModel
+from routing.offers.offer import LONGEST_NAME
 
 DIFFERS = 3
 NAMED = 8
@@ -110,6 +111,9 @@ exit status: 0 done, or nothing to change; 3 sync: something to change was not w
         self.stdout.write(f"{_count(to_write, 'change')} to make." if to_write else "Nothing to change.")
         if plan.kept_prices:
             self.stdout.write(f"{_count(plan.kept_prices, 'price')} kept: prices follow with --prices.")
+        if plan.skipped:
+            entries = "1 entry" if len(plan.skipped) == 1 else f"{len(plan.skipped)} entries"
+            self.stdout.write(f"{entries} could not be read: {_names(tuple(map(str, plan.skipped)), between='; ')}.")
         if plan.comparison.gone:
             self.stdout.write(f"No longer offered, and left as they are: {_names(plan.comparison.gone)}.")
         if more := plan.comparison.more:
@@ -133,12 +137,13 @@ def _plan_json(plan: syncing.Plan, *, is_applied: bool) -> dict[str, Any]:
         "changes": [dataclasses.asdict(change) for change in plan.diff.changes],
         "no_longer_offered": plan.comparison.gone,
         "more_offered": len(plan.comparison.more),
+        "skipped": [{"name": one.name[:LONGEST_NAME], "why": one.why} for one in plan.skipped],
     }
 
 
-def _names(names: tuple[str, ...]) -> str:
+def _names(names: tuple[str, ...], *, between: str = ", ") -> str:
     rest = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" and {rest} more" if rest > 0 else "")
+    return between.join(names[:NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _count(number: int, noun: str) -> str:

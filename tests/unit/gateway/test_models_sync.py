@@ -105,6 +105,35 @@ class TestShowing:
                 "before": "", "after": "1000"} in told["changes"]  # fmt: skip
 
 
+class TestOddEntries:
+    @pytest.fixture(autouse=True)
+    def odd(self, router, server):
+        Model.objects.create(provider=router, name="a/2", context_tokens=7)
+        server.lists(routed("a/1"), routed("a/2", context_length=1e9), routed("b/1", context_length=2**31))
+
+    def test_they_are_named_and_the_others_go_on(self, run):
+        status, out, _ = run("openrouter", "--yes")
+        assert status == 0
+        assert (
+            "2 entries could not be read: a/2: expected `int | null`, got `float` at context_length; "
+            "b/1: expected `int` <= 2147483647 at context_length."
+        ) in out
+        assert Model.objects.get(name="a/1").context_tokens == 1000
+        assert Model.objects.get(name="a/2").context_tokens == 7
+
+    def test_their_models_are_not_called_gone(self, run):
+        assert json.loads(run("openrouter", "--json")[1])["no_longer_offered"] == ["gone/1"]
+
+    def test_as_json(self, run):
+        told = json.loads(run("openrouter", "--json")[1])["skipped"]
+        assert [one["name"] for one in told] == ["a/2", "b/1"]
+
+    def test_one_that_was_asked_for_is_told_with_why_it_is_not_there(self, run):
+        status, _, err = run("openrouter", "--add", "b/*")
+        assert (status, err.count("\n")) == (1, 1)
+        assert "No model of openrouter fits 'b/*'. Not read: a/2: expected" in err
+
+
 class TestWriting:
     def test_at_a_terminal_it_asks(self, router, run):
         assert run("openrouter", answers="n")[0] == 3
@@ -158,9 +187,7 @@ class TestRefused:
         [
             Reply(b"<html>hello</html>", 200, "text/html"),
             Reply(b" " * 5_000_000),
-            Reply(b'{"data": [{"id": "a/1", "context_length": "long"}]}'),
-            Reply(json.dumps({"data": [routed("a/1"), routed("x" * 10_000)]}).encode()),
-            Reply(json.dumps({"data": [routed("a/1"), routed("a/1", context_length=5)]}).encode()),
+            Reply(b'{"data": [{"name": "a/1"}]}'),
             Reply(b'{"error": {"message": "No auth"}}', 401),
         ],
     )

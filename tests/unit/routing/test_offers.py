@@ -10,7 +10,7 @@ import pytest
 from providers.types import Capability, Unit
 from routing.catalog import Model, PriceTier
 from routing.offers import anthropic, lmstudio, naming, ollama, openai, openrouter
-from routing.offers.offer import LARGEST_BYTES, OfferError
+from routing.offers.offer import LARGEST_BYTES, OfferError, checked
 
 TOOLS, VISION, SCHEMA = Capability.TOOLS, Capability.VISION, Capability.JSON_SCHEMA
 AUDIO, REASONING = Capability.AUDIO, Capability.REASONING
@@ -108,9 +108,9 @@ class TestOpenRouter:
         assert (offer.model.kind, offer.is_usable) == (kind, is_usable)
 
     @pytest.mark.parametrize("price", ["free", "NaN", "Infinity", "1e9"])
-    def test_an_impossible_price_refuses_the_list(self, price):
-        with pytest.raises(OfferError, match="'acme/large' an impossible price: prompt"):
-            openrouter.read(body(router(pricing={"prompt": price})))
+    def test_an_entry_with_an_impossible_price_is_left_out_and_named(self, price):
+        (skipped,) = openrouter.read(body(router(pricing={"prompt": price})))
+        assert str(skipped) == f"acme/large: an impossible price: prompt {price!r}"
 
     def test_its_next_page_is_named(self):
         page = body(router(), links={"next": "/api/v1/models?offset=500&limit=500"}, total_count=501)
@@ -155,9 +155,10 @@ class TestOllama:
         assert self.shown(capabilities=None).capabilities is None
 
     @pytest.mark.parametrize("window", ["many", True, 2**40])
-    def test_an_impossible_window_refuses_the_list(self, window):
-        with pytest.raises(OfferError, match="'gemma3:4b' give an impossible context_length"):
-            self.shown(model_info={"gemma3.context_length": window})
+    def test_a_model_with_an_impossible_window_is_left_out_and_named(self, window):
+        details = self.SHOWN | {"model_info": {"gemma3.context_length": window}}
+        (skipped,) = ollama.read({"gemma3:4b": json.dumps(details).encode()})
+        assert str(skipped) == "gemma3:4b: an impossible context_length"
 
 
 class TestLmStudio:
@@ -273,26 +274,60 @@ class TestRefused:
             (b"", "is not JSON"),
             (b"[]", "another form than known: expected `object`, got `array`"),
             (b'{"object": "list"}', "missing required field `data`"),
-            (body({"id": 7}), "expected `str`, got `int` at data[0].id"),
-            (body({"id": "m", "context_window": "many"}), "expected `int | null`, got `str`"),
-            (body({"id": "m", "context_window": 2**40}), "<= 2147483647"),
-            (body({"id": "m" * 10_000}), "an impossible name: 'mmmm"),
-            (body({"id": ""}), "an impossible name: ''"),
-            (body({"id": "a\nb"}), "an impossible name"),
-            (body({"id": "m", "context_window": 1}, {"id": "m", "context_window": 2}), "has 'm' twice"),
+            (body({"id": 7}), "no entry with the name of a model (entry 1: expected `str`, got `int` at id)"),
+            (
+                body({"status": "ok"}, 3),
+                "no entry with the name of a model (entry 1: object missing required field `id`)",
+            ),
             (b"[" * 100_000, "its list of models"),
             (b" " * (LARGEST_BYTES + 1), "is larger than 4 MiB"),
         ],
     )
     def test_a_bad_list_is_refused_whole_in_one_short_sentence(self, bad, says):
         with pytest.raises(OfferError) as caught:
-            openai.read(bad)
+            checked(openai.read(bad))
         assert says in str(caught.value)
         assert len(str(caught.value)) < 200
         assert "\n" not in str(caught.value)
 
     def test_an_entry_that_is_there_twice_and_says_the_same_is_one(self):
-        assert len(openai.read(body({"id": "m"}, {"id": "m"}))) == 1
+        assert len(checked(openai.read(body({"id": "m"}, {"id": "m"}))).models) == 1
+
+    @pytest.mark.parametrize(
+        ("odd", "says"),
+        [
+            ({"id": "odd", "max_model_len": 1e9}, "odd: expected `int | null`, got `float` at max_model_len"),
+            ({"id": "odd", "max_model_len": 2**31}, "odd: expected `int` <= 2147483647 at max_model_len"),
+            ({"id": "odd", "context_window": "many"}, "odd: expected `int | null`, got `str` at context_window"),
+            (
+                {"id": "odd", "capabilities": {"completion_chat": 7}},
+                "odd: its capabilities have another form than known",
+            ),
+            ({"id": "m" * 10_000}, f"{'m' * 40}...: no model is called that"),
+            ({"id": ""}, "entry 2: no model is called that"),
+            ({"id": "a\nb"}, "'a\\nb': no model is called that"),
+            ({"max_model_len": 5}, "entry 2: object missing required field `id`"),
+            (7, "entry 2: expected `object`, got `int`"),
+        ],
+    )
+    def test_an_entry_that_cannot_be_read_is_left_out_and_named_and_the_others_go_on(self, odd, says):
+        found = checked(openai.read(body({"id": "first"}, odd, {"id": "last", "max_model_len": 5})))
+        assert [offer.model.name for offer in found.models] == ["first", "last"]
+        assert [str(skipped) for skipped in found.skipped] == [says]
+
+    def test_of_an_entry_that_is_there_twice_and_differs_neither_is_believed(self):
+        found = checked(
+            openai.read(body({"id": "m", "max_model_len": 1}, {"id": "m", "max_model_len": 2}, {"id": "n"}))
+        )
+        assert [offer.model.name for offer in found.models] == ["n"]
+        assert [str(skipped) for skipped in found.skipped] == ["m: it is there twice, and differently"]
+
+    def test_an_entry_that_is_not_text_is_left_out_too(self):
+        found = checked(openai.read(b'{"data": [{"id": "\xff"}, {"id": "n"}]}'))
+        assert [offer.model.name for offer in found.models] == ["n"]
+
+    def test_the_names_alone_are_read_whatever_else_is_odd(self):
+        assert openai.read_names(body({"id": "m", "max_model_len": "?"}, {"name": "n"})) == ("m",)
 
 
 class TestNames:
