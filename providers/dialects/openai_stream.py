@@ -1,7 +1,8 @@
 """Reads OpenAI's event stream while it is relayed: what was used, how it ended, whether it broke.
 
-Events are passed on with their `data:` payload byte for byte. Not passed on: `[DONE]` (whoever relays writes its own,
-after the cost), comments, malformed events (counted), and a usage chunk that the client did not ask for.
+Events are passed on with their `data:` payload byte for byte, but for a bare CR (see `sse`). Not passed on: `[DONE]`
+(whoever relays writes its own, after the cost), comments, malformed events (counted), and a usage chunk that the client
+did not ask for.
 """
 
 from __future__ import annotations

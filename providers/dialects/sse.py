@@ -13,40 +13,54 @@ class Frames:
     """Fed with bytes as they arrive; gives back complete events, their lines ended by LF alone."""
 
     def __init__(self) -> None:
-        self._parts: list[bytes] = []
-        """What came since the last complete event; joined only when an event ends, so that a large one costs no more
-        than its size."""
-        self._size = 0
+        self._held = bytearray()
+        """What came since the last complete event, its lines ended by LF alone."""
+        self._has_ended_one = False
+        self._last_cr = b""
+        """A CR that came last: whether it ends a line alone is not known yet."""
+        self._lone_cr: bytes | None = None
+        """What a CR without LF becomes, once there was one. It ends the lines of a stream whose first line it ends. In
+        any other it may stand between the tokens of JSON, where a client would take it for a line's end."""
 
     def feed(self, chunk: bytes, *, has_content: bool) -> bytes:
         """Takes the next bytes; returns the events that they complete, each with its blank line.
 
         Raises: ProviderError on an event of absurd size; what it breaks depends on whether content came before.
         """
-        self._size += len(chunk)
-        self._parts.append(chunk)
-        if self._size <= MAX_FRAME_BYTES and not _may_end(chunk):
-            return b""
-        data = b"".join(self._parts)
-        if b"\r" in data:  # no payload holds a bare CR or LF: JSON escapes them
-            data = data.replace(b"\r\n", b"\n")
-        end = data.rfind(END) + len(END) if END in data else 0
-        events, rest = data[:end], data[end:]
-        self._parts, self._size = [rest], len(rest)
-        if len(rest) > MAX_FRAME_BYTES:
+        if self._last_cr or b"\r" in chunk:
+            chunk = self._with_lf(chunk)
+        held = self._held
+        # What is held has no end in it: one may be in the new bytes or at the seam, so nothing is looked at twice.
+        if END in chunk or (chunk.startswith(b"\n") and held.endswith(b"\n")):
+            data = bytes(held) + chunk if held else chunk
+            end = data.rfind(END) + len(END)
+            events, chunk = data[:end], data[end:]
+            held = self._held = bytearray()
+            self._has_ended_one = True
+        else:
+            events = b""
+        if len(held) + len(chunk) > MAX_FRAME_BYTES:
             kind = FailureKind.BROKEN_STREAM if has_content else FailureKind.BAD_ANSWER
             raise ProviderError(kind, "sent an event of more than 16 MiB")
+        held += chunk
         return events
 
     def rest(self) -> bytes:
         """The stream is over: its last event, where the blank line never came."""
-        last, self._parts = b"".join(self._parts).replace(b"\r\n", b"\n").rstrip(b"\r\n"), []
+        last, self._held = bytes(self._held).rstrip(b"\n"), bytearray()
         return last
 
-
-def _may_end(chunk: bytes) -> bool:
-    """Whether an event may end in these bytes: they hold a line's end right behind another, or begin with one."""
-    return b"\n\n" in chunk or b"\n\r\n" in chunk or chunk[:3].lstrip(b"\r")[:1] == b"\n" or chunk[:1] == b"\r"
+    def _with_lf(self, chunk: bytes) -> bytes:
+        """Line ends as LF. A last CR waits for what follows it."""
+        chunk = self._last_cr + chunk
+        self._last_cr = b"\r" if chunk.endswith(b"\r") else b""
+        chunk = chunk.removesuffix(b"\r").replace(b"\r\n", b"\n")
+        if b"\r" not in chunk:
+            return chunk
+        if self._lone_cr is None:
+            before = bytes(self._held) + chunk[: chunk.index(b"\r")]
+            self._lone_cr = b" " if self._has_ended_one or b"\n" in before else b"\n"
+        return chunk.replace(b"\r", self._lone_cr)
 
 
 def data_lines_only(event: bytes) -> bytes:

@@ -153,8 +153,6 @@ class EventReader:
         return chunks + self._taken()
 
     def _translated(self, events: bytes) -> bytes:
-        if b"\r" in events:  # JSON has it between tokens only, and a client may take it for a line's end
-            events = events.replace(b"\r", b" ")
         try:
             for event in events.split(END):
                 payload = _payload(event)

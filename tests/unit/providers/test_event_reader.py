@@ -97,7 +97,7 @@ class TestTogether:
 
 
 class TestAnySplit:
-    @pytest.mark.parametrize("newline", [b"\n", b"\r\n"], ids=["LF", "CRLF"])
+    @pytest.mark.parametrize("newline", [b"\n", b"\r\n", b"\r"], ids=["LF", "CRLF", "CR"])
     @given(data=st.data())
     def test_the_relayed_bytes_are_the_same(self, newline, data):
         chunks = data.draw(split(events(*STREAM, newline=newline)))
