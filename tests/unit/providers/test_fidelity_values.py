@@ -7,6 +7,7 @@ from gateway.api import bodies
 from providers.dialects import openai, openai_stream, unusual_json
 from providers.dialects.openai_stream import EventReader
 from providers.types import FailureKind, ProviderError
+from tests.unit.providers.growth import is_in_proportion
 from tests.unit.providers.test_openai_dialect import model
 
 PLAIN = [
@@ -84,6 +85,7 @@ class TestRequests:
 class TestUnusualJson:
     def test_half_a_pair_reads_as_the_replacement_character(self):
         assert unusual_json.decode(rb'["\ud83d", "\ud83d\ude00", "\\ud83d"]') == ["\ufffd", "😀", r"\ud83d"]
+        assert unusual_json.decode(rb'["\\ud83d\ude00", "\\\uD83D\ud83d\ude00"]') == ["\\ud83d\ufffd", "\\\ufffd😀"]
 
     def test_a_number_beyond_a_double_is_infinite(self):
         assert unusual_json.decode(b"[1e400]") == [float("inf")]
@@ -92,6 +94,25 @@ class TestUnusualJson:
     def test_what_is_no_json_stays_none(self, text):
         with pytest.raises(msgspec.DecodeError):
             unusual_json.decode(text)
+
+    @pytest.mark.parametrize("text", [rb"\ud800\n" * 9 + b"}", b"{" + rb'"\ud800' * 9, rb"\n" * 9])
+    def test_no_escape_of_what_is_no_json_is_looked_at(self, text, monkeypatch):
+        monkeypatch.setattr(unusual_json, "_whole", lambda _: pytest.fail("looked at"))
+        with pytest.raises(msgspec.DecodeError):
+            unusual_json.decode(text)
+
+    def test_only_escapes_of_surrogates_are_looked_at(self, monkeypatch):
+        seen = []
+        monkeypatch.setattr(unusual_json, "_whole", lambda found: seen.append(found[0]) or rb"\ufffd")
+        assert unusual_json.decode(rb'["\n\n\u00e9\ud83d\\ud83d"]') == ["\n\né\ufffd\\ud83d"]
+        assert seen == [rb"\ud83d"]
+
+    @pytest.mark.parametrize("piece", [b"\\", b"\\\\", rb"\ud83d", rb"\n"])
+    def test_escapes_are_read_in_proportion(self, piece):
+        def made(count):
+            return rb'["\ud83d", "' + piece * 2 * count + b'"]'
+
+        assert is_in_proportion(unusual_json.decode, made=made, size=5000)
 
     def test_a_vendors_error_told_with_half_a_pair_can_be_passed_on(self):
         error = openai.read_error(400, body=rb'{"error":{"message":"No \ud83d.","param":"x"}}', retry_after=None)
