@@ -51,8 +51,10 @@ async def stream(request: ChatRequest, *, model: Model) -> OpenStream:
         try:
             with _patient(model.provider.timeouts.first_content_s, for_what="content"):
                 await opened.wait_for_content()
-        except BaseException:
+        except BaseException as error:
             opened.close()
+            if isinstance(error, ProviderError):
+                error.usage = error.usage or reader.usage
             raise
         return opened
 

@@ -241,6 +241,7 @@ class ProviderError(Exception):
     `status` is the provider's HTTP status where there was one; `retry_after_s` what it asked us to wait; `body` the
     vendor's error object, passed on for failures the caller has to mend; `event` the payload that held it in a stream;
     `cause` what an operator has to mend, where that is known.
+    `usage` what the provider told of its work before it failed, which may have to be paid.
     """
 
     def __init__(
@@ -253,6 +254,7 @@ class ProviderError(Exception):
         body: Mapping[str, Any] | None = None,
         event: bytes | None = None,
         cause: FailureCause | None = None,
+        usage: Usage | None = None,
     ) -> None:
         super().__init__(message)
         self.kind = kind
@@ -262,6 +264,7 @@ class ProviderError(Exception):
         self.body = body
         self.event = event
         self.cause = cause
+        self.usage = usage
 
     def mask(self, secret: str) -> None:
         """Takes `secret` out of everything that is told."""

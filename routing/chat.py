@@ -239,7 +239,7 @@ async def _walk(entry: Entry, *, snapshot: Snapshot, call: Callable[[Candidate],
     try:
         return await attempts.walk(
             entry.decision.plan.attempts,
-            call=call,
+            call=_noting(entry, call),
             clock=entry.clock,
             max_attempts=snapshot.policy.max_attempts,
             trail=entry.trail,
@@ -267,6 +267,20 @@ async def _walk(entry: Entry, *, snapshot: Snapshot, call: Callable[[Candidate],
 
 def _how_cancelled() -> tuple[Outcome, int]:
     return (Outcome.CANCELLED, CLIENT_CLOSED) if has_left() else (Outcome.INTERRUPTED, 503)
+
+
+def _noting(entry: Entry, call: Callable[[Candidate], Awaitable[T]]) -> Callable[[Candidate], Awaitable[T]]:
+    """`call`, whose failures are billed where the provider told what it had used."""
+
+    async def noted(candidate: Candidate) -> T:
+        try:
+            return await call(candidate)
+        except ProviderError as error:
+            if error.usage is not None:
+                entry.failed(error.usage)
+            raise
+
+    return noted
 
 
 def _completing(request: ChatRequest) -> Callable[[Candidate], Awaitable[Answer]]:

@@ -42,6 +42,28 @@ class Bill(msgspec.Struct, frozen=True):
 
 
 NOTHING = Bill(cost.ZERO, CostSource.NONE, Usage())
+_TRUST = list(CostSource)
+_COUNTED = (*(name for name in Usage.__struct_fields__ if name.endswith("_tokens")), "web_searches", "images")
+
+
+def _together(bills: list[Bill]) -> Bill:
+    """Several attempts of one request as one bill: as sure as the least sure of them, with the last one's prices, and
+    with another figure only where each has it."""
+    usages = [bill.usage for bill in bills]
+    return Bill(
+        sum((bill.usd for bill in bills), cost.ZERO),
+        max((bill.source for bill in bills), key=_TRUST.index),
+        Usage(**{name: sum(getattr(usage, name) for usage in usages) for name in _COUNTED}),
+        _sum([bill.computed_usd for bill in bills]),
+        _sum([bill.reported_usd for bill in bills]),
+        any(bill.is_disputed for bill in bills),
+        bills[-1].prices,
+    )
+
+
+def _sum(figures: list[Decimal | None]) -> Decimal | None:
+    known = [figure for figure in figures if figure is not None]
+    return sum(known, cost.ZERO) if len(known) == len(figures) else None
 
 
 @dataclass(slots=True)
@@ -57,6 +79,10 @@ class Entry:
     candidate: Candidate | None = None
     first_token_ms: float | None = None
     is_settled: bool = False
+    _failed: list[Bill] = field(default_factory=list)
+    """What failed attempts cost, by what their providers told."""
+    _last_failed: int = 0
+    """The number of the last of them."""
 
     def opened(self, candidate: Candidate) -> None:
         """An attempt is about to start. Raises: SpoolError, and then it must not start."""
@@ -115,8 +141,17 @@ class Entry:
             )
         )
 
+    def failed(self, usage: Usage) -> None:
+        """The attempt under way has no answer, but its provider told what it used: the request pays for that too."""
+        self._failed.append(self._bill(usage, content_chars=0))
+        self._last_failed = len(self.trail) + 1
+
     def bill(self, usage: Usage | None, *, content_chars: int) -> Bill:
-        """What was consumed: by the provider's word where it gave one, else by our price, else by estimate."""
+        """What was consumed: by the provider's word where it gave one, else by our price, else by estimate. With what
+        failed attempts are known to have cost."""
+        return self._with_failed(self._bill(usage, content_chars=content_chars))
+
+    def _bill(self, usage: Usage | None, *, content_chars: int) -> Bill:
         if usage is None:
             return self.estimate(output_tokens=-(-content_chars // CHARS_PER_TOKEN))
         if usage.is_partial:
@@ -150,9 +185,17 @@ class Entry:
         return self._estimated(Usage(input_tokens=need.input_tokens // 2 + files, output_tokens=output_tokens))
 
     def bill_without_answer(self) -> Bill:
-        """Nothing, unless the last attempt was cut off by us or timed out: its provider may have worked, and charge."""
+        """What failed attempts are known to have cost. Of the last one an estimate, where nothing is known of it and it
+        was cut off by us or timed out: its provider may have worked, and charge."""
         is_unsure = bool(self.trail) and self.trail[-1].outcome in ("cancelled", FailureKind.TIMEOUT.value)
-        return self.estimate(output_tokens=0) if is_unsure else NOTHING
+        if is_unsure and self._last_failed != len(self.trail):
+            return self._with_failed(self.estimate(output_tokens=0))
+        return self._with_failed(NOTHING)
+
+    def _with_failed(self, bill: Bill) -> Bill:
+        if not self._failed:
+            return bill
+        return _together(self._failed if bill is NOTHING else [*self._failed, bill])
 
     def _estimated(self, usage: Usage) -> Bill:
         """By the model's own price, else by the dearest one there is: never a silent zero."""

@@ -87,13 +87,13 @@ def read_answer(body: bytes) -> Answer:
         raise ProviderError(FailureKind.BAD_ANSWER, "its answer is not a JSON object", status=200)
     if is_error(content):
         raise error_in_answer(content)
+    usage = read_usage(content.get("usage"))
     choices = content.get("choices")
     if not isinstance(choices, list) or not choices or not all(isinstance(choice, dict) for choice in choices):
-        raise ProviderError(FailureKind.BAD_ANSWER, "its answer has no choices", status=200)
-    usage = read_usage(content.get("usage"))
+        raise ProviderError(FailureKind.BAD_ANSWER, "its answer has no choices", status=200, usage=usage)
     finish_reason = str(choices[0].get("finish_reason") or "")
     if is_empty(choices, usage=usage, part="message"):
-        raise ProviderError(FailureKind.BAD_ANSWER, "its answer is empty", status=200)
+        raise ProviderError(FailureKind.BAD_ANSWER, "its answer is empty", status=200, usage=usage)
     return Answer(body, usage, finish_reason)
 
 
@@ -135,6 +135,7 @@ def error_in_answer(content: Mapping[str, Any], *, event: bytes | None = None) -
         status=status or 200,
         body=error if isinstance(error, dict) else None,
         event=event,
+        usage=read_usage(content.get("usage")),
     )
 
 

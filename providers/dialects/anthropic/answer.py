@@ -11,7 +11,7 @@ from msgspec import Raw
 from providers.dialects import unusual_json
 from providers.dialects.anthropic import errors, message, usage
 from providers.dialects.anthropic.message import Fields
-from providers.types import Answer, FailureKind, ProviderError
+from providers.types import Answer, FailureKind, ProviderError, Usage
 
 MAX_BLOCKS = 10_000
 """In one answer. Real ones hold a few hundred; each costs many times the memory of its bytes."""
@@ -77,8 +77,8 @@ def _is_error(fields: Fields) -> bool:
     return kind == "error" or ("error" in fields and bool(_decode(fields["error"])))
 
 
-def _bad(why: str) -> ProviderError:
-    return ProviderError(FailureKind.BAD_ANSWER, why, status=200)
+def _bad(why: str, *, used: Usage | None = None) -> ProviderError:
+    return ProviderError(FailureKind.BAD_ANSWER, why, status=200, usage=used)
 
 
 def _translated(body: bytes, *, fields: Fields) -> Answer:
@@ -93,7 +93,7 @@ def _translated(body: bytes, *, fields: Fields) -> Answer:
     if ending.stop_reason == "refusal":
         made.refusal = message.refusal(ending.stop_details)
     if made.is_empty and not (used and used.output_tokens):
-        raise _bad("its answer is empty")
+        raise _bad("its answer is empty", used=used)
     reason = message.finish_reason(ending.stop_reason)
     composed = message.told(fields, without=_OURS) | {
         "id": ending.id,

@@ -15,7 +15,7 @@ from analytics.types import Opened, UsageRow
 from providers.types import FailureKind, Price, ProviderError, Unit, Usage
 from routing import attempts
 from routing.attempts import AttemptsError, Clock, Step
-from routing.entry import Entry
+from routing.entry import NOTHING, Entry
 from routing.types import Wishes
 from tests.unit.analytics.spools import full_disk
 from tests.unit.routing.test_decision import make, request
@@ -215,6 +215,52 @@ class TestBill:
     def test_a_reported_cost_beyond_all_sense_is_no_reason_to_lose_the_row(self, begin, cost):
         bill, _ = self.bill(begin, Usage(input_tokens=10, reported_cost_usd=Decimal(cost)))
         assert bill.usd < Decimal(10) ** 10
+
+
+class TestFailedAttempts:
+    TOLD = Usage(input_tokens=10, output_tokens=1, reported_cost_usd=Decimal(9))
+
+    def entry(self, begin, *outcomes):
+        """After one attempt of each outcome; those that are usages failed after they were told."""
+        entry = begin()
+        for outcome in outcomes:
+            open_(entry)
+            if isinstance(outcome, Usage):
+                entry.failed(outcome)
+            name = "bad_answer" if isinstance(outcome, Usage) else outcome
+            entry.trail.append(msgspec.structs.replace(STEP, outcome=name))
+        return entry
+
+    def test_one_that_told_its_usage_is_billed(self, begin):
+        bill = self.entry(begin, self.TOLD).bill_without_answer()
+        assert (bill.usd, bill.source, bill.computed_usd, bill.reported_usd) == (9, CostSource.PROVIDER, 12, 9)
+
+    def test_several_are_billed_together(self, begin):
+        bill = self.entry(begin, self.TOLD, "server_error", Usage(input_tokens=3)).bill_without_answer()
+        assert (bill.usd, bill.source, bill.computed_usd, bill.reported_usd) == (12, CostSource.PRICE, 15, None)
+        assert (bill.usage.input_tokens, bill.usage.output_tokens) == (13, 1)
+
+    def test_they_are_billed_with_the_answer_that_came_after_them(self, begin):
+        entry = self.entry(begin, self.TOLD)
+        open_(entry)
+        bill = entry.bill(self.TOLD, content_chars=0)
+        assert (bill.usd, bill.source, bill.reported_usd, bill.usage.input_tokens) == (18, CostSource.PROVIDER, 18, 20)
+
+    def test_with_an_estimate_of_a_last_one_that_was_cut_off(self, begin):
+        entry = self.entry(begin, self.TOLD, "cancelled")
+        estimate = entry.estimate(output_tokens=0).usd
+        bill = entry.bill_without_answer()
+        assert (bill.usd, bill.source, estimate > 0) == (9 + estimate, CostSource.ESTIMATE, True)
+
+    def test_without_one_of_a_last_one_that_told_its_usage(self, begin):
+        entry = begin()
+        open_(entry)
+        entry.failed(self.TOLD)
+        entry.trail.append(STEP)  # timed out
+        assert entry.bill_without_answer().usd == 9
+
+    def test_none_that_told_nothing_costs_nothing(self, begin):
+        assert self.entry(begin, "server_error").bill_without_answer() == NOTHING
 
 
 @pytest.mark.django_db
