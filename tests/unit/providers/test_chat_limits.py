@@ -38,6 +38,19 @@ async def failed(script, **options):
     return caught.value
 
 
+async def test_a_stream_given_up_before_its_content_is_cut(vendor):
+    """Whoever was cancelled may still hold its traceback, and so the response: only closing it ends the provider's work."""
+    seen = len(vendor.requests())
+    asking = asyncio.create_task(ask("stall=first", url=vendor.url))
+    await asyncio.to_thread(vendor.requests, at_least=seen + 1)
+    await asyncio.wait([asking], timeout=0.1)  # its headers come, no content
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError) as held:
+        await asking
+    assert (await asyncio.to_thread(vendor.end_of, vendor.requests()[-1])).how is Ending.CLIENT_LEFT
+    assert held.value.__traceback__
+
+
 class TestHeaders:
     @pytest.mark.parametrize("stream", [True, False])
     async def test_that_do_not_come_are_waited_for_within_their_own_limit(self, vendor, stream):

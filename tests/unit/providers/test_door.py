@@ -91,6 +91,10 @@ class TestGet:
         assert refused.value.kind is FailureKind.BAD_ANSWER
 
 
+MOST_SENT = 500
+"""MiB that a peer sends to whoever does not stop it."""
+
+
 class TestLimits:
     async def test_an_answer_may_have_as_much_as_the_limit(self, monkeypatch):
         async with running(says(whole(b" " * door.MIB))) as peer:
@@ -118,19 +122,20 @@ class TestLimits:
             nonlocal sent
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n")
             packer = zlib.compressobj(9, zlib.DEFLATED, 31)
-            while not writer.is_closing():
+            while not writer.is_closing() and sent < MOST_SENT:
                 data = packer.compress(bytes(door.MIB))
                 sent += 1
                 writer.write(data)
                 await writer.drain()
                 await asyncio.sleep(0)
+            writer.close()  # an end, for whoever would take it all
 
         async with running(bomb) as peer:
             response = await post(peer)
             with pytest.raises(ProviderError, match="larger than 4 MiB"):
                 await door.read(response, most=4 * door.MIB)
             await peer.closed.wait()
-        assert sent < 500
+        assert sent < MOST_SENT
 
     @pytest.mark.parametrize(
         "head",
