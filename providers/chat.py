@@ -16,6 +16,8 @@ import msgspec
 
 from providers import door
 from providers.deadlines import within
+from providers.dialects import whole_stream
+from providers.dialects.openai_stream import EventReader
 from providers.dialects.spoken import Reader, dialect_of, reader_of
 from providers.types import Answer, ChatRequest, FailureKind, Model, Provider, ProviderError
 
@@ -46,6 +48,8 @@ async def stream(request: ChatRequest, *, model: Model) -> OpenStream:
     """
     with _masked(model.provider):
         response, warnings = await _send(request, model=model)
+        if response.content_type == "application/json":
+            return await _opened_whole(response, request=request, provider=model.provider, warnings=warnings)
         reader = reader_of(model.provider, request=request)
         opened = OpenStream(response, reader=reader, provider=model.provider, warnings=warnings)
         try:
@@ -57,6 +61,21 @@ async def stream(request: ChatRequest, *, model: Model) -> OpenStream:
                 error.usage = error.usage or reader.usage
             raise
         return opened
+
+
+async def _opened_whole(
+    response: aiohttp.ClientResponse, *, request: ChatRequest, provider: Provider, warnings: tuple[str, ...]
+) -> OpenStream:
+    """The stream of an answer that came whole all the same: it is paid for, and asking again would buy it twice."""
+    try:
+        answer = dialect_of(provider).read_answer(await door.read(response))
+    finally:
+        response.release()
+    reader = EventReader(keep_usage=request.wants_usage)  # OpenAI's: the answer is in its words by now
+    opened = OpenStream(response, reader=reader, provider=provider, warnings=warnings)
+    opened.hold(reader.feed(whole_stream.frames_of(answer.body)))
+    reader.usage = answer.usage
+    return opened
 
 
 class OpenStream:
@@ -71,6 +90,10 @@ class OpenStream:
         self._provider = provider
         self._response = response
         self._held = b""
+
+    def hold(self, frames: bytes) -> None:
+        """Frames to give before all others."""
+        self._held = frames
 
     async def wait_for_content(self) -> None:
         held: list[bytes] = []
@@ -88,7 +111,7 @@ class OpenStream:
                 break
         if not self.reader.has_content and not (self.reader.usage and self.reader.usage.output_tokens):
             raise ProviderError(FailureKind.BAD_ANSWER, "its stream ended without content", status=200)
-        self._held = b"".join(held)
+        self.hold(b"".join(held))
 
     @property
     def is_ending(self) -> bool:
@@ -153,15 +176,13 @@ async def _send(request: ChatRequest, *, model: Model) -> tuple[aiohttp.ClientRe
             timeouts=provider.timeouts,
             is_local=provider.is_local,
         )
-    if response.status == 200 and _is_expected(response, is_stream=request.is_stream):
+    if response.status == 200 and response.content_type != "text/html":  # a page is no answer, whatever its status
         return response, composed.warnings
     try:
         body = await door.read(response)
     finally:
         response.release()
     if response.status == 200:
-        if response.content_type == "application/json":
-            dialect.read_answer(body)  # an error object says more than its content type
         raise ProviderError(FailureKind.BAD_ANSWER, f"answered with {response.content_type}", status=200)
     raise dialect.read_error(response.status, body=body, retry_after=response.headers.get("Retry-After"))
 
@@ -185,8 +206,3 @@ def _masked(provider: Provider) -> Iterator[None]:
         if provider.credential:
             error.mask(provider.credential)
         raise
-
-
-def _is_expected(response: aiohttp.ClientResponse, *, is_stream: bool) -> bool:
-    """A page in HTML is no answer, whatever its status. Nothing else is held against a vendor's content type."""
-    return response.content_type != "text/html" and not (is_stream and response.content_type == "application/json")

@@ -39,7 +39,7 @@ async def failed(script, **options):
 
 
 async def test_a_stream_given_up_before_its_content_is_cut(vendor):
-    """Whoever was cancelled may still hold its traceback, and so the response: only closing it ends the provider's work."""
+    """Whoever was cancelled may still hold its traceback, and so the response: only closing it frees the provider."""
     seen = len(vendor.requests())
     asking = asyncio.create_task(ask("stall=first", url=vendor.url))
     await asyncio.to_thread(vendor.requests, at_least=seen + 1)

@@ -3,6 +3,7 @@
 import asyncio
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from routing.chat import NobodyAnswered
@@ -49,3 +50,35 @@ class TestAWholeAnswerThatIsNone:
     async def test_costs_what_it_told(self, gateway, answer):
         row = await refused(gateway, event(**answer)[6:], stream=False)
         assert (row.attempts, row.cost_usd, row.cost_source) == (2, Decimal(2), "provider")
+
+
+class TestAWholeAnswerToAStream:
+    CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    MESSAGE = {"role": "assistant", "content": "Hi", "tool_calls": [CALL]}
+    BODY = {"id": "a", "object": "chat.completion", "model": "m", "usage": USAGE} | {
+        "choices": [{"index": 0, "message": MESSAGE, "finish_reason": "stop"}]
+    }
+
+    async def relayed(self, gateway, body=BODY, **fields):
+        async with answering(msgspec.json.encode(body), content_type="application/json") as url:
+            streaming, frames = await gateway.relay("ok", url=url, **fields)
+        assert streaming.error is None
+        return [msgspec.json.decode(one.removeprefix(b"data: ")) for one in frames.split(b"\n\n") if one]
+
+    async def test_is_relayed_as_one_and_bought_once(self, gateway):
+        (chunk,) = await self.relayed(gateway)
+        assert chunk == {"id": "a", "object": "chat.completion.chunk", "model": "m"} | {
+            "choices": [
+                {
+                    "index": 0,
+                    "delta": self.MESSAGE | {"tool_calls": [{"index": 0} | self.CALL]},
+                    "finish_reason": "stop",
+                }
+            ]
+        }
+        row = gateway.row
+        assert (row.outcome, row.attempts, row.cost_usd, row.finish_reason) == ("ok", 1, Decimal(1), "stop")
+
+    async def test_tells_its_usage_to_a_client_that_asked_for_it(self, gateway):
+        _, told = await self.relayed(gateway, stream_options={"include_usage": True})
+        assert (told["choices"], told["usage"]) == ([], USAGE)
