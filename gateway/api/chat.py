@@ -15,6 +15,9 @@ from routing.decision import Decision
 from routing.entry import Bill
 from routing.types import Candidate
 
+MOST_WARNED = 1_000
+"""Characters of `X-Gateway-Warnings`: some clients and proxies refuse an answer whose headers are large."""
+
 
 class ChatCompletionsView(AsyncAPIView):
     authentication_classes = [ApiKeyAuthentication]
@@ -104,8 +107,18 @@ def decision_headers(
     if decision.score.value is not None:
         headers["X-Gateway-Score"] = f"{decision.score.value:.3f}"
     if warnings := decision.warnings + warnings:
-        headers["X-Gateway-Warnings"] = header_text("; ".join(warnings))
+        headers["X-Gateway-Warnings"] = header_text(_together(warnings))
     return headers
+
+
+def _together(warnings: tuple[str, ...]) -> str:
+    """As many as a header may hold, and how many more there were."""
+    size, told = len(warnings[0]), 1
+    while told < len(warnings) and size + 2 + len(warnings[told]) <= MOST_WARNED:
+        size += 2 + len(warnings[told])
+        told += 1
+    text = "; ".join(warnings[:told])[:MOST_WARNED]
+    return f"{text}; and {len(warnings) - told} more" if told < len(warnings) else text
 
 
 def cost_text(bill: Bill) -> str:
