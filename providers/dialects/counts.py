@@ -10,3 +10,8 @@ MOST_TOKENS = 1_000_000_000
 def count(value: object) -> int:
     """A number of tokens; what no answer can hold is no count."""
     return int(value) if isinstance(value, _NUMBER) and 0 <= value <= MOST_TOKENS else 0
+
+
+def is_absurd(value: object) -> bool:
+    """Whether it is a number that no answer can hold: what was used is then not known, which is not zero."""
+    return isinstance(value, _NUMBER) and not 0 <= value <= MOST_TOKENS

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Raw
 
 from providers.dialects import quirks, unusual_json
-from providers.dialects.counts import count
+from providers.dialects.counts import count, is_absurd
 from providers.dialects.failures import error_in, error_of, kind_of, message_of, seconds_of
 from providers.types import Answer, ChatRequest, Composed, FailureKind, Model, Provider, ProviderError, Usage
 
@@ -152,6 +152,9 @@ def read_usage(usage: object) -> Usage | None:
     """
     if not isinstance(usage, dict) or not any(isinstance(usage.get(name), _NUMBER) for name in _TELLING):
         return None  # nothing to bill by: an estimate is nearer to the truth than zero
+    cost = _reported_cost(usage)
+    if cost is None and is_absurd(usage.get("prompt_tokens")):
+        return None
     of_prompt = _details(usage.get("prompt_tokens_details"))
     prompt = count(usage.get("prompt_tokens"))
     cached = min(prompt, count(of_prompt.get("cached_tokens")) or _cached_otherwise(usage))
@@ -163,7 +166,8 @@ def read_usage(usage: object) -> Usage | None:
         output_tokens=count(usage.get("completion_tokens")),
         reasoning_tokens=count(_details(usage.get("completion_tokens_details")).get("reasoning_tokens")),
         web_searches=count(_details(usage.get("server_tool_use_details")).get("web_search_requests")),
-        reported_cost_usd=_reported_cost(usage),
+        reported_cost_usd=cost,
+        is_partial=cost is None and is_absurd(usage.get("completion_tokens")),
     )
 
 

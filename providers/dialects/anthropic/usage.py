@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from providers.dialects.counts import count
+from providers.dialects.counts import count, is_absurd
 from providers.types import Usage
 
 OUTPUT = ("output_tokens", "output_tokens_details")
 """What a stream's first event gives a placeholder for."""
+_INPUT = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 _TELLING = ("input_tokens", "output_tokens")
 """A usage object without any of these says nothing."""
 
@@ -18,6 +19,8 @@ def read(usage: object) -> Usage | None:
     """The buckets. Unlike OpenAI's, the vendor's input tokens do not contain the cached ones."""
     if not isinstance(usage, dict) or not any(_is_told(usage, name) for name in _TELLING):
         return None
+    if any(is_absurd(usage.get(name)) for name in _INPUT):
+        return None  # an estimate is nearer to the truth than zero
     parts = [usage, *_compactions(usage)]
     written = _sum(parts, "cache_creation_input_tokens")
     written_1h = count(sum(_within(part, "cache_creation", "ephemeral_1h_input_tokens") for part in parts))
@@ -29,7 +32,7 @@ def read(usage: object) -> Usage | None:
         output_tokens=_sum(parts, "output_tokens"),
         reasoning_tokens=_within(usage, "output_tokens_details", "thinking_tokens"),
         web_searches=_within(usage, "server_tool_use", "web_search_requests"),
-        is_partial=not _is_told(usage, "output_tokens"),
+        is_partial=not _is_told(usage, "output_tokens") or is_absurd(usage["output_tokens"]),
     )
 
 

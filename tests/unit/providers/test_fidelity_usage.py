@@ -1,5 +1,7 @@
 """Usage as the vendors of OpenAI's dialect tell it, each with names of its own, in the same disjoint buckets."""
 
+from decimal import Decimal
+
 import pytest
 
 from providers.dialects import openai
@@ -64,6 +66,19 @@ class TestBuckets:
         told = {"prompt_tokens_details": {"cached_tokens": odd, "cache_write_tokens": odd}}
         told |= {"num_cached_tokens": odd, "prompt_cache_hit_tokens": odd, "server_tool_use_details": odd}
         assert openai.read_usage(COUNTED | told) == Usage(input_tokens=100, output_tokens=20)
+
+    @pytest.mark.parametrize("absurd", [-5, 10**25, 1e99])
+    def test_an_input_that_cannot_be_makes_it_none(self, absurd):
+        assert openai.read_usage(COUNTED | {"prompt_tokens": absurd}) is None
+
+    @pytest.mark.parametrize("absurd", [-5, 10**25, 1e99])
+    def test_an_output_that_cannot_be_makes_it_partial(self, absurd):
+        usage = openai.read_usage(COUNTED | {"completion_tokens": absurd})
+        assert usage == Usage(input_tokens=100, is_partial=True)
+
+    def test_a_cost_that_the_vendor_tells_holds_beside_figures_that_cannot_be(self):
+        usage = openai.read_usage({"prompt_tokens": -5, "completion_tokens": 10**25, "cost": 0.5})
+        assert (usage.reported_cost_usd, usage.is_partial) == (Decimal("0.5"), False)
 
 
 class TestInStreams:

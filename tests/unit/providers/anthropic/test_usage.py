@@ -59,9 +59,19 @@ class TestTheBuckets:
 
     @pytest.mark.parametrize("odd", [-1, 10**12, "5", None, [], {}, float("nan")])
     def test_count_no_figure_that_cannot_be(self, odd):
-        names = ["cache_read_input_tokens", "cache_creation", "iterations", "server_tool_use", "output_tokens_details"]
+        names = ["cache_creation", "iterations", "server_tool_use", "output_tokens_details"]
         read = usage.read({"input_tokens": 3, "output_tokens": odd, **dict.fromkeys(names, odd)})
         assert (read.total_tokens, read.web_searches) == (3, 0)
+
+    @pytest.mark.parametrize("absurd", [-5, 10**25, 1e99, float("nan")])
+    def test_are_none_where_the_input_cannot_be(self, absurd):
+        for name in ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"):
+            assert usage.read(FULL | {name: absurd}) is None
+
+    @pytest.mark.parametrize("absurd", [-5, 10**25, 1e99, float("nan")])
+    def test_are_partial_where_the_output_cannot_be(self, absurd):
+        read = usage.read({"input_tokens": 7, "output_tokens": absurd})
+        assert read == Usage(input_tokens=7, is_partial=True)
 
 
 class TestInOpenAIsWords:
