@@ -50,7 +50,8 @@ class Dialect(Protocol):
     def headers(self, provider: Provider, *, betas: str = "") -> dict[str, str]: ...
 
     def compose(self, request: ChatRequest, *, model: Model) -> Composed:
-        """Raises: ProviderError(UNSUPPORTED) where the dialect cannot say what the client wants."""
+        """Raises: ProviderError(UNSUPPORTED) where the dialect cannot say what the client wants, REJECTED where nobody
+        could know what that is."""
 
     def read_answer(self, body: bytes) -> Answer:
         """Raises: ProviderError when a 200's body is no answer."""

@@ -7,10 +7,9 @@ from typing import Any
 
 import msgspec
 
-from providers.dialects.anthropic import calls
-from providers.dialects.anthropic.message import FORMAT
+from providers.dialects.anthropic import calls, thoughts
 from providers.dialects.anthropic.parts import Block, blocks_of, text_blocks
-from providers.dialects.anthropic.reading import refusal
+from providers.dialects.anthropic.reading import refusal, wrong_type
 
 NAMED = frozenset(
     {
@@ -24,7 +23,7 @@ _INSTEAD = (("audio", "its transcript as content"), ("function_call", "tool_call
 
 
 def blocks(message: Mapping[str, Any], *, at: str, warnings: list[str]) -> list[Block]:
-    """Raises: ProviderError(UNSUPPORTED)."""
+    """Raises: ProviderError(UNSUPPORTED or REJECTED)."""
     for name, instead in _INSTEAD:
         if message.get(name) is not None:
             raise refusal(f"{at}.{name}", f"Anthropic's models do not know {at}.{name}: send {instead} instead.")
@@ -32,7 +31,7 @@ def blocks(message: Mapping[str, Any], *, at: str, warnings: list[str]) -> list[
     if native := _native(message, made=made, warnings=warnings):
         return native
     return [
-        *_thinking(message.get("reasoning_details")),
+        *thoughts.blocks(message.get("reasoning_details"), warnings=warnings),
         *_said(message, at=at, warnings=warnings),
         *(calls.use(call, at=f"{at}.tool_calls[{index}]") for index, call in enumerate(made)),
     ]
@@ -44,26 +43,8 @@ def _said(message: Mapping[str, Any], *, at: str, warnings: list[str]) -> list[B
     if refused is None:
         return said
     if not isinstance(refused, str):
-        raise refusal(f"{at}.refusal", f"{at}.refusal must be a string.")
+        raise wrong_type(f"{at}.refusal", f"{at}.refusal must be a string.", found=refused)
     return said + text_blocks(refused)
-
-
-def _thinking(details: object) -> list[Block]:
-    items = details if isinstance(details, list) else []
-    return [block for item in items if isinstance(item, dict) and (block := _thought(item))]
-
-
-def _thought(item: Mapping[str, Any]) -> Block | None:
-    """None for what another vendor thought, and for text without the signature that the vendor asks back."""
-    if item.get("format") != FORMAT:
-        return None  # no other vendor's carries a signature that Anthropic's models accept
-    if item.get("type") == "reasoning.text":
-        text, signature = item.get("text") or "", item.get("signature")
-        is_signed = isinstance(text, str) and isinstance(signature, str) and signature
-        return {"type": "thinking", "thinking": text, "signature": signature} if is_signed else None
-    data = item.get("data")
-    is_hidden = item.get("type") == "reasoning.encrypted" and isinstance(data, str)
-    return {"type": "redacted_thinking", "data": data} if is_hidden else None
 
 
 def _native(message: Mapping[str, Any], *, made: list[Mapping[str, Any]], warnings: list[str]) -> list[Block]:

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Raw
 
 from providers.dialects.anthropic.parts import Block, blocks_of
-from providers.dialects.anthropic.reading import refusal, said, with_others
+from providers.dialects.anthropic.reading import refusal, said, with_others, wrong_type
 
 _IN_CALL = frozenset({"id", "type", "function", "index", "extra_content"})  # the last is what Gemini gives
 _IN_FUNCTION = frozenset({"name", "arguments", "parsed_arguments"})
@@ -25,7 +25,7 @@ def calls_of(message: Mapping[str, Any], *, at: str) -> list[Mapping[str, Any]]:
     """An assistant message's tool calls as they came, each of them an object."""
     calls = message.get("tool_calls") or []
     if not isinstance(calls, list) or not all(isinstance(call, dict) for call in calls):
-        raise refusal(f"{at}.tool_calls", f"{at}.tool_calls must be a list of objects.")
+        raise wrong_type(f"{at}.tool_calls", f"{at}.tool_calls must be a list of objects.", found=calls)
     return calls
 
 
@@ -34,7 +34,7 @@ def use(call: Mapping[str, Any], *, at: str) -> Block:
     if call.get("type") == "custom" or "custom" in call:
         raise refusal(at, f"Anthropic's models know no custom tools: leave {at} out.")
     if not isinstance(function, dict):
-        raise refusal(f"{at}.function", f"{at}.function must be an object.")
+        raise wrong_type(f"{at}.function", f"{at}.function must be an object.", found=function)
     block = {
         "type": "tool_use",
         "id": _vendors_id(said(call.get("id"), at=f"{at}.id")),
@@ -54,7 +54,7 @@ def _input(arguments: object, *, at: str) -> Raw:
             return Raw(arguments)
     except msgspec.DecodeError as error:
         raise refusal(at, f"{at} must be a JSON object: {error}.") from error
-    raise refusal(at, f"{at} must be a string that holds a JSON object.")
+    raise wrong_type(at, f"{at} must be a string that holds a JSON object.", found=arguments)
 
 
 def result(message: Mapping[str, Any], *, at: str, warnings: list[str]) -> Block:

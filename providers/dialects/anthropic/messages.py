@@ -9,8 +9,8 @@ from msgspec import Raw
 
 from providers.dialects.anthropic import assistant, calls, reading
 from providers.dialects.anthropic.parts import Block, blocks_of, text_blocks
-from providers.dialects.anthropic.reading import refusal
-from providers.dialects.anthropic.unsupported import left_out
+from providers.dialects.anthropic.reading import INVALID_VALUE, mistake, refusal, wrong_type
+from providers.dialects.anthropic.unsupported import leave_out, left_out
 
 Turn = dict[str, Any]
 
@@ -72,7 +72,7 @@ def apply(
 ) -> None:
     """Sets `messages` and `system`.
 
-    Raises: ProviderError(UNSUPPORTED) naming the message that cannot be said.
+    Raises: ProviderError(UNSUPPORTED or REJECTED) naming the message that cannot be said.
     """
     if any(message.get("name") is not None for message in messages):
         warnings.append(left_out("name of a message"))
@@ -144,7 +144,7 @@ def _completed(
         if name == _CACHE_CONTROL and blocks:
             blocks[-1] = {name: message[name]} | blocks[-1]
         elif message[name] is not None:
-            warnings.append(left_out(f"{name} of a message"[:60]))
+            leave_out(f"{name} of a message", warnings=warnings)
     return blocks
 
 
@@ -152,4 +152,6 @@ def _unknown(role: object, *, at: str) -> Exception:
     at = f"{at}.role"
     if role == "function":
         return refusal(at, f"Anthropic's models take functions as tools: send tool instead of function as {at}.")
-    return refusal(at, f"{at} must be system, developer, user, assistant or tool.")
+    message = f"{at} must be system, developer, user, assistant or tool."
+    is_word = isinstance(role, str)
+    return mistake(at, message, code=INVALID_VALUE) if is_word else wrong_type(at, message, found=role)

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Raw
 
 from providers.dialects.anthropic import reading, schemas
-from providers.dialects.anthropic.reading import refusal, with_others
+from providers.dialects.anthropic.reading import refusal, with_others, wrong_type
 from providers.dialects.anthropic.unsupported import left_out
 
 HOTTEST = 1
@@ -19,7 +19,7 @@ _IN_SCHEMA = frozenset({"name", "description", "strict", "schema"})
 
 
 def apply(body: dict[str, Any], *, warnings: list[str]) -> None:
-    """Raises: ProviderError(UNSUPPORTED)."""
+    """Raises: ProviderError(UNSUPPORTED or REJECTED)."""
     _stops(body)
     _temperature(body, warnings=warnings)
     _user(body, warnings=warnings)
@@ -44,10 +44,12 @@ def _stops(body: dict[str, Any]) -> None:
     found = reading.value(raw, at="stop")
     stops = [found] if isinstance(found, str) else found
     if not isinstance(stops, list):
-        raise refusal("stop", "stop must be a string or a list of strings.")
+        raise wrong_type("stop", "stop must be a string or a list of strings.", found=stops)
     for index, stop in enumerate(stops):
-        if not isinstance(stop, str) or not stop or stop.isspace():
-            at = "stop" if stops is not found else f"stop[{index}]"
+        at = "stop" if stops is not found else f"stop[{index}]"
+        if not isinstance(stop, str):
+            raise wrong_type(at, f"{at} must be a string.", found=stop)
+        if not stop or stop.isspace():
             raise refusal(at, f"Anthropic's models stop only at text that is not blank: change {at}.")
     if own := body.get("stop_sequences"):
         body["stop_sequences"] = [*reading.entries(own, at="stop_sequences"), *stops]

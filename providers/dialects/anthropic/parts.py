@@ -11,13 +11,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from providers.dialects.anthropic.reading import refusal, said, with_others
-from providers.dialects.anthropic.unsupported import left_out
+from providers.dialects.anthropic.reading import refusal, said, with_others, wrong_type
+from providers.dialects.anthropic.unsupported import leave_out
 
 Block = dict[str, Any]
 
 _CACHE_HINT = "prompt_cache_breakpoint"
 """OpenAI's mark for its own cache, as silent as `prompt_cache_key`."""
+_CACHE_CONTROL = "cache_control"
+_UNMARKED = ("thinking", "redacted_thinking")
+"""Blocks on which the vendor refuses the mark."""
 _IN_TEXT = frozenset({"type", "text", _CACHE_HINT})
 _IN_REFUSAL = frozenset({"type", "refusal", _CACHE_HINT})
 _IN_IMAGE = frozenset({"type", "image_url", _CACHE_HINT})
@@ -31,11 +34,22 @@ def blocks_of(content: object, *, at: str, warnings: list[str]) -> list[Block]:
     if isinstance(content, str):
         return text_blocks(content)
     if not isinstance(content, list):
-        raise refusal(at, f"{at} must be a string or a list of parts.")
+        raise wrong_type(at, f"{at} must be a string or a list of parts.", found=content)
     blocks: list[Block] = []
     for index, part in enumerate(content):
-        blocks += _translated(part, at=f"{at}[{index}]", warnings=warnings)
+        made = _translated(part, at=f"{at}[{index}]", warnings=warnings)
+        blocks += made
+        if not made and part.get(_CACHE_CONTROL) is not None:
+            _mark_last(blocks, part[_CACHE_CONTROL], warnings=warnings)
     return blocks
+
+
+def _mark_last(blocks: list[Block], mark: object, *, warnings: list[str]) -> None:
+    """What a text without a word in it was to end for the cache, the block before it ends."""
+    if blocks and blocks[-1].get("type") not in _UNMARKED:
+        blocks[-1] = {_CACHE_CONTROL: mark} | blocks[-1]
+    else:
+        leave_out(f"{_CACHE_CONTROL} of a blank text", warnings=warnings)
 
 
 def text_blocks(text: str) -> list[Block]:
@@ -44,10 +58,10 @@ def text_blocks(text: str) -> list[Block]:
 
 def _translated(part: object, *, at: str, warnings: list[str]) -> list[Block]:
     if not isinstance(part, dict):
-        raise refusal(at, f"{at} must be an object with a type.")
+        raise wrong_type(at, f"{at} must be an object with a type.", found=part)
     kind = part.get("type")
     if not isinstance(kind, str):
-        raise refusal(f"{at}.type", f"{at}.type is missing: say what the part is, such as text.")
+        raise wrong_type(f"{at}.type", f"{at}.type is missing: say what the part is, such as text.", found=kind)
     translate = _TRANSLATIONS.get(kind)
     return translate(part, at=at, warnings=warnings) if translate else [part]
 
@@ -62,16 +76,19 @@ def _refused(part: Mapping[str, Any], *, at: str, warnings: list[str]) -> list[B
 
 def _spoken(part: Mapping[str, Any], text: object, *, at: str, named: frozenset[str]) -> list[Block]:
     if not isinstance(text, str):
-        raise refusal(at, f"{at} must be a string.")
+        raise wrong_type(at, f"{at} must be a string.", found=text)
     return [with_others(block, part, named=named) for block in text_blocks(text)]
 
 
 def _image(part: Mapping[str, Any], *, at: str, warnings: list[str]) -> list[Block]:
     image, at = part.get("image_url"), f"{at}.image_url"
     if not isinstance(image, dict):
-        raise refusal(f"{at}.url", f"{at}.url is missing: send a data: or http(s) URL.")
+        at = f"{at}.url"
+        message = f"{at} is missing: send a data: or http(s) URL."
+        # Some vendors take the URL alone.
+        raise refusal(at, message) if isinstance(image, str) else wrong_type(at, message, found=image)
     if image.get("detail") not in (None, "auto"):
-        warnings.append(left_out("image_url.detail"))
+        leave_out("image_url.detail", warnings=warnings)
     url = said(image.get("url"), at=f"{at}.url")
     block = {"type": "image", "source": _linked(url) or _embedded(url, at=f"{at}.url")}
     return [with_others(with_others(block, part, named=_IN_IMAGE), image, named=_IN_IMAGE_URL)]
@@ -80,7 +97,7 @@ def _image(part: Mapping[str, Any], *, at: str, warnings: list[str]) -> list[Blo
 def _document(part: Mapping[str, Any], *, at: str, warnings: list[str]) -> list[Block]:
     file, at = part.get("file"), f"{at}.file"
     if not isinstance(file, dict):
-        raise refusal(at, f"{at} must be an object with file_data or file_id.")
+        raise wrong_type(at, f"{at} must be an object with file_data or file_id.", found=file)
     block: Block = {"type": "document", "source": _file_source(file, at=at)}
     if file.get("filename") is not None:
         block["title"] = file["filename"]

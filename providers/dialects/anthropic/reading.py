@@ -1,4 +1,8 @@
-"""Reads pieces of the client's JSON, and refuses by its path what has another shape than OpenAI's dialect gives it."""
+"""Reads pieces of the client's JSON, and names by its path what has another shape than OpenAI's dialect gives it.
+
+Owns the two ways to say no: what Anthropic lacks, so that another model may be asked (`refusal`), and what no model
+could be asked (`mistake`).
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,9 @@ from msgspec import Raw
 from providers.types import FailureKind, ProviderError
 
 NULL = Raw(b"null")
+INVALID_TYPE = "invalid_type"
+INVALID_VALUE = "invalid_value"
+MISSING = "missing_required_parameter"
 
 _read_members = msgspec.json.Decoder(dict[str, Raw]).decode
 _read_entries = msgspec.json.Decoder(list[Raw]).decode
@@ -23,12 +30,27 @@ def refusal(at: str | None, message: str) -> ProviderError:
     return ProviderError(FailureKind.UNSUPPORTED, message, status=400, body=body)
 
 
+def mistake(at: str, message: str, *, code: str) -> ProviderError:
+    """The client's own mistake, in OpenAI's word for it: no other model need be asked. `message` says what is right."""
+    body = {"message": message, "type": "invalid_request_error", "param": at, "code": code}
+    return ProviderError(FailureKind.REJECTED, message, status=400, body=body)
+
+
+def wrong_type(at: str, message: str, *, found: object) -> ProviderError:
+    """The same of a value of another type than it must be, and of one that is not there."""
+    return mistake(at, message, code=MISSING if found is None else INVALID_TYPE)
+
+
 def members(raw: Raw, *, at: str) -> dict[str, Raw]:
     """A JSON object's members, each in its bytes."""
     try:
         return _read_members(raw)
     except msgspec.DecodeError as error:
-        raise refusal(at, f"{at} must be a JSON object.") from error
+        raise wrong_type(at, f"{at} must be a JSON object.", found=_sent(raw)) from error
+
+
+def _sent(raw: Raw) -> Raw | None:
+    return None if raw == NULL else raw
 
 
 def sent_members(raw: Raw, *, at: str) -> dict[str, Raw]:
@@ -41,7 +63,7 @@ def entries(raw: Raw, *, at: str) -> list[Raw]:
     try:
         return _read_entries(raw)
     except msgspec.DecodeError as error:
-        raise refusal(at, f"{at} must be a JSON array.") from error
+        raise wrong_type(at, f"{at} must be a JSON array.", found=_sent(raw)) from error
 
 
 def value(raw: Raw, *, at: str) -> Any:
@@ -49,7 +71,7 @@ def value(raw: Raw, *, at: str) -> Any:
     try:
         return _read_value(raw)
     except msgspec.DecodeError as error:  # such as a number that no float holds
-        raise refusal(at, f"{at} cannot be read: {error}.") from error
+        raise mistake(at, f"{at} cannot be read: {error}.", code=INVALID_VALUE) from error
 
 
 def text(raw: Raw | None, *, at: str) -> str:
@@ -60,9 +82,10 @@ def text(raw: Raw | None, *, at: str) -> str:
 
 def said(found: object, *, at: str) -> str:
     """The same of what is decoded already."""
-    if not isinstance(found, str) or not found:
-        raise refusal(at, f"{at} must be a string that is not empty.")
-    return found
+    if isinstance(found, str) and found:
+        return found
+    message = f"{at} must be a string that is not empty."
+    raise mistake(at, message, code=INVALID_VALUE) if found == "" else wrong_type(at, message, found=found)
 
 
 def with_others(block: dict[str, Any], source: Mapping[str, Any], *, named: Set[str]) -> dict[str, Any]:

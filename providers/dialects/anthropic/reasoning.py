@@ -9,8 +9,8 @@ from typing import Any
 from msgspec import Raw
 
 from providers.dialects.anthropic import options, reading, tools
-from providers.dialects.anthropic.reading import refusal
-from providers.dialects.anthropic.unsupported import left_out
+from providers.dialects.anthropic.reading import INVALID_VALUE, mistake, refusal, wrong_type
+from providers.dialects.anthropic.unsupported import leave_out, left_out
 from providers.types import Model
 
 LEAST_BUDGET = 1024
@@ -35,21 +35,25 @@ class Wish:
 def apply(body: dict[str, Any], *, model: Model, warnings: list[str]) -> None:
     """Sets `thinking` and `output_config.effort`, once `messages`, `max_tokens` and `tool_choice` stand.
 
-    Raises: ProviderError(UNSUPPORTED)."""
+    Raises: ProviderError(UNSUPPORTED or REJECTED)."""
     wish = _wish(body.pop("reasoning_effort", None), body.pop("reasoning", None), warnings=warnings)
+    is_derived = False
     if wish is not None and "thinking" in body:
         warnings.append(f"{left_out(wish.field)}: thinking says it")
     elif wish is not None:
-        _derive(body, wish=wish, model=model, warnings=warnings)
+        is_derived = _derive(body, wish=wish, model=model, warnings=warnings)
     if _kind(body.get("thinking")) == "enabled" and _lacks_thoughts(body["messages"]):
         del body["thinking"]
         warnings.append(f"{_OFF}: the conversation's last tool call came without its reasoning_details")
+    elif is_derived:
+        _leave_sampling_out(body, warnings=warnings)
 
 
 def _wish(effort: Raw | None, reasoning: Raw | None, *, warnings: list[str]) -> Wish | None:
     """None where nothing is said, or that it should not think."""
     asked = reading.sent_members(reasoning, at="reasoning") if reasoning is not None else {}
-    warnings += [left_out(f"reasoning.{name}"[:60]) for name in asked if name not in _IN_REASONING]
+    for name in [name for name in asked if name not in _IN_REASONING]:
+        leave_out(f"reasoning.{name}", warnings=warnings)
     said = {name: reading.value(asked[name], at=f"reasoning.{name}") for name in _IN_REASONING if name in asked}
     level = _effort(said.get("effort"), at="reasoning.effort")
     if effort is not None:
@@ -63,33 +67,40 @@ def _wish(effort: Raw | None, reasoning: Raw | None, *, warnings: list[str]) -> 
 def _effort(level: object, *, at: str) -> str | None:
     if level is None or level == "none":
         return level
-    if not isinstance(level, str) or level not in _SHARES:
-        raise refusal(at, f"{at} must be none, {', '.join(_SHARES)}.")
+    message = f"{at} must be none, {', '.join(_SHARES)}."
+    if not isinstance(level, str):
+        raise wrong_type(at, message, found=level)
+    if level not in _SHARES:  # other vendors have words of their own
+        raise refusal(at, message)
     return level
 
 
 def _budget(tokens: object) -> int | None:
     if tokens is None:
         return None
-    if not isinstance(tokens, int) or isinstance(tokens, bool) or tokens < 1:
-        at = "reasoning.max_tokens"
-        raise refusal(at, f"{at} must be a whole number of at least 1.")
+    at = "reasoning.max_tokens"
+    message = f"{at} must be a whole number of at least 1."
+    if not isinstance(tokens, int) or isinstance(tokens, bool):
+        raise wrong_type(at, message, found=tokens)
+    if tokens < 1:
+        raise mistake(at, message, code=INVALID_VALUE)
     return tokens
 
 
-def _derive(body: dict[str, Any], *, wish: Wish, model: Model, warnings: list[str]) -> None:
+def _derive(body: dict[str, Any], *, wish: Wish, model: Model, warnings: list[str]) -> bool:
+    """Whether the wish has become `thinking`."""
     by_effort = model.reasoning_control != "budget"
     if by_effort and wish.effort:
         options.set_output(body, "effort", "low" if wish.effort == "minimal" else wish.effort)
     if tools.is_forced(body):
         warnings.append(f"{_OFF}: tool_choice forces a tool call")
-        return
+        return False
     thinking = {"type": "adaptive"} if by_effort and not wish.max_tokens else _budgeted(wish, limit=body["max_tokens"])
     if thinking is None:
         warnings.append(f"{_OFF}: it needs max_tokens above {LEAST_BUDGET}")
-        return
+        return False
     body["thinking"] = thinking
-    _leave_sampling_out(body, warnings=warnings)
+    return True
 
 
 def _budgeted(wish: Wish, *, limit: int) -> dict[str, Any] | None:

@@ -22,7 +22,7 @@ _CONSUMED = ("models", "stream_options", "max_completion_tokens")
 def compose(request: ChatRequest, *, model: Model) -> Composed:
     """The body for `model`, and what of the client's wishes it leaves out.
 
-    Raises: ProviderError(UNSUPPORTED), naming the field that cannot be said in Anthropic's dialect.
+    Raises: ProviderError(UNSUPPORTED or REJECTED), naming the field that cannot be said in Anthropic's dialect.
     """
     try:
         return _composed(request, model=model)

@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Raw
 
 from providers.dialects.anthropic import reading
-from providers.dialects.anthropic.reading import refusal, with_others
+from providers.dialects.anthropic.reading import INVALID_VALUE, mistake, refusal, with_others, wrong_type
 from providers.dialects.anthropic.unsupported import left_out
 
 Tool = dict[str, Any]
@@ -28,7 +28,7 @@ _FORCED = ("any", "tool")
 def apply(body: dict[str, Any], *, warnings: list[str]) -> None:
     """Sets `tools` and `tool_choice`.
 
-    Raises: ProviderError(UNSUPPORTED)."""
+    Raises: ProviderError(UNSUPPORTED or REJECTED)."""
     tools = _translated(body.pop("tools", None))
     choice, allowed = _choice(body.pop("tool_choice", None))
     if allowed is not None:
@@ -62,7 +62,7 @@ def _tool(raw: Raw, *, at: str) -> Tool:
     if kind == "function" or (kind is None and "function" in tool):
         return _function(tool, at=at)
     if kind is None and "input_schema" not in tool:
-        raise refusal(f"{at}.type", f"{at}.type is missing: say what the tool is, such as function.")
+        raise wrong_type(f"{at}.type", f"{at}.type is missing: say what the tool is, such as function.", found=kind)
     return reading.members(raw, at=at)  # Anthropic's own: its nulls are its own too
 
 
@@ -105,7 +105,7 @@ def _choice(raw: Raw | None) -> tuple[Tool | None, list[str] | None]:
 def _mode(raw: Raw | None, *, at: str) -> str:
     mode = reading.text(raw, at=at)
     if mode not in _MODES:
-        raise refusal(at, f"{at} must be auto, none or required.")
+        raise mistake(at, f"{at} must be auto, none or required.", code=INVALID_VALUE)
     return _MODES[mode]
 
 
@@ -131,7 +131,7 @@ def _only(tools: Sequence[Tool], *, allowed: Sequence[str]) -> list[Tool]:
     kept = [tool for tool in tools if isinstance(name := _name(tool), str) and name in names]
     if not kept:
         at = "tool_choice.allowed_tools.tools"
-        raise refusal(at, f"{at} names none of the tools: name some, or leave it out.")
+        raise mistake(at, f"{at} names none of the tools: name some, or leave it out.", code=INVALID_VALUE)
     return kept
 
 
@@ -168,11 +168,11 @@ def _one_at_a_time(choice: Tool | None, parallel: Raw | None, *, has_tools: bool
     if parallel is None:
         return choice
     at = "parallel_tool_calls"
-    match reading.value(parallel, at=at):
+    match found := reading.value(parallel, at=at):
         case True:
             return choice
         case False:
             choice = choice or ({"type": "auto"} if has_tools else None)
             is_limit = choice is not None and choice["type"] != "none"
             return {"disable_parallel_tool_use": True} | choice if choice and is_limit else choice
-    raise refusal(at, f"{at} must be true or false.")
+    raise wrong_type(at, f"{at} must be true or false.", found=found)

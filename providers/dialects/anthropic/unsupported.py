@@ -47,6 +47,9 @@ RULES: dict[str, Rule] = {
     "prompt_cache_retention": Rule(is_told=False),
 }
 
+MOST_TOLD = 50
+"""Warnings after which names that the client made up are told no more."""
+
 
 def settle(body: dict[str, Any], *, warnings: list[str]) -> None:
     """Takes the table's fields out of `body`.
@@ -63,3 +66,10 @@ def settle(body: dict[str, Any], *, warnings: list[str]) -> None:
 
 def left_out(name: str) -> str:
     return f"{name} is not sent to Anthropic"
+
+
+def leave_out(name: str, *, warnings: list[str]) -> None:
+    """Tells once that `name` is not sent: of what a client may repeat without end."""
+    told = left_out(name[:60]) if len(warnings) < MOST_TOLD else left_out("more")
+    if told not in warnings:
+        warnings.append(told)

@@ -92,6 +92,46 @@ def test_reasoning_that_anthropic_did_not_sign_is_not_sent(detail):
     assert said(content="4", reasoning_details=detail) == [text("4")]
 
 
+class TestReasoningDetails:
+    START = {"index": 0, "text": "hm "} | FORMAT
+    SIGNED = {"index": 0, "type": "reasoning.text", "signature": "SIG"}
+    BLOCK = {"type": "thinking", "thinking": "hm ok", "signature": "SIG"}
+    UNUSABLE = ("a part of reasoning_details is not sent to Anthropic: its text, signature or format is missing",)
+
+    def test_they_may_come_in_the_pieces_of_a_stream(self):
+        pieces = [self.START, {"index": 0, "text": "ok"}, self.SIGNED]
+        assert said(content="4", reasoning_details=pieces) == [self.BLOCK, text("4")]
+        assert told(content="4", reasoning_details=pieces) == ()
+
+    def test_pieces_of_several_are_told_apart_by_their_index(self):
+        second = [piece | {"index": 1} for piece in (self.START, {"text": "ok"}, self.SIGNED)]
+        pieces = [self.START, {"index": 0, "text": "ok"}, self.SIGNED, *second, HIDDEN | {"index": 2}]
+        assert said(content="4", reasoning_details=pieces) == [self.BLOCK, self.BLOCK, REDACTED, text("4")]
+
+    def test_whole_ones_stay_apart_under_one_index(self):
+        details = [THOUGHT, THOUGHT | {"text": "So."}, HIDDEN | {"index": 0}]
+        assert said(content="4", reasoning_details=details) == [
+            THINKING,
+            THINKING | {"thinking": "So."},
+            REDACTED,
+            text("4"),
+        ]
+
+    def test_a_signature_may_come_in_pieces_too(self):
+        pieces = [THOUGHT, {"index": 0, "type": "reasoning.text", "signature": "nature"}]
+        assert said(content="4", reasoning_details=pieces)[0]["signature"] == "signature"
+
+    @pytest.mark.parametrize("edit", [{"signature": None}, {"format": None}, {"type": "reasoning.new"}, {"text": 5}])
+    def test_what_cannot_be_used_is_told(self, edit):
+        details = [THOUGHT | edit]
+        assert said(content="4", reasoning_details=details) == [text("4")]
+        assert told(content="4", reasoning_details=details) == self.UNUSABLE
+
+    @pytest.mark.parametrize("format", ["openai-responses-v1", "google-gemini-v1"])
+    def test_another_vendors_are_left_out_in_silence(self, format):
+        assert told(content="4", reasoning_details=[THOUGHT | {"format": format}]) == ()
+
+
 @pytest.mark.parametrize("message", [{}, {"content": None}, {"content": ""}, {"content": []}, {"reasoning": "Hm."}])
 def test_one_with_nothing_in_it_is_left_out(message):
     assert said(**message) is None

@@ -126,7 +126,7 @@ def test_what_asks_for_nothing_is_left_out_in_silence(fields):
         ),
         ({"stop": "\n"}, "stop", "stop only at text that is not blank: change stop."),
         ({"stop": ["A", ""]}, "stop[1]", "change stop[1]."),
-        ({"stop": [5]}, "stop[0]", "change stop[0]."),
+        ({"stop": [5]}, "stop[0]", "must be a string."),
         ({"stop": 5}, "stop", "must be a string or a list of strings."),
         ({"stop": "A", "stop_sequences": 5}, "stop_sequences", "must be a JSON array."),
         ({"metadata": "m"}, "metadata", "must be a JSON object."),

@@ -129,3 +129,24 @@ def test_a_part_that_cannot_be_said_is_refused_by_its_path(part, param, said):
     path, told = refused({"messages": [*HELLO, {"role": "user", "content": [{"type": "text", "text": "a"}, part]}]})
     assert path == f"messages[1].content[1].{param}"
     assert said in told
+
+
+class TestABlankTextWithAMark:
+    BLANK = {"type": "text", "text": " \n"} | CACHE
+    SAID = {"type": "text", "text": "Hi"}
+
+    def sent(self, *parts):
+        body = {"messages": [*HELLO, {"role": "assistant", "content": "Yes?"}, {"role": "user", "content": parts}]}
+        return sent_messages(*body["messages"])[2]["content"], warnings(body)
+
+    def test_leaves_it_on_the_block_before(self):
+        assert self.sent(self.SAID, self.BLANK, self.SAID) == ([self.SAID | CACHE, self.SAID], ())
+
+    def test_leaves_one_that_stands_there(self):
+        marked = self.SAID | {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
+        assert self.sent(marked, self.BLANK) == ([marked], ())
+
+    @pytest.mark.parametrize("before", [(), ({"type": "thinking", "thinking": "", "signature": "s"},)])
+    def test_leaves_it_on_nothing_where_no_block_can_carry_it_and_that_is_told(self, before):
+        told = "cache_control of a blank text is not sent to Anthropic"
+        assert self.sent(*before, self.BLANK, self.SAID) == ([*before, self.SAID], (told,))

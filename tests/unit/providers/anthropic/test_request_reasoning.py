@@ -131,6 +131,12 @@ class TestAmidToolCalls:
     def test_thinking_is_switched_off_where_its_beginning_is_lost(self, fields, behind):
         assert self.asked(self.CALLED, *behind, **fields) == (None, (OFF_IN_A_TOOL_TURN,))
 
+    def test_sampling_is_sent_where_it_is_switched_off(self):
+        sampling = {"temperature": 0.2, "top_p": 0.5}
+        body = {"messages": [*HELLO, self.CALLED, RESULT], "reasoning": {"max_tokens": 2000}} | sampling
+        assert sent_fields(body).items() >= sampling.items()
+        assert warnings(body) == (OFF_IN_A_TOOL_TURN,)
+
     @pytest.mark.parametrize(
         "messages",
         [
