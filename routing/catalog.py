@@ -32,7 +32,7 @@ from routing.catalog_mistakes import CatalogError, Mistake, join, refuse_unknown
 from routing.catalog_writing import render
 from routing.types import UnknownPrice
 
-__all__ = ["SHIPPED", "Catalog", "CatalogError", "parse", "read", "render"]
+__all__ = ["SHIPPED", "Catalog", "CatalogError", "parse", "read", "refuse_missing", "render"]
 
 SHIPPED = Path(__file__).with_name("catalog.toml")
 VERSION = 1
@@ -157,9 +157,11 @@ class Provider:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalog:
+    """Without a policy or layers of its own it speaks of those of the database: `refuse_missing`."""
+
     version: int
-    policy: Policy
-    layers: tuple[Layer, ...]
+    policy: Policy | None = None
+    layers: tuple[Layer, ...] = ()
     providers: tuple[Provider, ...] = ()
 
 
@@ -187,6 +189,28 @@ def parse(text: str, *, source: str) -> Catalog:
     except Mistake as mistake:
         raise mistakes.located(mistake, document=document, text=text, source=source) from mistake
     return catalog
+
+
+def refuse_missing(catalog: Catalog, *, layers: Collection[str], has_policy: bool) -> None:
+    """Holds what a file leaves out against the database: `layers` are the names there and in the file.
+
+    Raises: CatalogError.
+    """
+    wanted = {"[policy]": has_policy or catalog.policy is not None, "[[layers]]": bool(layers)}
+    if missing := [name for name, is_there in wanted.items() if not is_there]:
+        says = f"neither it nor the database has {' and '.join(missing)}: load the catalog that ships with the gateway "
+        says += "first (`manage.py catalog load`), or copy them from routing/catalog.toml"
+        raise CatalogError(says, source="the file")
+    where = ""
+    try:
+        if catalog.policy is not None:
+            refuse_unknown(catalog.policy.default_layer, layers, noun="layer", path="")
+        for provider in catalog.providers:
+            for model in provider.models:
+                where = f'provider "{provider.slug}", model "{model.name}": '
+                _refuse_unknown_layers(model, layers=layers, path="")
+    except Mistake as mistake:
+        raise CatalogError(f"{where}{mistake.message}", source="the file") from mistake
 
 
 # -- what can be wrong -------------------------------------------------------------------------------------------------
@@ -277,7 +301,8 @@ def _refuse_contradictions(catalog: Catalog) -> None:
         if layer.from_score < lower.from_score:
             below = f"from_score {layer.from_score} is below {lower.from_score} of the cheaper layer"
             raise Mistake(f"layers[{index}].from_score", f'{below} "{lower.name}"')
-    refuse_unknown(catalog.policy.default_layer, layers, noun="layer", path="policy.default_layer")
+    if layers and catalog.policy is not None:
+        refuse_unknown(catalog.policy.default_layer, layers, noun="layer", path="policy.default_layer")
     for index, provider in enumerate(catalog.providers):
         _check_provider(provider, layers=layers, path=f"providers[{index}]")
 
@@ -296,19 +321,25 @@ def _check_provider(provider: Provider, *, layers: Collection[str], path: str) -
         raise Mistake(f"{path}.extra_body", f"extra_body: {says}")
     _refuse_twice([model.name for model in provider.models], path=f"{path}.models", noun="model")
     for index, model in enumerate(provider.models):
-        _check_places(model, layers=layers, path=f"{path}.models[{index}]")
+        _check_places(model, path=f"{path}.models[{index}]")
+        if layers:
+            _refuse_unknown_layers(model, layers=layers, path=f"{path}.models[{index}]")
         _check_prices(model, path=f"{path}.models[{index}]")
 
 
-def _check_places(model: Model, *, layers: Collection[str], path: str) -> None:
+def _refuse_unknown_layers(model: Model, *, layers: Collection[str], path: str) -> None:
     if model.layer is not None:
         refuse_unknown(model.layer, layers, noun="layer", path=f"{path}.layer")
+    for index, place in enumerate(model.candidates):
+        refuse_unknown(place.layer, layers, noun="layer", path=f"{path}.candidates[{index}].layer")
+
+
+def _check_places(model: Model, *, path: str) -> None:
+    if model.layer is not None:
         if model.candidates:
             raise Mistake(f"{path}.candidates", "says both layer and candidates; keep one of them")
     elif (model.priority, model.weight, model.relative_cost) != (None, None, None):
         raise Mistake(path, "priority, weight and relative_cost need a layer")
-    for index, place in enumerate(model.candidates):
-        refuse_unknown(place.layer, layers, noun="layer", path=f"{path}.candidates[{index}].layer")
     _refuse_twice([place.layer for place in model.candidates], path=f"{path}.candidates", noun="layer")
     for place in model.places():
         cost = place.relative_cost

@@ -26,7 +26,7 @@ from providers import models as vendors
 from providers.listed_prices import PRICED_BY_ONE, listed_usd
 from providers.types import Capability, Unit
 from routing import models as tables
-from routing.catalog import Catalog, ListedPrice, Model, Provider
+from routing.catalog import Catalog, ListedPrice, Model, Provider, refuse_missing
 
 LAYER_FACTS = ("title",)
 LAYER_CHOICES = ("from_score", "enabled")
@@ -93,12 +93,18 @@ class Diff:
 
 
 def diff(wanted: Catalog) -> Diff:
-    """What `load` would change and what it would keep. Writes nothing; a fixed number of queries."""
+    """What `load` would change and what it would keep. Writes nothing; a fixed number of queries.
+
+    Raises: CatalogError for what the catalog leaves out and the database does not have.
+    """
     return Diff(tuple(_compare(wanted).changes))
 
 
 def load(wanted: Catalog, *, actor: str) -> Diff:
-    """Makes and updates rows, all or none, and leaves one audit entry when anything changed."""
+    """Makes and updates rows, all or none, and leaves one audit entry when anything changed.
+
+    Raises: CatalogError, as `diff` does.
+    """
     with _one_at_a_time():
         done = _write(_compare(wanted))
         _record(done, "catalog.loaded", actor=actor)
@@ -188,8 +194,10 @@ class _Comparison:
 
 def _compare(wanted: Catalog) -> _Comparison:
     into = _Comparison(timezone.now())
+    policy = tables.Policy.objects.select_related("default_layer").first()
     layers = _layers(wanted, into=into)
-    _policy(wanted, layers=layers, into=into)
+    refuse_missing(wanted, layers=layers, has_policy=policy is not None)
+    _policy(wanted, row=policy or tables.Policy(), layers=layers, into=into)
     slugs = [provider.slug for provider in wanted.providers]
     known = {row.slug: row for row in with_related(vendors.Provider.objects.filter(slug__in=slugs))}
     for provider in wanted.providers:
@@ -249,8 +257,9 @@ def _number(ordered: Sequence[tables.Layer], *, into: _Comparison) -> None:
         into.update(row, "layer", row.name, values={"position": position})
 
 
-def _policy(wanted: Catalog, *, layers: Mapping[str, tables.Layer], into: _Comparison) -> None:
-    row = tables.Policy.objects.select_related("default_layer").first() or tables.Policy()
+def _policy(wanted: Catalog, *, row: tables.Policy, layers: Mapping[str, tables.Layer], into: _Comparison) -> None:
+    if wanted.policy is None:
+        return
     choices = {"default_layer": layers[wanted.policy.default_layer]} | _said(wanted.policy, POLICY_CHOICES)
     into.compare(row, "policy", "policy", facts={}, choices=choices)
 

@@ -36,6 +36,7 @@ examples:
   manage.py catalog diff                       what a load of the shipped catalog would change
   manage.py catalog load                       bring it into the database
   manage.py catalog load my-models.toml        a file of your own; rows that it does not name stay
+                                               (it needs no [policy] and no [[layers]])
   manage.py catalog dump backup.toml           the database's state, without secrets
   manage.py catalog dump | ssh other manage.py catalog load -
 

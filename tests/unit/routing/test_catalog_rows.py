@@ -15,7 +15,7 @@ from providers import rows as snapshot_rows
 from providers.models import ConfigVersion, Credential, Model, Price, Provider
 from providers.types import Usage
 from routing import catalog, catalog_rows
-from routing.catalog import Catalog
+from routing.catalog import Catalog, CatalogError
 from routing.catalog_rows import Action, Change
 from routing.models import Candidate, Layer, Policy
 
@@ -318,3 +318,49 @@ def test_a_diff_tells_what_a_load_does_and_writes_nothing():
     told = catalog_rows.diff(parse())
     assert versions() == before
     assert load().changes == told.changes
+
+
+class TestWithoutPolicyOrLayers:
+    """A file of one's own names the providers and models it adds, and nothing else."""
+
+    MINE = TEXT[TEXT.index("[[providers]]") :]
+
+    def mine(self, *replacements):
+        text = "version = 1\n" + self.MINE
+        for old, new in replacements:
+            assert old in text
+            text = text.replace(old, new)
+        return catalog.parse(text, source="mine.toml")
+
+    def test_those_of_the_database_hold(self):
+        load()
+        Provider.objects.all().delete()
+        done = catalog_rows.load(self.mine(), actor=ACTOR)
+        assert {change.kind for change in done.changes} == {"provider", "credential", "model", "price", "candidate"}
+        assert Candidate.objects.values_list("layer__name", flat=True).get() == "L1"
+        assert catalog_rows.diff(self.mine()).changes == ()
+
+    def test_a_layer_that_the_database_does_not_have_is_refused_by_name(self):
+        load()
+        with pytest.raises(
+            CatalogError, match='provider "acme", model "acme/large:v1": unknown layer "L7"; known: L0, L1'
+        ):
+            catalog_rows.load(self.mine(('layer = "L1"', 'layer = "L7"')), actor=ACTOR)
+
+    def test_into_an_empty_database_both_are_missed_at_once(self):
+        with pytest.raises(
+            CatalogError, match=r"has \[policy\] and \[\[layers\]\]: load .*catalog load.* or copy them"
+        ):
+            catalog_rows.load(self.mine(), actor=ACTOR)
+        assert not Provider.objects.exists()
+
+    def test_layers_alone_need_a_policy_there(self):
+        text = TEXT.replace('[policy]\ndefault_layer = "L1"\n', "")
+        with pytest.raises(CatalogError, match=r"has \[policy\]: load"):
+            catalog_rows.diff(catalog.parse(text, source="mine.toml"))
+
+    def test_a_policy_alone_takes_a_layer_of_the_database(self):
+        load()
+        wanted = catalog.parse('version = 1\n[policy]\ndefault_layer = "L7"\n', source="mine.toml")
+        with pytest.raises(CatalogError, match='unknown layer "L7"'):
+            catalog_rows.diff(wanted)
