@@ -42,6 +42,7 @@ class Bill(msgspec.Struct, frozen=True):
 
 
 NOTHING = Bill(cost.ZERO, CostSource.NONE, Usage())
+_NOBODY_CALLED = FailureKind.UNSUPPORTED.value
 _TRUST = list(CostSource)
 _COUNTED = (*(name for name in Usage.__struct_fields__ if name.endswith("_tokens")), "web_searches", "images")
 
@@ -187,8 +188,9 @@ class Entry:
     def bill_without_answer(self) -> Bill:
         """What failed attempts are known to have cost. Of the last one an estimate, where nothing is known of it and it
         was cut off by us or timed out: its provider may have worked, and charge."""
-        is_unsure = bool(self.trail) and self.trail[-1].outcome in ("cancelled", FailureKind.TIMEOUT.value)
-        if is_unsure and self._last_failed != len(self.trail):
+        last = max((number for number, step in enumerate(self.trail, 1) if step.outcome != _NOBODY_CALLED), default=0)
+        is_unsure = bool(last) and self.trail[last - 1].outcome in ("cancelled", FailureKind.TIMEOUT.value)
+        if is_unsure and self._last_failed != last:
             return self._with_failed(self.estimate(output_tokens=0))
         return self._with_failed(NOTHING)
 

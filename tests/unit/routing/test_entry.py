@@ -252,6 +252,11 @@ class TestFailedAttempts:
         bill = entry.bill_without_answer()
         assert (bill.usd, bill.source, estimate > 0) == (9 + estimate, CostSource.ESTIMATE, True)
 
+    def test_a_model_that_was_never_called_is_not_the_last_one(self, begin):
+        entry = self.entry(begin, "timeout", "unsupported")
+        assert entry.bill_without_answer() == entry.estimate(output_tokens=0) != NOTHING
+        assert self.entry(begin, "server_error", "unsupported").bill_without_answer() == NOTHING
+
     def test_without_one_of_a_last_one_that_told_its_usage(self, begin):
         entry = begin()
         open_(entry)

@@ -6,7 +6,7 @@ from providers.dialects.anthropic import messages, read_answer
 from providers.dialects.anthropic.messages import Turns
 from providers.dialects.anthropic.stream import EventReader
 from providers.types import FailureKind, ProviderError
-from tests.unit.providers.anthropic.events import answer, begin, delta, says, start, stop, text, thinking
+from tests.unit.providers.anthropic.events import answer, begin, delta, says, start, stop, text
 from tests.unit.providers.anthropic.sending import TOLD, composed
 from tests.unit.providers.growth import is_in_proportion
 
@@ -41,15 +41,6 @@ def test_many_results_amid_questions_are_placed_in_proportion():
             turns.ask([QUESTION, TOLD])
 
     assert is_in_proportion(ask, made=int, size=20_000)
-
-
-def test_an_answer_of_many_blocks_is_read_in_proportion():
-    words = "é" * 2000
-
-    def blocks(count):
-        return answer(*[thinking(words), text(words)] * count)
-
-    assert is_in_proportion(read_answer, made=blocks, size=300)
 
 
 class TestMoreBlocksThanAnyAnswerHas:
