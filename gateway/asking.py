@@ -167,8 +167,12 @@ def _next(family: Family, page: bytes, *, first: str) -> str | None:
     link = openrouter.next_page(page) if family is Family.OPENROUTER else None
     if link is None:
         return None
-    url = urljoin(first, link)
-    if urlsplit(url)[:2] != urlsplit(first)[:2]:  # our key goes with it
+    try:
+        url = urljoin(first, link)
+        is_elsewhere = urlsplit(url)[:2] != urlsplit(first)[:2]
+    except ValueError as error:
+        raise OfferError("its list goes on at an address that is none") from error
+    if is_elsewhere:  # our key goes with it
         raise OfferError("its list goes on at another host")
     return url
 

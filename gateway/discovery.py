@@ -134,7 +134,7 @@ def _chat_models(body: bytes) -> tuple[FoundModel, ...] | None:
     """The models of an OpenAI-compatible list; None when the body is no such list."""
     try:
         listed = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     entries = listed.get("data") if isinstance(listed, dict) else None
     if listed == {"object": "list", "data": None}:  # Ollama without any model

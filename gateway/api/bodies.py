@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 from rest_framework.parsers import BaseParser
 
+from providers.dialects import unusual_json
 from providers.types import ChatRequest
 from routing.types import Wishes
 
@@ -54,6 +55,8 @@ class _Chat(msgspec.Struct):
 
 LONGEST_ID = 200
 MOST_MODELS = 50
+LOOKED_AT = 1_000_000
+"""Bytes of a body that is no JSON in which we look for the reason."""
 
 _read_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 _read_chat = msgspec.json.Decoder(_Chat).decode
@@ -141,6 +144,8 @@ def _decoded(body: bytes) -> tuple[dict[str, Raw], _Chat]:
     except msgspec.ValidationError as error:
         raise _wrong_field(error) from error
     except msgspec.DecodeError as error:
+        if unusual_json.has_half_a_pair(body[:LOOKED_AT]):
+            raise BadBody("The body holds half of a surrogate pair (\\ud800 to \\udfff): send it whole.") from error
         raise BadBody(f"The body is not valid JSON: {error}.") from error
 
 

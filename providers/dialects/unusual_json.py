@@ -39,6 +39,10 @@ def mended(data: bytes) -> bytes:
     return _SURROGATE.sub(_whole, data) if b"\\ud" in data or b"\\uD" in data else data
 
 
+def has_half_a_pair(data: bytes) -> bool:
+    return any(not found["other"] for found in _SURROGATE.finditer(data))
+
+
 def _loaded(data: bytes) -> Any:
     return json.loads(data.decode(), parse_constant=_refuse)
 

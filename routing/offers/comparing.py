@@ -62,11 +62,13 @@ def compare(
             served.add(entry)
             known.append(updated(model, offer=by_name[entry]))
     others = [offer for name, offer in by_name.items() if name not in served and offer.is_usable]
-    chosen = [offer for offer in others if any(fnmatchcase(offer.model.name, pattern) for pattern in add)]
+    chosen = {
+        offer.model.name: offer for offer in others if any(fnmatchcase(offer.model.name, pattern) for pattern in add)
+    }
     return Comparison(
         known=tuple(known),
-        added=tuple(_new(offer, layer=layer, is_free=is_free) for offer in chosen),
-        more=tuple(offer.model.name for offer in others if offer not in chosen),
+        added=tuple(_new(offer, layer=layer, is_free=is_free) for offer in chosen.values()),
+        more=tuple(offer.model.name for offer in others if offer.model.name not in chosen),
         gone=tuple(gone),
         unmatched=tuple(pattern for pattern in add if not any(fnmatchcase(name, pattern) for name in by_name)),
     )

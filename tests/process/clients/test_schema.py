@@ -110,6 +110,12 @@ def test_so_is_every_other(client: httpx.Client, method: str, path: str, headers
     assert spec.errors("ErrorResponse", answer.json()) == []
 
 
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_what_was_left_out_is_told_before_the_answer(client: httpx.Client, is_stream: bool) -> None:
+    answer = client.post("/v1/chat/completions", json=HELLO | {"seed": 5, "stream": is_stream})
+    assert answer.headers["X-Gateway-Warnings"] == "seed is not sent to Anthropic"
+
+
 def test_the_list_of_models_is_valid(client: httpx.Client) -> None:
     listed = client.get("/v1/models").json()
     assert spec.errors("ListModelsResponse", listed) == []

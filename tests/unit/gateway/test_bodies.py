@@ -252,3 +252,14 @@ class TestReadObject:
 def test_what_no_model_is_called_is_refused_before_anyone_looks_for_it(fields, about):
     body = {"model": "auto", "messages": [{"role": "user", "content": "Hi"}]} | fields
     assert refusal(bodies.chat_request, json.dumps(body).encode())[1] == about
+
+
+@pytest.mark.parametrize("half", [rb"\ud83d", rb"\ude00", rb"x\\\ud83d x", rb"\ud83d\ud83d\ude00"])
+def test_half_of_a_surrogate_pair_is_told_as_what_it_is(half):
+    with pytest.raises(bodies.BadBody, match="half of a surrogate pair"):
+        bodies.chat_request(b'{"model":"auto","messages":[{"role":"user","content":"' + half + b'"}]}')
+
+
+@pytest.mark.parametrize("whole", [rb"\ud83d\ude00", rb"\\ud83d"])
+def test_a_whole_pair_or_its_name_is_not(whole):
+    bodies.chat_request(b'{"model":"auto","messages":[{"role":"user","content":"' + whole + b'"}]}')

@@ -177,7 +177,9 @@ def test_a_provider_that_was_switched_off_stays_off(vendor):
     assert row.models.count() == 1
 
 
-@pytest.mark.parametrize("body", [b"<html>hello</html>", b"[]", b'{"data": "no"}', b'{"data": [1]}', b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "body", [b"<html>hello</html>", b"[]", b"[" * 100_000, b'{"data": "no"}', b'{"data": [1]}', b"\xff\xfe"]
+)
 def test_another_program_at_the_port_is_not_taken_for_a_model_server(vendor, body):
     vendor.body = body
     provider("vllm", url=vendor.url)

@@ -324,6 +324,13 @@ def test_anthropics_list_is_read_page_by_page_with_its_own_header(server, check,
     assert [seen.headers["x-api-key"] for seen in server.seen] == [KEY, KEY]
 
 
+def test_a_list_that_goes_on_nowhere_is_told(server, check, monkeypatch):
+    keyed("openrouter", server.url)
+    monkeypatch.setenv(ENV_VAR, KEY)
+    server.says("/v1/models", {"data": [], "links": {"next": "http://[bad"}})
+    assert "an address that is none" in only_problem(check()[1]["openrouter"])[1]
+
+
 def test_a_list_that_goes_on_elsewhere_is_not_followed(server, check, monkeypatch):
     keyed("openrouter", server.url)
     monkeypatch.setenv(ENV_VAR, KEY)
