@@ -14,9 +14,6 @@ ZERO = Decimal(0)
 CENT_OF_A_MICRO = Decimal("1e-10")
 """What a cost is rounded to: the ledger's column keeps ten places."""
 
-MOST_USD = Decimal(1_000_000)
-"""A provider's word for one request above this is a mistake, and is not believed."""
-
 STANDS_IN = {
     Unit.CACHED_INPUT: Unit.INPUT,
     Unit.CACHE_WRITE_5M: Unit.INPUT,

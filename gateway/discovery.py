@@ -26,6 +26,8 @@ LOCAL_SLUGS = ("ollama", "lmstudio", "llamacpp", "vllm")
 LOCAL_CONNECT_S = 0.5
 TIMEOUT_S = 3.0
 """Seconds for one provider's whole answer; all are asked at once."""
+NAMED = 3
+"""Models of one server that the table names; the others are counted."""
 
 _MOST_MODELS = 200
 _LONGEST_NAME = 200
@@ -65,8 +67,8 @@ def table(findings: Iterable[Finding]) -> Table:
     shown = Table("provider", "state", "models", box=None, pad_edge=False, header_style="bold")
     for finding in findings:
         names = [model.name for model in finding.models]
-        more = f" and {len(names) - 3} more" if len(names) > 3 else ""  # noqa: PLR2004
-        shown.add_row(finding.name, finding.state.value, finding.detail or ", ".join(names[:3]) + more)
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        shown.add_row(finding.name, finding.state.value, finding.detail or ", ".join(names[:NAMED]) + more)
     return shown
 
 

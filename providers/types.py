@@ -123,6 +123,10 @@ def _first_price(prices: tuple[Price, ...], *, unit: Unit) -> float:
     return min(starts, default=math.inf)
 
 
+MOST_USD = Decimal(1_000_000)
+"""A provider's word for what one request cost, above this, is a mistake and is not believed."""
+
+
 class Usage(msgspec.Struct, frozen=True):
     """What one answer consumed, in disjoint buckets: their sum is the total number of tokens."""
 

@@ -16,7 +16,7 @@ from analytics import cost
 from analytics.models import CostSource, Outcome
 from analytics.spool import Spool
 from analytics.types import Caller, Opened, UsageRow, storable
-from providers.types import ChatRequest, FailureKind, Usage
+from providers.types import MOST_USD, ChatRequest, FailureKind, Usage
 from routing import decision as decisions
 from routing.attempts import Clock, Step
 from routing.decision import Decision
@@ -160,7 +160,7 @@ class Entry:
             return self._estimated(msgspec.structs.replace(usage, output_tokens=told))
         computed = self._computed(usage)
         reported = usage.reported_cost_usd
-        if reported is not None and reported > cost.MOST_USD:
+        if reported is not None and reported > MOST_USD:
             reported = None
         if reported is not None:
             disputed = computed.usd is not None and reported < computed.usd * DISPUTED_BELOW

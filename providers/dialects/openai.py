@@ -14,9 +14,9 @@ import msgspec
 from msgspec import Raw
 
 from providers.dialects import quirks, unusual_json
-from providers.dialects.counts import count, is_absurd
+from providers.dialects.counts import NUMBER, count, is_absurd
 from providers.dialects.failures import error_in, error_of, kind_of, message_of, seconds_of
-from providers.types import Answer, ChatRequest, Composed, FailureKind, Model, Provider, ProviderError, Usage
+from providers.types import MOST_USD, Answer, ChatRequest, Composed, FailureKind, Model, Provider, ProviderError, Usage
 
 _ASK_FOR_USAGE = Raw(b'{"include_usage":true}')
 _CONTENT_FIELDS = (
@@ -32,9 +32,6 @@ _CONTENT_FIELDS = (
 )
 _TELLING = ("prompt_tokens", "completion_tokens", "cost")
 """A usage object without any of these says nothing."""
-_NUMBER = (int, float)
-_MOST_USD = 1_000_000
-"""A cost beyond this is no answer's: it is worked out from the prices instead."""
 _STATUS_FIELDS = ("code", "status", "status_code")
 """Where error objects tell their status: OpenRouter in the first one, Groq in the last, with a word in the first."""
 
@@ -150,7 +147,7 @@ def read_usage(usage: object) -> Usage | None:
 
     No vendor says how long what was written is kept: it is counted at the price of the shorter time.
     """
-    if not isinstance(usage, dict) or not any(isinstance(usage.get(name), _NUMBER) for name in _TELLING):
+    if not isinstance(usage, dict) or not any(isinstance(usage.get(name), NUMBER) for name in _TELLING):
         return None  # nothing to bill by: an estimate is nearer to the truth than zero
     cost = _reported_cost(usage)
     if cost is None and is_absurd(usage.get("prompt_tokens")):
@@ -182,7 +179,7 @@ def _details(value: object) -> Mapping[str, Any]:
 
 def _reported_cost(usage: Mapping[str, Any]) -> Decimal | None:
     """OpenRouter's `cost`, plus what its upstream charged to the user's own key where one was used."""
-    if not isinstance(usage.get("cost"), int | float):
+    if not isinstance(usage.get("cost"), NUMBER):
         return None
     try:
         cost = Decimal(str(usage["cost"]))
@@ -191,4 +188,4 @@ def _reported_cost(usage: Mapping[str, Any]) -> Decimal | None:
             cost += Decimal(str(details.get("upstream_inference_cost") or 0))
     except DecimalException:  # no number, or one beyond any that may be added
         return None
-    return cost if cost.is_finite() and 0 <= cost <= _MOST_USD else None
+    return cost if cost.is_finite() and 0 <= cost <= MOST_USD else None

@@ -25,7 +25,7 @@ class Frames:
     def feed(self, chunk: bytes, *, has_content: bool) -> bytes:
         """Takes the next bytes; returns the events that they complete, each with its blank line.
 
-        Raises: ProviderError on an event of absurd size; what it breaks depends on whether content came before.
+        Raises: ProviderError on an event of absurd size.
         """
         if self._last_cr or b"\r" in chunk:
             chunk = self._with_lf(chunk)
@@ -40,8 +40,7 @@ class Frames:
         else:
             events = b""
         if len(held) + len(chunk) > MAX_FRAME_BYTES:
-            kind = FailureKind.BROKEN_STREAM if has_content else FailureKind.BAD_ANSWER
-            raise ProviderError(kind, "sent an event of more than 16 MiB")
+            raise too_much("an event of more than 16 MiB", has_content=has_content)
         held += chunk
         return events
 
@@ -61,6 +60,11 @@ class Frames:
             before = bytes(self._held) + chunk[: chunk.index(b"\r")]
             self._lone_cr = b" " if self._has_ended_one or b"\n" in before else b"\n"
         return chunk.replace(b"\r", self._lone_cr)
+
+
+def too_much(what: str, *, has_content: bool) -> ProviderError:
+    """A stream that sends more than any answer holds. What that breaks depends on whether content came before."""
+    return ProviderError(FailureKind.BROKEN_STREAM if has_content else FailureKind.BAD_ANSWER, f"sent {what}")
 
 
 def data_lines_only(event: bytes) -> bytes:

@@ -13,8 +13,8 @@ from providers.dialects.anthropic.answer import MAX_BLOCKS, stops
 from providers.dialects.anthropic.blocks import Block, Delta, Told
 from providers.dialects.anthropic.halves import Halves
 from providers.dialects.anthropic.message import Fields
-from providers.dialects.sse import END, Frames, payload_of
-from providers.types import FailureKind, ProviderError, Usage
+from providers.dialects.sse import END, Frames, payload_of, too_much
+from providers.types import ProviderError, Usage
 
 MAX_STREAM_BYTES = 64 * 1024 * 1024
 """Blocks are kept until the end, which alone shows whether they have to be sent once more as they were."""
@@ -136,7 +136,7 @@ class EventReader:
         self.check()
         self._size += len(chunk)
         if self._size > MAX_STREAM_BYTES:
-            raise self._too_much("a stream of more than 64 MiB")
+            raise too_much("a stream of more than 64 MiB", has_content=self.has_content)
         events = self._frames.feed(chunk, has_content=self.has_content)
         return self._translated(events) if events else b""
 
@@ -261,13 +261,9 @@ class EventReader:
             self._out.append(self._before_delta + delta + _AFTER_DELTA)
             self.has_content = True
 
-    def _too_much(self, what: str) -> ProviderError:
-        kind = FailureKind.BROKEN_STREAM if self.has_content else FailureKind.BAD_ANSWER
-        return ProviderError(kind, f"sent {what}")
-
     def _begin(self, index: int, *, raw: Raw) -> None:
         if len(self._told.blocks) >= MAX_BLOCKS:
-            raise self._too_much(f"more than {MAX_BLOCKS} blocks")
+            raise too_much(f"more than {MAX_BLOCKS} blocks", has_content=self.has_content)
         block = blocks.begin(raw, told=self._told)
         self._end(index)
         self._open[index] = block

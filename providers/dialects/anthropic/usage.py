@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from providers.dialects.counts import count, is_absurd
+from providers.dialects.counts import NUMBER, count, is_absurd
 from providers.types import Usage
 
 OUTPUT = ("output_tokens", "output_tokens_details")
@@ -81,4 +81,4 @@ def _within(usage: Mapping[str, Any], name: str, inner: str) -> int:
 
 
 def _is_told(usage: Mapping[str, Any], name: str) -> bool:
-    return isinstance(usage.get(name), int | float)
+    return isinstance(usage.get(name), NUMBER)
