@@ -19,7 +19,7 @@ from django.template.response import TemplateResponse
 from django.utils.html import format_html
 
 from analytics import keys
-from analytics.models import ApiKey, AuditEntry, Membership, Project, UsageRecord
+from analytics.models import ApiKey, AuditEntry, Budget, Membership, Project, UsageRecord
 
 
 class ForSuperusers:
@@ -61,6 +61,11 @@ class MembershipInline(ForSuperusers, admin.TabularInline):
 class ProjectAdmin(ForSuperusers, admin.ModelAdmin):
     list_display = ["slug", "name", "time_zone", "enabled"]
     inlines = [MembershipInline]
+
+
+@admin.register(Budget)
+class BudgetAdmin(ForSuperusers, admin.ModelAdmin):
+    list_display = ["__str__", "action", "enabled"]
 
 
 class IssuingRequest(HttpRequest):
@@ -203,6 +208,8 @@ class UsageRecordAdmin(ReadOnlyAdmin):
                     "computed_cost",
                     "reported_cost",
                     "disputed",
+                    "counted",
+                    "capped",
                     "prices_json",
                 ]
             },
@@ -250,6 +257,14 @@ class UsageRecordAdmin(ReadOnlyAdmin):
     @admin.display(description="reported at less than half of what we compute")
     def disputed(self, row: UsageRecord) -> str:
         return yes_or_no(row.is_disputed)
+
+    @admin.display(description="counted by budgets (USD)")
+    def counted(self, row: UsageRecord) -> str:
+        return as_usd(row.budget_usd)
+
+    @admin.display(description="ended at what its budget had left")
+    def capped(self, row: UsageRecord) -> str:
+        return yes_or_no(row.is_capped)
 
     @admin.display(description="decision")
     def decision_json(self, row: UsageRecord) -> str:

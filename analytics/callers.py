@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from ipaddress import ip_network
 
 from django.db.models import QuerySet
 
 from analytics.models import ApiKey, Project
-from analytics.types import Caller, Scope
+from analytics.types import Caller, Limits, Scope
 
 logger = logging.getLogger(__name__)
 
@@ -18,10 +19,11 @@ OWNER_NAME = "local owner"
 
 @dataclass(frozen=True, slots=True)
 class Callers:
-    """API keys by hash, and the hash each row had, so that a changed row can replace itself."""
+    """API keys by hash, and the hashes each row had, so that a changed row can replace itself."""
 
     by_hash: dict[bytes, Caller]
-    hash_of: dict[int, bytes]
+    hashes_of: dict[int, tuple[bytes, ...]]
+    """Of a key that was rotated also the previous one, under which it expires when the grace period ends."""
 
 
 def load_all() -> Callers:
@@ -31,10 +33,10 @@ def load_all() -> Callers:
 def load_changed(known: Callers, *, row_ids: Iterable[int]) -> Callers:
     """`known` with the named rows as they are now; deleted ones are gone. `known` itself stays as it is."""
     wanted = set(row_ids)
-    fresh = Callers(dict(known.by_hash), dict(known.hash_of))
+    fresh = Callers(dict(known.by_hash), dict(known.hashes_of))
     for row_id in wanted:
-        if row_id in fresh.hash_of:
-            fresh.by_hash.pop(fresh.hash_of.pop(row_id), None)
+        for key_hash in fresh.hashes_of.pop(row_id, ()):
+            fresh.by_hash.pop(key_hash, None)
     return _collect(fresh, rows=_rows().filter(pk__in=wanted))
 
 
@@ -52,6 +54,7 @@ def owner() -> Caller:
         allowed_layers=(),
         expires_at=None,
         enabled=True,
+        project_limits=_limits(project),
     )
 
 
@@ -67,9 +70,12 @@ def _collect(callers: Callers, *, rows: QuerySet[ApiKey]) -> Callers:
             # Written past our checks. It opens nothing, and must not keep others from being loaded or switched off.
             logger.error("API key %s (%s...) cannot be used: %s", row.pk, row.prefix, error)
             continue
-        key_hash = bytes(row.key_hash)
-        callers.by_hash[key_hash] = caller
-        callers.hash_of[row.pk] = key_hash
+        found = {bytes(row.key_hash): caller}
+        if row.previous_hash is not None and row.previous_until is not None:
+            until = min(row.previous_until, caller.expires_at or row.previous_until)
+            found[bytes(row.previous_hash)] = replace(caller, key_prefix=row.previous_prefix, expires_at=until)
+        callers.by_hash.update(found)
+        callers.hashes_of[row.pk] = tuple(found)
     return callers
 
 
@@ -85,4 +91,12 @@ def _caller(row: ApiKey) -> Caller:
         allowed_layers=tuple(row.allowed_layers),
         expires_at=row.expires_at,
         enabled=row.enabled and row.project.enabled,
+        allowed_endpoints=tuple(row.allowed_endpoints),
+        allowed_networks=tuple(ip_network(network) for network in row.allowed_networks),
+        key_limits=_limits(row),
+        project_limits=_limits(row.project),
     )
+
+
+def _limits(row: ApiKey | Project) -> Limits:
+    return Limits(row.requests_per_minute, row.tokens_per_minute, row.concurrent_requests)

@@ -147,8 +147,10 @@ def replay_abandoned(root: Path) -> int:
 
 def _interrupted(opened: Opened) -> UsageRow:
     """The row of a request whose process died: charged at its estimate, as the provider has probably been at work."""
+    asked = msgspec.structs.asdict(opened)
     return UsageRow(
-        **msgspec.structs.asdict(opened),
+        budget_usd=asked.pop("cap_usd"),
+        **asked,
         started_at=ids.started_at(opened.id),
         outcome=Outcome.INTERRUPTED.value,
         status=0,

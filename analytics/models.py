@@ -5,14 +5,18 @@ Rows of the ledger carry plain values instead of foreign keys: deleting a key ne
 
 from __future__ import annotations
 
+import ipaddress
 import zoneinfo
+from decimal import Decimal
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
-from analytics.types import Scope
+from analytics.types import BudgetAction, NearEdge, Scope, Window
 from providers.models import slug_validator
 
 
@@ -32,6 +36,48 @@ def validate_patterns(patterns: object) -> None:
         raise ValidationError('Use a list of patterns, such as ["gpt-*", "openrouter/*"]; an empty list allows all.')
 
 
+def validate_endpoints(patterns: object) -> None:
+    if not isinstance(patterns, list) or not all(isinstance(path, str) and path.startswith("/") for path in patterns):
+        raise ValidationError('Use a list of paths or patterns, such as ["/v1/chat/*"]; an empty list allows all.')
+
+
+def validate_networks(networks: object) -> None:
+    says = 'Use a list of addresses or networks, such as ["192.0.2.7", "2001:db8::/32"]; an empty list allows all.'
+    if not isinstance(networks, list) or not all(isinstance(network, str) for network in networks):
+        raise ValidationError(says)
+    for network in networks:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            raise ValidationError(f"{network!r} is not an address or network: {error}. {says}") from error
+
+
+MOST_REQUESTS = 10_000_000
+MOST_TOKENS = 10_000_000_000
+MOST_BUDGET_USD = Decimal(1_000_000)
+"""Counters keep billionths of a dollar in what a double holds exactly (2^53): nine times this."""
+
+
+def limit_field(most: int, *, help_text: str) -> models.BigIntegerField[int | None, int | None]:
+    return models.BigIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(most)],
+        help_text=f"{help_text} Empty: no limit.",
+    )
+
+
+def is_limit(name: str, *, most: int) -> Q:
+    return Q(**{f"{name}__isnull": True}) | Q(**{f"{name}__gte": 1, f"{name}__lte": most})
+
+
+LIMITS_HOLD = (
+    is_limit("requests_per_minute", most=MOST_REQUESTS)
+    & is_limit("tokens_per_minute", most=MOST_TOKENS)
+    & is_limit("concurrent_requests", most=MOST_REQUESTS)
+)
+
+
 def default_scopes() -> list[str]:
     return [Scope.CHAT.value, Scope.USAGE_OWN.value]
 
@@ -46,12 +92,16 @@ class Project(models.Model):
     slug = models.CharField(max_length=64, unique=True, validators=[slug_validator])
     name = models.CharField(max_length=200)
     time_zone = models.CharField(max_length=64, default="UTC", validators=[validate_time_zone])
+    requests_per_minute = limit_field(MOST_REQUESTS, help_text="Requests in any sliding minute.")
+    tokens_per_minute = limit_field(MOST_TOKENS, help_text="Tokens, input and output, in any sliding minute.")
+    concurrent_requests = limit_field(MOST_REQUESTS, help_text="Requests under way at once.")
     enabled = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
         ordering = ["slug"]
+        constraints = [models.CheckConstraint(condition=LIMITS_HOLD, name="project_limits_positive")]
 
     def __str__(self) -> str:
         return self.name
@@ -102,8 +152,29 @@ class ApiKey(models.Model):
         validators=[validate_patterns],
         help_text='Patterns of layer names; an empty list allows all. Example: ["L0", "L1"]',
     )
+    allowed_endpoints = models.JSONField(
+        default=list,
+        blank=True,
+        validators=[validate_endpoints],
+        help_text='Patterns of paths; an empty list allows all. Example: ["/v1/chat/*", "/v1/models*"]',
+    )
+    allowed_networks = models.JSONField(
+        default=list,
+        blank=True,
+        validators=[validate_networks],
+        help_text='Addresses it may be used from; an empty list allows all. Example: ["192.0.2.7", "10.0.0.0/8"]',
+    )
+    requests_per_minute = limit_field(MOST_REQUESTS, help_text="Requests in any sliding minute.")
+    tokens_per_minute = limit_field(MOST_TOKENS, help_text="Tokens, input and output, in any sliding minute.")
+    concurrent_requests = limit_field(MOST_REQUESTS, help_text="Requests under way at once.")
     expires_at = models.DateTimeField(null=True, blank=True)
     enabled = models.BooleanField(default=True)
+    previous_prefix = models.CharField(max_length=16, blank=True, editable=False)
+    previous_hash = models.BinaryField(max_length=32, null=True, editable=False)
+    previous_hash_version = models.PositiveSmallIntegerField(default=1, editable=False)
+    previous_until = models.DateTimeField(
+        null=True, editable=False, help_text="Until when the key from before the last rotation is valid."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -113,7 +184,9 @@ class ApiKey(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["hash_version", "key_hash"], name="apikey_unique_hash"),
             models.UniqueConstraint(fields=["project", "name"], name="apikey_unique_name"),
+            models.UniqueConstraint(fields=["previous_hash_version", "previous_hash"], name="apikey_unique_previous"),
             models.CheckConstraint(condition=~Q(name=""), name="apikey_has_a_name"),
+            models.CheckConstraint(condition=LIMITS_HOLD, name="apikey_limits_positive"),
         ]
 
     def __str__(self) -> str:
@@ -123,6 +196,81 @@ class ApiKey(models.Model):
         # An emptied form field arrives as None, and Django runs no validators on the empty {}: both mean no patterns.
         self.allowed_models = self.allowed_models or []
         self.allowed_layers = self.allowed_layers or []
+        self.allowed_endpoints = self.allowed_endpoints or []
+        self.allowed_networks = self.allowed_networks or []
+
+
+class Severity(models.TextChoices):
+    INFO = "info", "Info"
+    WARNING = "warning", "Warning"
+    CRITICAL = "critical", "Critical"
+
+
+class Budget(models.Model):
+    """How much a project or a key, or the whole installation where neither is named, may spend in a window."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, null=True, blank=True, related_name="budgets")
+    api_key = models.ForeignKey(ApiKey, on_delete=models.CASCADE, null=True, blank=True, related_name="budgets")
+    window = models.CharField(
+        max_length=8,
+        choices=[(window.value, window.value) for window in Window],
+        help_text="Hours, days, weeks (from Monday) and months begin by the clock of the project's time zone.",
+    )
+    limit_usd = models.DecimalField(
+        max_digits=20,
+        decimal_places=10,
+        validators=[MinValueValidator(Decimal("1e-9")), MaxValueValidator(MOST_BUDGET_USD)],
+        help_text="US dollars.",
+    )
+    action = models.CharField(
+        max_length=8,
+        choices=[(action.value, action.value) for action in BudgetAction],
+        default=BudgetAction.REFUSE.value,
+        help_text="When it is reached: refuse (402), degrade to a layer, or only note it in the audit trail.",
+    )
+    layer = models.CharField(max_length=64, blank=True, help_text="The layer to degrade to.")
+    near_edge = models.CharField(
+        max_length=8,
+        choices=[(edge.value, edge.value) for edge in NearEdge],
+        default=NearEdge.SHORTEN.value,
+        help_text="When the longest possible answer no longer fits: shorten it to a usual length, or deny it.",
+    )
+    severity = models.CharField(
+        max_length=16, choices=Severity, default=Severity.WARNING, help_text="Of the audit entry when it is reached."
+    )
+    starts_at = models.DateTimeField(null=True, blank=True, help_text="Empty: at once.")
+    ends_at = models.DateTimeField(null=True, blank=True, help_text="Empty: never.")
+    enabled = models.BooleanField(default=True)
+    defined_at = models.DateTimeField(default=timezone.now, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.CheckConstraint(condition=Q(project__isnull=True) | Q(api_key__isnull=True), name="budget_of_one"),
+            models.CheckConstraint(condition=Q(window__in=[window.value for window in Window]), name="budget_window"),
+            models.CheckConstraint(
+                condition=Q(limit_usd__gt=0, limit_usd__lte=MOST_BUDGET_USD), name="budget_limit_positive"
+            ),
+            models.CheckConstraint(
+                condition=(Q(action=BudgetAction.DEGRADE.value) & ~Q(layer=""))
+                | Q(action__in=[BudgetAction.REFUSE.value, BudgetAction.NOTE.value], layer=""),
+                name="budget_action_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(near_edge__in=[edge.value for edge in NearEdge]), name="budget_near_edge_known"
+            ),
+            models.CheckConstraint(condition=Q(severity__in=Severity.values), name="budget_severity_known"),
+            models.CheckConstraint(
+                condition=Q(starts_at__isnull=True) | Q(ends_at__isnull=True) | Q(ends_at__gt=models.F("starts_at")),
+                name="budget_ends_after_start",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        whose = f"project {self.project}" if self.project else f"key {self.api_key}" if self.api_key else "everything"
+        return f"${self.limit_usd.normalize():f} a {self.window} for {whose}"
 
 
 class UsageKind(models.TextChoices):
@@ -194,6 +342,12 @@ class UsageRecord(models.Model):
 
     cost_usd = models.DecimalField(max_digits=20, decimal_places=10)
     cost_source = models.CharField(max_length=16, choices=CostSource)
+    budget_usd = models.DecimalField(
+        max_digits=20,
+        decimal_places=10,
+        default=Decimal(0),
+        help_text="What budgets count: the cost, the higher figure where disputed, the cap where nobody knows.",
+    )
     computed_cost_usd = models.DecimalField(
         max_digits=20, decimal_places=10, null=True, help_text="Usage at our price."
     )
@@ -201,6 +355,7 @@ class UsageRecord(models.Model):
         max_digits=20, decimal_places=10, null=True, help_text="What the provider said."
     )
     is_disputed = models.BooleanField(default=False, help_text="Reported at less than half of what we compute.")
+    is_capped = models.BooleanField(default=False, help_text="Ended at the length its budget had left for it.")
     prices = models.JSONField(default=dict, help_text="USD per unit that the computed cost used.")
 
     duration_ms = models.FloatField()
@@ -217,7 +372,7 @@ class UsageRecord(models.Model):
             models.Index(fields=["key_id", "started_at"], name="usage_key_started"),
         ]
         constraints = [
-            models.CheckConstraint(condition=Q(cost_usd__gte=0), name="usage_cost_not_negative"),
+            models.CheckConstraint(condition=Q(cost_usd__gte=0, budget_usd__gte=0), name="usage_cost_not_negative"),
             models.CheckConstraint(
                 condition=Q(
                     input_tokens__gte=0,
@@ -236,12 +391,6 @@ class UsageRecord(models.Model):
 
     def __str__(self) -> str:
         return str(self.id)
-
-
-class Severity(models.TextChoices):
-    INFO = "info", "Info"
-    WARNING = "warning", "Warning"
-    CRITICAL = "critical", "Critical"
 
 
 class AuditEntry(models.Model):

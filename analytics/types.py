@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network
 from uuid import UUID
 
 import msgspec
@@ -28,6 +29,78 @@ class Scope(StrEnum):
     ADMIN = "admin"
 
 
+class Limits(msgspec.Struct, frozen=True):
+    """What a key, or all keys of a project together, may do in any sliding minute, and at once. None: no limit."""
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    """Input and output together."""
+    concurrent_requests: int | None = None
+
+
+NO_LIMITS = Limits()
+
+
+class Window(StrEnum):
+    """What a budget is for, in its time zone. A total one has no end."""
+
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
+    """From Monday on."""
+    MONTH = "month"
+    TOTAL = "total"
+
+
+class BudgetScope(StrEnum):
+    INSTALLATION = "installation"
+    PROJECT = "project"
+    KEY = "key"
+
+
+class BudgetAction(StrEnum):
+    """What happens when a budget is reached."""
+
+    REFUSE = "refuse"
+    DEGRADE = "degrade"
+    """Requests go no higher than the layer it names."""
+    NOTE = "note"
+    """An audit entry, nothing else."""
+
+
+class NearEdge(StrEnum):
+    """What happens when the longest answer a request may get no longer fits."""
+
+    SHORTEN = "shorten"
+    """It may become as long as answers for this key and model usually are."""
+    DENY = "deny"
+
+
+class Budget(msgspec.Struct, frozen=True, kw_only=True):
+    """How much may be spent by an installation, a project or a key in a window: one row of `analytics_budget`."""
+
+    id: int
+    scope: BudgetScope
+    name: str
+    """Of whom it is, for messages: the project's slug or the key's name; '' for the installation."""
+    project_id: int | None
+    key_id: int | None
+    window: Window
+    zone: str
+    """IANA name of the time zone its window's edges stand in: the project's, else the installation's."""
+    limit_usd: Decimal
+    action: BudgetAction
+    layer: str
+    """Name of the layer to degrade to."""
+    near_edge: NearEdge
+    severity: str
+    """Of the audit entry when it is reached."""
+    starts_at: datetime | None
+    ends_at: datetime | None
+    defined_at: datetime
+    """Since when it counts what it counts: spending is kept under another name when this moves."""
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """An API key, or the owner of this installation at its own command line (`key_id` None)."""
@@ -45,6 +118,12 @@ class Caller:
     """Shell-style patterns over layer names; empty allows all."""
     expires_at: datetime | None
     enabled: bool
+    allowed_endpoints: tuple[str, ...] = ()
+    """Shell-style patterns over paths, such as `/v1/chat/*`; empty allows all."""
+    allowed_networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Addresses it may be used from; empty allows all."""
+    key_limits: Limits = field(default=NO_LIMITS)
+    project_limits: Limits = field(default=NO_LIMITS)
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True, tag="opened", tag_field="line"):
@@ -65,6 +144,8 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True, tag="opened", tag_field=
     attempts: int
     input_tokens: int
     cost_usd: Decimal
+    cap_usd: Decimal = Decimal(0)
+    """The most it may cost with all its attempts so far: what budgets hold for it. 0 where no budget asks."""
 
 
 class UsageRow(msgspec.Struct, frozen=True, kw_only=True, tag="settled", tag_field="line"):
@@ -102,9 +183,11 @@ class UsageRow(msgspec.Struct, frozen=True, kw_only=True, tag="settled", tag_fie
     images: int = 0
     cost_usd: Decimal = Decimal(0)
     cost_source: str = "none"
+    budget_usd: Decimal = Decimal(0)
     computed_cost_usd: Decimal | None = None
     reported_cost_usd: Decimal | None = None
     is_disputed: bool = False
+    is_capped: bool = False
     prices: msgspec.Raw = msgspec.Raw(b"{}")
     duration_ms: float = 0.0
     first_token_ms: float | None = None

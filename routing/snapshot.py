@@ -18,7 +18,8 @@ from functools import partial
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
-from analytics import callers, cost, ids
+from analytics import budget_book, callers, cost, ids
+from analytics.budget_book import Book
 from analytics.callers import Callers
 from providers import rows, sqlite_file
 from providers.models import ConfigChange, ConfigVersion
@@ -57,6 +58,7 @@ class _Loaded:
 
     versions: dict[str, int]
     callers: Callers
+    budgets: Book
     models: dict[int, Model]
     layers: tuple[tables.Layer, ...]
     policy: tables.Policy | None
@@ -139,17 +141,23 @@ def _load(known: _Loaded | None) -> _Loaded:
     # Versions first: a change that lands between the two reads is loaded now and once more at the next poll.
     versions = dict(ConfigVersion.objects.values_list("group", "version"))
     if known is None:
-        return _Loaded(versions, callers.load_all(), rows.models_by_id(), _layers(), _policy())
+        return _Loaded(versions, callers.load_all(), budget_book.load(), rows.models_by_id(), _layers(), _policy())
     if versions == known.versions:
         return known
     moved = {group for group, version in versions.items() if known.versions.get(group) != version}
     return _Loaded(
         versions=versions,
         callers=_callers(known, version=versions["keys"]) if "keys" in moved else known.callers,
+        budgets=budget_book.load() if _may_budgets_differ(known, moved=moved) else known.budgets,
         models=rows.models_by_id() if "providers" in moved else known.models,
         layers=_layers() if "routing" in moved else known.layers,
         policy=_policy() if "routing" in moved else known.policy,
     )
+
+
+def _may_budgets_differ(known: _Loaded, *, moved: set[str]) -> bool:
+    """Their windows begin by their projects' clocks, and they carry the names of keys and projects."""
+    return "budgets" in moved or ("keys" in moved and known.budgets.has_any)
 
 
 def _callers(known: _Loaded, *, version: int) -> Callers:
@@ -198,6 +206,7 @@ def _compose(loaded: _Loaded, *, version: str, at: datetime) -> Snapshot:
         version=version,
         loaded_at=time.monotonic(),
         callers=loaded.callers.by_hash,
+        budgets=loaded.budgets,
         layers=layers,
         served=served,
         policy=_frozen_policy(loaded.policy, layers=layers),

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Protocol
 
 import msgspec
 
-from analytics.types import Caller
+from analytics.types import Budget, Caller
 from providers.types import Capability, Model
 
 
@@ -121,6 +122,17 @@ class Live(msgspec.Struct, frozen=True):
     """Unix time, seconds."""
 
 
+class Budgets(Protocol):
+    """Which budgets hold for whom (`analytics.budget_book`)."""
+
+    def of(self, caller: Caller) -> tuple[Budget, ...]: ...
+
+
+class NoBudgets:
+    def of(self, caller: Caller) -> tuple[Budget, ...]:
+        return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """The whole configuration at one moment. Immutable; one per process; replaced, never changed."""
@@ -140,6 +152,8 @@ class Snapshot:
     """The priced model that costs most: what stands in for an unknown price."""
     priced_until: datetime | None = None
     """When the next price known by now becomes valid: until then the order of candidates holds. None: for good."""
+
+    budgets: Budgets = field(default_factory=NoBudgets, repr=False)
 
     def layer(self, name: str) -> Layer | None:
         return next((layer for layer in self.layers if layer.name == name), None)

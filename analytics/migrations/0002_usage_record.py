@@ -1,5 +1,7 @@
 """The ledger. PostgreSQL gets a table partitioned by month; every other database a plain one."""
 
+from decimal import Decimal
+
 from django.db import migrations, models
 
 from analytics import partitions
@@ -113,6 +115,15 @@ class Migration(migrations.Migration):
                             ),
                         ),
                         (
+                            "budget_usd",
+                            models.DecimalField(
+                                decimal_places=10,
+                                default=Decimal("0"),
+                                help_text="What budgets count: the cost, the higher figure where disputed, the cap where nobody knows.",
+                                max_digits=20,
+                            ),
+                        ),
+                        (
                             "computed_cost_usd",
                             models.DecimalField(
                                 decimal_places=10, help_text="Usage at our price.", max_digits=20, null=True
@@ -128,6 +139,12 @@ class Migration(migrations.Migration):
                             "is_disputed",
                             models.BooleanField(
                                 default=False, help_text="Reported at less than half of what we compute."
+                            ),
+                        ),
+                        (
+                            "is_capped",
+                            models.BooleanField(
+                                default=False, help_text="Ended at the length its budget had left for it."
                             ),
                         ),
                         (
@@ -149,7 +166,8 @@ class Migration(migrations.Migration):
                         ],
                         "constraints": [
                             models.CheckConstraint(
-                                condition=models.Q(("cost_usd__gte", 0)), name="usage_cost_not_negative"
+                                condition=models.Q(("budget_usd__gte", 0), ("cost_usd__gte", 0)),
+                                name="usage_cost_not_negative",
                             ),
                             models.CheckConstraint(
                                 condition=models.Q(

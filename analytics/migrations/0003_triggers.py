@@ -15,6 +15,7 @@ class Migration(migrations.Migration):
     operations = [
         triggers.watch("analytics_project", group="keys"),
         triggers.watch("analytics_apikey", group="keys", by_row=True),
+        triggers.watch("analytics_budget", group="budgets"),
         triggers.append_only("analytics_auditentry"),
         migrations.RunPython(create_default_project, migrations.RunPython.noop),
     ]

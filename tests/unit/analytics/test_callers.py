@@ -93,7 +93,7 @@ class TestLoadChanged:
     def test_what_was_known_stays_as_it_is(self, made):
         known = callers.load_all()
         ApiKey.objects.all().delete()
-        callers.load_changed(known, row_ids=list(known.hash_of))
+        callers.load_changed(known, row_ids=list(known.hashes_of))
         assert names(known) == {"key 0", "key 1", "key 2"}
 
     def test_a_row_that_never_was_changes_nothing(self, made):
@@ -111,4 +111,4 @@ def test_a_key_written_past_our_checks_opens_nothing_and_keeps_no_other_from_bei
     bad = keys.create("bad", actor="tests").row
     ApiKey.objects.filter(pk=bad.pk).update(scopes=["everything"])
     loaded = callers.load_all()
-    assert set(loaded.hash_of) == {ours.key.pk}
+    assert set(loaded.hashes_of) == {ours.key.pk}

@@ -17,6 +17,8 @@ SHOWN_AS = {
     "is_stream": "streamed",
     "fell_back": "another_answered",
     "is_disputed": "disputed",
+    "is_capped": "capped",
+    "budget_usd": "counted",
     "cost_usd": "cost",
     "computed_cost_usd": "computed_cost",
     "reported_cost_usd": "reported_cost",

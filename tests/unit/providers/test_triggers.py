@@ -7,7 +7,7 @@ from django.apps import apps
 from django.db import DatabaseError, connection, transaction
 from django.db.models import F
 
-from analytics.models import ApiKey, AuditEntry, Project
+from analytics.models import ApiKey, AuditEntry, Budget, Project
 from providers import triggers
 from providers.models import ConfigChange, ConfigVersion, Credential, Model, Price, Provider
 from routing.models import Candidate, Layer, Policy
@@ -20,6 +20,7 @@ GROUPS = {
     **{model: "providers" for model in apps.get_app_config("providers").get_models() if model not in KEEPS_TRACK},
     **dict.fromkeys(apps.get_app_config("routing").get_models(), "routing"),
     **dict.fromkeys((Project, ApiKey), "keys"),
+    Budget: "budgets",
 }
 """Every table the snapshot reads: a new model in `providers` or `routing` is expected to be watched."""
 watched_tables = pytest.mark.parametrize("model", GROUPS, ids=lambda model: model.__name__)
@@ -42,6 +43,7 @@ _ADD = {
     Layer: lambda: Layer.objects.create(name=word(), position=Layer.objects.count(), from_score=0.5),
     Candidate: lambda: Candidate.objects.create(layer=add(Layer), model=add(Model)),
     Policy: lambda: Policy.objects.create(default_layer=add(Layer)),
+    Budget: lambda: Budget.objects.create(window="day", limit_usd="1"),
     Project: lambda: Project.objects.create(slug=word(), name="P"),
     ApiKey: lambda: ApiKey.objects.create(
         project=add(Project), name="k", prefix="agw_x", key_hash=uuid.uuid4().bytes * 2

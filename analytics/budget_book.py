@@ -1,0 +1,89 @@
+"""Loads the budgets in force into one frozen book, for the snapshot: who is held to which."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+
+import msgspec
+from django.conf import settings
+
+from analytics.models import Budget as Row
+from analytics.types import Budget, BudgetAction, BudgetScope, Caller, NearEdge, Window
+
+logger = logging.getLogger(__name__)
+
+
+class Book(msgspec.Struct, frozen=True):
+    """Every enabled budget, whether or not its dates hold now."""
+
+    installation: tuple[Budget, ...] = ()
+    by_project: Mapping[int, tuple[Budget, ...]] = {}
+    by_key: Mapping[int, tuple[Budget, ...]] = {}
+
+    @property
+    def has_any(self) -> bool:
+        return bool(self.installation or self.by_project or self.by_key)
+
+    def of(self, caller: Caller) -> tuple[Budget, ...]:
+        """Those that a request of this caller counts in: its key's, its project's, the installation's."""
+        own = self.by_key.get(caller.key_id, ()) if caller.key_id is not None else ()
+        return own + self.by_project.get(caller.project_id, ()) + self.installation
+
+    def all(self) -> tuple[Budget, ...]:
+        return self.installation + tuple(
+            budget for index in (self.by_project, self.by_key) for found in index.values() for budget in found
+        )
+
+
+def load() -> Book:
+    rows = Row.objects.filter(enabled=True).select_related("project", "api_key__project").order_by("id")
+    return _book(list(_readable(rows)))
+
+
+def _book(budgets: list[Budget]) -> Book:
+    by_project: dict[int, tuple[Budget, ...]] = {}
+    by_key: dict[int, tuple[Budget, ...]] = {}
+    for budget in budgets:
+        if budget.key_id is not None:
+            by_key[budget.key_id] = (*by_key.get(budget.key_id, ()), budget)
+        elif budget.project_id is not None:
+            by_project[budget.project_id] = (*by_project.get(budget.project_id, ()), budget)
+    return Book(
+        tuple(budget for budget in budgets if budget.scope is BudgetScope.INSTALLATION),
+        by_project,
+        by_key,
+    )
+
+
+def _readable(rows: Iterable[Row]) -> Iterable[Budget]:
+    for row in rows:
+        try:
+            yield frozen(row)
+        except ValueError as error:
+            # Written past our checks: it must not keep the others from being enforced.
+            logger.error("Budget %s cannot be used: %s", row.pk, error)
+
+
+def frozen(row: Row) -> Budget:
+    """Raises: ValueError when a column holds what is unknown."""
+    project = row.api_key.project if row.api_key else row.project
+    scope = BudgetScope.KEY if row.api_key else BudgetScope.PROJECT if project else BudgetScope.INSTALLATION
+    name = row.api_key.name if row.api_key else project.slug if project else ""
+    return Budget(
+        id=row.pk,
+        scope=scope,
+        name=name,
+        project_id=row.project_id,
+        key_id=row.api_key_id,
+        window=Window(row.window),
+        zone=project.time_zone if project else settings.TIME_ZONE,
+        limit_usd=row.limit_usd,
+        action=BudgetAction(row.action),
+        layer=row.layer,
+        near_edge=NearEdge(row.near_edge),
+        severity=row.severity,
+        starts_at=row.starts_at,
+        ends_at=row.ends_at,
+        defined_at=row.defined_at,
+    )

@@ -1,0 +1,90 @@
+"""The one interface of the two stores that hold what changes per request: limits, leases, budgets' accounts.
+
+A store decides each step atomically, whoever else is at it, and knows nothing of keys or projects: it takes and gives
+names and numbers. Steps on a request's way are async; those of the keeper's thread, of commands and of pages are plain
+calls on connections of their own. Rebuilding: `begin` marks a rebuild, every process `announce`s what it has open
+where others cannot read its spool, `finish` writes the accounts. While one is marked, what is settled is kept aside as
+well, so that `finish` takes no settled request for an open one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from analytics.counters.steps import (
+    Account,
+    Admit,
+    Admitted,
+    Balance,
+    Line,
+    Pulse,
+    Rebuilt,
+    Reserve,
+    Reserved,
+    Settle,
+    Settled,
+)
+
+
+class StoreError(Exception):
+    """Root of what a store can fail by; nothing is known of the step then, it may have happened.
+
+    StoreError
+    └── StoreAway   it did not answer within its deadline, or at all
+    """
+
+
+class StoreAway(StoreError): ...
+
+
+class Store(Protocol):
+    """Every method raises StoreError."""
+
+    is_immediate: bool
+    """Whether its steps never wait: they may be taken on any way out, `settle_now` in place of `settle`."""
+
+    async def admit(self, step: Admit) -> Admitted: ...
+
+    async def reserve(self, step: Reserve) -> Reserved: ...
+
+    async def settle(self, step: Settle) -> Settled: ...
+
+    async def aclose(self) -> None:
+        """Closes what the steps above use, in the loop that used them."""
+
+    def settle_now(self, steps: Sequence[Settle]) -> list[Settled]: ...
+
+    def pulse(self) -> Pulse: ...
+
+    def lapse(self) -> list[str]:
+        """Charges reservations whose time is over at their caps; returns ids of up to 500 that stand so, oldest first,
+        until they are settled."""
+
+    def balances(self, names: Sequence[str]) -> dict[str, Balance]:
+        """Of the accounts that the store holds."""
+
+    def missing(self, accounts: Sequence[Account]) -> list[Account]:
+        """Those that a `Reserve` would call missing."""
+
+    def first(self, name: str) -> bool:
+        """Whether this account is marked for the first time: of several processes one is told so."""
+
+    def begin(self, token: str, *, ttl_ms: int) -> bool:
+        """Marks a rebuild, for `ttl_ms` at most; False while another one is marked. An empty store, or one of another
+        life, forgets all it held of money."""
+
+    def announce(self, token: str, *, source: str, lines: Sequence[Line]) -> None:
+        """What a process has open, and has settled of late. Nothing happens when `token` is not the rebuild's."""
+
+    def announced(self, token: str) -> dict[str, list[Line]]:
+        """What was announced so far, by source."""
+
+    def finish(self, token: str, rebuilt: Rebuilt) -> bool:
+        """Writes the accounts, unless the rebuild is no longer the one marked. A held request that was settled since
+        `begin` is added to what was spent; one that the store has open already joins the accounts with its own cap."""
+
+    def tidy(self) -> None:
+        """Forgets what no step will ask for again: accounts a day after their end, lapsed places, old buckets."""
+
+    def close(self) -> None: ...
