@@ -1,0 +1,62 @@
+"""Which accounts a request counts in: its caller's budgets, each in the window it started in. Pure.
+
+An account's name holds all that decides what it counts (the budget, since when it is defined so, where its window
+begins): when any of that changes, spending is counted under another name, which a rebuild fills from the ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from analytics.counters.steps import NO_END, Account, nano
+from analytics.periods import Period, period
+from analytics.types import Budget, BudgetAction, NearEdge, Window
+
+SETTLING_IN = timedelta(seconds=2)
+"""A budget is enforced from so long after it was made or redefined: by then every process knows it, and its account
+holds what was spent in the window before."""
+
+_periods: dict[tuple[Window, str], Period] = {}
+"""The last one looked up for each window and zone: most requests are in it."""
+
+
+def in_force(budgets: Iterable[Budget], *, at: datetime) -> list[Budget]:
+    """Those whose dates hold at `at`, without those that are still settling in."""
+    return [budget for budget in budgets if _is_dated(budget, at=at) and at >= budget.defined_at + SETTLING_IN]
+
+
+def account(budget: Budget, *, at: datetime) -> Account:
+    """The budget's account for a request that started at `at`, which lies within its dates."""
+    found = span(budget, at=at)
+    return Account(
+        name=f"b{budget.id}.{_ms(budget.defined_at)}.{_ms(found.start)}",
+        limit=None if budget.action is BudgetAction.NOTE else nano(budget.limit_usd),
+        shorten=budget.near_edge is NearEdge.SHORTEN,
+        starts_ms=_ms(found.start),
+        ends_ms=NO_END if found.end is None else _ms(found.end),
+        may_begin=found.start >= budget.defined_at + SETTLING_IN,
+    )
+
+
+def span(budget: Budget, *, at: datetime) -> Period:
+    """What the account counts: the budget's window at `at`, cut to its dates."""
+    found = _period(budget.window, zone=budget.zone, at=at)
+    start = found.start if budget.starts_at is None else max(found.start, budget.starts_at)
+    ends = [end for end in (found.end, budget.ends_at) if end is not None]
+    return Period(start, min(ends, default=None))
+
+
+def _is_dated(budget: Budget, *, at: datetime) -> bool:
+    return (budget.starts_at is None or budget.starts_at <= at) and (budget.ends_at is None or at < budget.ends_at)
+
+
+def _period(window: Window, *, zone: str, at: datetime) -> Period:
+    known = _periods.get((window, zone))
+    if known is None or at < known.start or (known.end is not None and at >= known.end):
+        known = _periods[window, zone] = period(window, zone=zone, at=at)
+    return known
+
+
+def _ms(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
