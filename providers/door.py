@@ -224,14 +224,15 @@ def _provider_error(error: Exception, *, doing: str, is_proxied: bool = False) -
         return ProviderError(FailureKind.BAD_ANSWER, says)
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         through, cause = (" through the proxy", FailureCause.PROXY) if is_proxied else ("", None)
-        return ProviderError(FailureKind.TIMEOUT, f"timed out connecting{through}", cause=cause)
+        says = f"timed out connecting{through}"
+        return ProviderError(FailureKind.TIMEOUT, says, cause=cause, may_cost=False)
     if isinstance(error, TimeoutError):
         return ProviderError(FailureKind.TIMEOUT, f"timed out {doing}")
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return _untrusted(error.certificate_error)
     if isinstance(error, aiohttp.ClientConnectorError):
         return _not_connected(error, is_proxied=is_proxied)
-    return ProviderError(FailureKind.UNREACHABLE, f"the connection broke {doing}")
+    return ProviderError(FailureKind.UNREACHABLE, f"the connection broke {doing}", may_cost=True)
 
 
 def _not_connected(error: aiohttp.ClientConnectorError, *, is_proxied: bool) -> ProviderError:

@@ -120,6 +120,10 @@ class AttemptsError(Exception):
         return self.candidate.model.qualified_name if self.candidate else "none"
 
 
+class NotAfforded(Exception):
+    """Raised by `before`: this model is passed over, another may be cheaper."""
+
+
 class Answered(msgspec.Struct, Generic[T], frozen=True):
     candidate: Candidate
     answer: T
@@ -132,14 +136,16 @@ async def walk(
     clock: Clock,
     max_attempts: int,
     trail: list[Step],
-    before: Callable[[Candidate], None],
+    before: Callable[[Candidate], Awaitable[None]],
 ) -> Answered[T]:
     """The first answer. `before` is told of each attempt just before it starts and may stop the walk by raising;
     `trail` grows by one step an attempt, whatever becomes of it.
 
-    Raises: AttemptsError, and whatever `before` raises.
+    Raises: AttemptsError, NotAfforded when no model was called and the last was passed over, and whatever else `before`
+    raises.
     """
     error: ProviderError | None = None
+    passed: NotAfforded | None = None
     last: Candidate | None = None  # whose failure `error` is
     for candidate in candidates:
         if error is not None and not _may_take_over(candidate, error=error, failed=last):
@@ -147,7 +153,11 @@ async def walk(
         for is_again in (False, True):
             if _calls(trail) >= max_attempts or clock.left_s() <= 0:
                 break
-            before(candidate)
+            try:
+                await before(candidate)
+            except NotAfforded as refusal:
+                passed = refusal
+                break
             try:
                 return Answered(candidate, await _attempt(candidate, call=call, clock=clock, trail=trail))
             except ProviderError as failure:
@@ -160,6 +170,8 @@ async def walk(
             await asyncio.sleep(pause_s)
         if error is not None and not CONSEQUENCES[error.kind].next_model:
             break
+    if error is None and passed is not None and not trail:
+        raise passed
     raise AttemptsError(error, candidate=last, is_deadline=clock.left_s() <= 0)
 
 

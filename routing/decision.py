@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from uuid import UUID
 
 import msgspec
@@ -56,16 +57,40 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 def make(request: ChatRequest, *, wishes: Wishes, caller: Caller, snapshot: Snapshot, request_id: UUID) -> Decision:
-    """Decides which models answer `request`.
+    """Decides which models answer `request`, as far as that can be said without asking what was spent.
+
+    Raises: need.UnknownLayer, UnknownModel.
+    """
+    need = read_need(request, wishes=wishes, caller=caller, snapshot=snapshot)
+    return decide(need, request=request, wishes=wishes, caller=caller, snapshot=snapshot, request_id=request_id)
+
+
+def read_need(request: ChatRequest, *, wishes: Wishes, caller: Caller, snapshot: Snapshot) -> Need:
+    """What `request` needs, of what there is.
 
     Raises: need.UnknownLayer, UnknownModel.
     """
     need = _need(request, wishes=wishes, caller=caller, snapshot=snapshot)
     if need.models and not any(_is_visible(name, snapshot=snapshot, caller=caller) for name in need.models):
         raise UnknownModel(need.models[0], near=near_names(need.models[0], snapshot=snapshot, caller=caller))
+    return need
+
+
+def decide(
+    need: Need,
+    *,
+    request: ChatRequest,
+    wishes: Wishes,
+    caller: Caller,
+    snapshot: Snapshot,
+    request_id: UUID,
+    left_usd: Decimal | None = None,
+    ceiling: str | None = None,
+) -> Decision:
+    """Scores a need and plans it, within what its budgets have left and up to the layer they allow."""
     score = complexity.score(need)
     started_at = ids.started_at(request_id)
-    live = Live(now=started_at.timestamp())
+    live = Live(now=started_at.timestamp(), left_usd=left_usd, ceiling=ceiling)
     planned = plan.decide(
         need,
         score=score,
@@ -83,7 +108,7 @@ def make(request: ChatRequest, *, wishes: Wishes, caller: Caller, snapshot: Snap
         planned,
         live,
         snapshot.version,
-        _warnings(request, wishes=wishes),
+        _warnings(request, wishes=wishes, ceiling=ceiling),
         snapshot.dearest,
     )
 
@@ -110,6 +135,8 @@ def stored(decision: Decision) -> msgspec.Raw:
         "draw": ids.draw(decision.request_id),
         "entry": planned.entry,
         "entry_reason": planned.entry_reason,
+        "left_usd": decision.live.left_usd,
+        "ceiling": decision.live.ceiling,
         "reasons": [(reason.name, round(reason.points, 4)) for reason in score.reasons],
         "need": {
             "turns": need.turns,
@@ -156,7 +183,9 @@ def may_use(candidate: Candidate, *, caller: Caller | None) -> bool:
     return layer_allowed and plan.is_model_allowed(candidate.model, caller=caller)
 
 
-def _warnings(request: ChatRequest, *, wishes: Wishes) -> tuple[str, ...]:
-    if wishes.layer is not None and request.model != needs.AUTO and not request.model.startswith(f"{needs.AUTO}:"):
-        return (f"model {request.model} was not used: X-Gateway-Layer decides",)
-    return ()
+def _warnings(request: ChatRequest, *, wishes: Wishes, ceiling: str | None) -> tuple[str, ...]:
+    is_named = request.model != needs.AUTO and not request.model.startswith(f"{needs.AUTO}:")
+    lowered = (f"a budget is reached: no layer above {ceiling}",) if ceiling is not None else ()
+    if wishes.layer is not None and is_named:
+        return (f"model {request.model} was not used: X-Gateway-Layer decides", *lowered)
+    return lowered

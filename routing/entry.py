@@ -13,58 +13,34 @@ from typing import Any
 import msgspec
 
 from analytics import cost
-from analytics.models import CostSource, Outcome
+from analytics.budgets import Degrades, Reached, Reservation
+from analytics.counters.guard import Guard
+from analytics.counters.steps import Settle, nano
+from analytics.limits import NO_LEASE, Lease
+from analytics.models import Outcome
 from analytics.spool import Spool
 from analytics.types import Caller, Opened, UsageRow, storable
-from providers.types import MOST_USD, ChatRequest, FailureKind, Usage
+from providers.types import ChatRequest, FailureKind, Model, ProviderError, Usage
 from routing import decision as decisions
-from routing.attempts import Clock, Step
+from routing.attempts import Clock, NotAfforded, Step
+from routing.bills import CHARS_PER_TOKEN, NOTHING, UNSEEN_TOKENS, Bill, Priced, together
 from routing.decision import Decision
+from routing.plan import longest_answer, worst_cost
 from routing.types import Candidate
 
-CHARS_PER_TOKEN = 4
-"""Of text in an answer that ended without usage: what an estimate of its tokens divides by."""
 _encode = msgspec.json.encode
+_NOBODY_CALLED = FailureKind.UNSUPPORTED.value
+MAY_HAVE_COST = frozenset({FailureKind.TIMEOUT, FailureKind.BAD_ANSWER, FailureKind.BROKEN_STREAM})
+"""Failures of a provider that may have been at work, and charge for what nobody got."""
 
-DISPUTED_BELOW = Decimal("0.5")
 
-
-class Bill(msgspec.Struct, frozen=True):
-    """What a request cost, where the figure comes from, and the other figure where there are two."""
+class Cap(msgspec.Struct, frozen=True):
+    """How long each answer may get, and what the attempt costs at most then."""
 
     usd: Decimal
-    source: CostSource
-    usage: Usage
-    computed_usd: Decimal | None = None
-    reported_usd: Decimal | None = None
-    is_disputed: bool = False
-    prices: dict[str, str] = {}
-
-
-NOTHING = Bill(cost.ZERO, CostSource.NONE, Usage())
-_NOBODY_CALLED = FailureKind.UNSUPPORTED.value
-_TRUST = list(CostSource)
-_COUNTED = (*(name for name in Usage.__struct_fields__ if name.endswith("_tokens")), "web_searches", "images")
-
-
-def _together(bills: list[Bill]) -> Bill:
-    """Several attempts of one request as one bill: as sure as the least sure of them, with the last one's prices, and
-    with another figure only where each has it."""
-    usages = [bill.usage for bill in bills]
-    return Bill(
-        sum((bill.usd for bill in bills), cost.ZERO),
-        max((bill.source for bill in bills), key=_TRUST.index),
-        Usage(**{name: sum(getattr(usage, name) for usage in usages) for name in _COUNTED}),
-        _sum([bill.computed_usd for bill in bills]),
-        _sum([bill.reported_usd for bill in bills]),
-        any(bill.is_disputed for bill in bills),
-        bills[-1].prices,
-    )
-
-
-def _sum(figures: list[Decimal | None]) -> Decimal | None:
-    known = [figure for figure in figures if figure is not None]
-    return sum(known, cost.ZERO) if len(known) == len(figures) else None
+    tokens: int
+    is_told: bool
+    """Whether the provider has to be told: neither the request nor the model says it already."""
 
 
 @dataclass(slots=True)
@@ -75,25 +51,88 @@ class Entry:
     request: ChatRequest
     decision: Decision
     spool: Spool
+    guard: Guard
     clock: Clock
+    reservation: Reservation
+    lease: Lease = NO_LEASE
     trail: list[Step] = field(default_factory=list)
     candidate: Candidate | None = None
     first_token_ms: float | None = None
     is_settled: bool = False
+    cap: Cap | None = None
+    """Of the attempt under way, where a budget holds."""
+    refused: Reached | None = None
+    """The last budget that had no room for a model."""
+    is_capped: bool = False
+    """Whether the answer ended at a length that its budget had left for it."""
+    _least_refused_usd: Decimal | None = None
+    _counted_usd: Decimal = cost.ZERO
+    """What budgets count for attempts that failed."""
     _failed: list[Bill] = field(default_factory=list)
     """What failed attempts cost, by what their providers told."""
     _last_failed: int = 0
     """The number of the last of them."""
 
-    def opened(self, candidate: Candidate) -> None:
-        """An attempt is about to start. Raises: SpoolError, and then it must not start."""
+    async def opened(self, candidate: Candidate) -> None:
+        """An attempt is about to start: its cap is held, then it is noted on the disk.
+
+        Raises: NotAfforded, when a budget has no room for this model; Degrades, before the first attempt, when one asks
+        for a lower layer; Unavailable; SpoolError. In each case it must not start.
+        """
+        if self.reservation.budgets:
+            self.cap = await self._held(candidate.model)
         self.candidate = candidate
         bill = self.estimate(output_tokens=0)
         self.spool.opened(
             Opened(
-                **self._asked(), attempts=len(self.trail) + 1, input_tokens=bill.usage.input_tokens, cost_usd=bill.usd
+                **self._asked(),
+                attempts=len(self.trail) + 1,
+                input_tokens=bill.usage.input_tokens,
+                cost_usd=bill.usd,
+                cap_usd=self._counted_usd + self.cap.usd if self.cap else cost.ZERO,
             )
         )
+
+    async def _held(self, model: Model) -> Cap:
+        """The cap that its budgets have room for. Models that cost no less than one they had no room for are not even
+        asked for."""
+        caps = self._caps(model)
+        least = caps[-1].usd
+        if self._least_refused_usd is not None and least >= self._least_refused_usd:
+            raise NotAfforded
+        try:
+            granted = await self.reservation.hold([cap.usd for cap in caps], beside=self._counted_usd)
+        except Reached as reached:
+            if isinstance(reached, Degrades) and not self.trail:
+                raise
+            self.refused, self._least_refused_usd = reached, least
+            raise NotAfforded from reached
+        return caps[granted]
+
+    def _caps(self, model: Model) -> list[Cap]:
+        """As long as its answers may get, and as long as they usually get for this key."""
+        need = self.decision.need
+        longest = longest_answer(model, need=need)
+        is_said = need.max_output_tokens is not None or model.max_output_tokens is not None
+        usual = self.guard.lengths.usual(key_id=self.caller.key_id, model_id=model.id)
+        full = Cap(self._worst(model, tokens=longest), longest, is_told=not is_said)
+        if usual >= longest:
+            return [full]
+        return [full, Cap(self._worst(model, tokens=usual), usual, is_told=True)]
+
+    def _worst(self, model: Model, *, tokens: int) -> Decimal:
+        need, at = self.decision.need, self.decision.live.now
+        priced = model if model.priced_from <= at else self.decision.stand_in or model
+        return worst_cost(priced, need=need, at=at, answer_tokens=tokens) or cost.ZERO
+
+    @property
+    def cap_tokens(self) -> int | None:
+        """What the provider is told of the longest answer that may be; None: nothing."""
+        return self.cap.tokens if self.cap is not None and self.cap.is_told else None
+
+    def ended(self, finish_reason: str) -> None:
+        """The answer ended so."""
+        self.is_capped = finish_reason == "length" and self.cap_tokens is not None
 
     def settle(
         self,
@@ -109,6 +148,7 @@ class Entry:
             return
         self.is_settled = True
         usage, decision = bill.usage, self.decision
+        counted_usd = max(self._counted_usd + bill.counted_usd, bill.usd)
         self.spool.settled(
             UsageRow(
                 **self._asked(),
@@ -130,9 +170,11 @@ class Entry:
                 images=usage.images,
                 cost_usd=bill.usd,
                 cost_source=bill.source.value,
+                budget_usd=counted_usd,
                 computed_cost_usd=bill.computed_usd,
                 reported_cost_usd=bill.reported_usd,
                 is_disputed=bill.is_disputed,
+                is_capped=self.is_capped,
                 prices=msgspec.Raw(_encode(bill.prices)),
                 duration_ms=self.clock.elapsed_ms(),
                 first_token_ms=self.first_token_ms,
@@ -142,74 +184,86 @@ class Entry:
             )
         )
 
-    def failed(self, usage: Usage) -> None:
-        """The attempt under way has no answer, but its provider told what it used: the request pays for that too."""
-        self._failed.append(self._bill(usage, content_chars=0))
-        self._last_failed = len(self.trail) + 1
+        self._give_back(counted_usd, used_tokens=usage.total_tokens)
+
+    def _give_back(self, counted_usd: Decimal, *, used_tokens: int) -> None:
+        """Settles with the counters, where they were asked for anything."""
+        is_held = self.reservation.was_asked
+        if not is_held and self.lease is NO_LEASE:
+            return
+        self.guard.settle(
+            Settle(
+                self.decision.request_id.hex,
+                nano(counted_usd) if is_held else None,
+                self.lease.slots,
+                self.lease.corrections(used_tokens=used_tokens if self.trail else None),
+                self.guard.span_ms,
+            ),
+            told=self.reservation.settled if is_held else None,
+        )
+
+    def failed(self, error: ProviderError | None) -> None:
+        """The attempt under way has no answer; None: it was cut. What its provider told that it used is paid for; what
+        it may charge beyond that is counted by budgets."""
+        if error is not None and error.usage is not None:
+            bill = self._bill(error.usage, content_chars=0)
+            self._failed.append(bill)
+            self._last_failed = len(self.trail) + 1
+            self._counted_usd += bill.counted_usd
+        elif error is None or (error.kind in MAY_HAVE_COST if error.may_cost is None else error.may_cost):
+            self._counted_usd += self._priced().most(self._most(content_chars=None))
 
     def bill(self, usage: Usage | None, *, content_chars: int) -> Bill:
         """What was consumed: by the provider's word where it gave one, else by our price, else by estimate. With what
         failed attempts are known to have cost."""
-        return self._with_failed(self._bill(usage, content_chars=content_chars))
+        own = self._bill(usage, content_chars=content_chars)
+        if not self._failed:
+            return own
+        return msgspec.structs.replace(together([*self._failed, own]), counted_usd=own.counted_usd)
 
     def _bill(self, usage: Usage | None, *, content_chars: int) -> Bill:
+        if usage is not None and not usage.is_partial:
+            return self._priced().told(usage, most=usage)
+        told = -(-content_chars // CHARS_PER_TOKEN)
         if usage is None:
-            return self.estimate(output_tokens=-(-content_chars // CHARS_PER_TOKEN))
-        if usage.is_partial:
-            told = -(-content_chars // CHARS_PER_TOKEN)
-            return self._estimated(msgspec.structs.replace(usage, output_tokens=told))
-        computed = self._computed(usage)
-        reported = usage.reported_cost_usd
-        if reported is not None and reported > MOST_USD:
-            reported = None
-        if reported is not None:
-            disputed = computed.usd is not None and reported < computed.usd * DISPUTED_BELOW
-            usd, source = reported, CostSource.PROVIDER
-        elif computed.usd is not None:
-            disputed, usd, source = False, computed.usd, CostSource.PRICE
-        else:
-            return self._estimated(usage)
-        return Bill(
-            cost.rounded(usd),
-            source,
-            usage,
-            None if computed.usd is None else cost.rounded(computed.usd),
-            None if reported is None else cost.rounded(reported),
-            disputed,
-            computed.used,
-        )
+            return self.estimate(output_tokens=told, content_chars=content_chars)
+        usage = msgspec.structs.replace(usage, output_tokens=told)
+        return self._priced().estimated(usage, most=self._most(content_chars=content_chars))
 
-    def estimate(self, *, output_tokens: int) -> Bill:
+    def estimate(self, *, output_tokens: int, content_chars: int | None = None) -> Bill:
         """Half the upper estimate of the input, which is what texts usually have, and the output given."""
-        need, model = self.decision.need, self.candidate.model if self.candidate else None
-        files = need.files * model.max_input_tokens_per_file if model else 0
-        return self._estimated(Usage(input_tokens=need.input_tokens // 2 + files, output_tokens=output_tokens))
+        half = self.decision.need.input_tokens // 2 + self._file_tokens()
+        usage = Usage(input_tokens=half, output_tokens=output_tokens)
+        return self._priced().estimated(usage, most=self._most(content_chars=content_chars))
 
     def bill_without_answer(self) -> Bill:
         """What failed attempts are known to have cost. Of the last one an estimate, where nothing is known of it and it
         was cut off by us or timed out: its provider may have worked, and charge."""
         last = max((number for number, step in enumerate(self.trail, 1) if step.outcome != _NOBODY_CALLED), default=0)
         is_unsure = bool(last) and self.trail[last - 1].outcome in ("cancelled", FailureKind.TIMEOUT.value)
+        bills = list(self._failed)
         if is_unsure and self._last_failed != last:
-            return self._with_failed(self.estimate(output_tokens=0))
-        return self._with_failed(NOTHING)
+            bills.append(self.estimate(output_tokens=0))
+        # What budgets count for them was added up when each of them failed.
+        return msgspec.structs.replace(together(bills), counted_usd=cost.ZERO) if bills else NOTHING
 
-    def _with_failed(self, bill: Bill) -> Bill:
-        if not self._failed:
-            return bill
-        return _together(self._failed if bill is NOTHING else [*self._failed, bill])
-
-    def _estimated(self, usage: Usage) -> Bill:
-        """By the model's own price, else by the dearest one there is: never a silent zero."""
-        computed = self._computed(usage)
-        if computed.usd is None and self.decision.stand_in is not None:
-            computed = cost.compute(usage, self.decision.stand_in.prices, at=self.decision.started_at)
-        return Bill(cost.rounded(computed.usd or cost.ZERO), CostSource.ESTIMATE, usage, None, prices=computed.used)
-
-    def _computed(self, usage: Usage) -> cost.Computed:
+    def _most(self, *, content_chars: int | None) -> Usage:
+        """The most that the attempt under way can have used, when so much text came of it; None: nobody knows."""
         if self.candidate is None:
-            return cost.Computed(cost.ZERO, {})
-        return cost.compute(usage, self.candidate.model.prices, at=self.decision.started_at)
+            return Usage()
+        need = self.decision.need
+        longest = self.cap.tokens if self.cap else longest_answer(self.candidate.model, need=need)
+        longest *= need.answers
+        # A character is a token at most, nearly always.
+        output = longest if content_chars is None else min(content_chars + UNSEEN_TOKENS, longest)
+        return Usage(input_tokens=need.input_tokens + self._file_tokens(), output_tokens=output)
+
+    def _file_tokens(self) -> int:
+        return self.decision.need.files * self.candidate.model.max_input_tokens_per_file if self.candidate else 0
+
+    def _priced(self) -> Priced:
+        model = self.candidate.model if self.candidate else None
+        return Priced(model, self.decision.stand_in, self.decision.started_at)
 
     def _fell_back(self) -> bool:
         if not self.trail:

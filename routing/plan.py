@@ -30,13 +30,16 @@ def decide(
     draw: float,
 ) -> Plan:
     """The plan for one request. `draw` in [0, 1) settles the order among weighted equals."""
-    if need.models:
+    if need.models and live.ceiling is None:
         found = [candidate for name in need.models for candidate in snapshot.served.get(name, ())]
         entry, reason = "", "asked for by name"
         dropped: list[Dropped] = []
     else:
         entry, reason = _entry(need, score=score, layers=snapshot.layers, caller=caller, policy=policy)
-        found, dropped = _from_layers(need, entry=entry, layers=snapshot.layers, caller=caller, draw=draw)
+        entry, reason = _under(live.ceiling, entry, reason, need=need, layers=snapshot.layers)
+        found, dropped = _from_layers(
+            need, entry=entry, layers=snapshot.layers, caller=caller, draw=draw, ceiling=live.ceiling
+        )
     attempts: dict[int, Candidate] = {}
     refused: dict[int, Dropped] = {}
     for candidate in found:
@@ -65,15 +68,22 @@ def are_names_allowed(names: Sequence[str], *, caller: Caller) -> bool:
     return not patterns or any(fnmatchcase(name, pattern) for pattern in patterns for name in names)
 
 
-def worst_cost(model: Model, *, need: Need, at: float) -> Decimal | None:
-    """Upper estimate of what a request costs at this model: estimated input and the longest answers it may write."""
-    return cost.compute(
-        Usage(
-            input_tokens=_input_tokens(model, need=need), output_tokens=_longest_output(model, need=need) * need.answers
-        ),
-        model.prices,
-        at=ids.moment(at),
-    ).usd
+def worst_cost(model: Model, *, need: Need, at: float, answer_tokens: int | None = None) -> Decimal | None:
+    """Upper estimate of what a request costs at this model: estimated input, and answers of `answer_tokens` each, or as
+    long as they may get. None: no price is known."""
+    each = longest_answer(model, need=need) if answer_tokens is None else answer_tokens
+    usage = Usage(input_tokens=_input_tokens(model, need=need), output_tokens=each * need.answers)
+    return cost.compute(usage, model.prices, at=ids.moment(at)).usd
+
+
+def longest_answer(model: Model, *, need: Need) -> int:
+    """The tokens of one answer, at most: by the request's word, else by the model's."""
+    return need.max_output_tokens or model.max_output_tokens or DEFAULT_OUTPUT_TOKENS
+
+
+def _least_cost(model: Model, *, need: Need, at: float) -> Decimal:
+    """With answers of one token; nothing where no price is known."""
+    return worst_cost(model, need=need, at=at, answer_tokens=1) or cost.ZERO
 
 
 def _entry(need: Need, *, score: Score, layers: Sequence[Layer], caller: Caller, policy: Policy) -> tuple[str, str]:
@@ -93,16 +103,29 @@ def _entry(need: Need, *, score: Score, layers: Sequence[Layer], caller: Caller,
     return wanted, reason
 
 
+def _under(ceiling: str | None, entry: str, reason: str, *, need: Need, layers: Sequence[Layer]) -> tuple[str, str]:
+    """The entry, no higher than a budget allows. Who asked for a model by name enters right there."""
+    names = [layer.name for layer in layers]
+    if ceiling is None or ceiling not in names:
+        return entry, reason
+    if need.models or entry not in names or names.index(entry) > names.index(ceiling):
+        return ceiling, f"{reason}, lowered to what the budget allows"
+    return entry, reason
+
+
 def _from_layers(
-    need: Need, *, entry: str, layers: Sequence[Layer], caller: Caller, draw: float
+    need: Need, *, entry: str, layers: Sequence[Layer], caller: Caller, draw: float, ceiling: str | None
 ) -> tuple[list[Candidate], list[Dropped]]:
     found: list[Candidate] = []
     dropped: list[Dropped] = []
     is_reached = False
+    is_above = ceiling is not None and all(layer.name != ceiling for layer in layers)
     for layer in layers:
         is_reached = is_reached or layer.name == entry
         reason = None
-        if not is_reached:
+        if is_above:
+            reason = DropReason.DEGRADED
+        elif not is_reached:
             reason = DropReason.BELOW_ENTRY
         elif need.fenced and layer.name != entry:
             reason = DropReason.OUTSIDE_FENCE
@@ -112,6 +135,7 @@ def _from_layers(
             found += _in_order(layer.candidates, draw=draw)
         else:
             dropped += [Dropped(candidate, reason) for candidate in layer.candidates]
+        is_above = is_above or layer.name == ceiling
     return found, dropped
 
 
@@ -184,6 +208,8 @@ def _cost_refusal(candidate: Candidate, *, need: Need, live: Live, policy: Polic
         # Estimated by another model's price it may be, but held to a ceiling it cannot be.
         is_allowed = policy.unknown_price is UnknownPrice.ESTIMATE and need.max_cost_usd is None
         return None if is_allowed else Dropped(candidate, DropReason.PRICE_UNKNOWN)
+    if live.left_usd is not None and _least_cost(candidate.model, need=need, at=live.now) > live.left_usd:
+        return Dropped(candidate, DropReason.OVER_BUDGET)
     if need.max_cost_usd is None:
         return None
     worst = worst_cost(candidate.model, need=need, at=live.now)
@@ -194,7 +220,3 @@ def _cost_refusal(candidate: Candidate, *, need: Need, live: Live, policy: Polic
 
 def _input_tokens(model: Model, *, need: Need) -> int:
     return need.input_tokens + need.files * model.max_input_tokens_per_file
-
-
-def _longest_output(model: Model, *, need: Need) -> int:
-    return need.max_output_tokens or model.max_output_tokens or DEFAULT_OUTPUT_TOKENS

@@ -115,11 +115,15 @@ class Policy:
 
 
 class Live(msgspec.Struct, frozen=True):
-    """What changes from second to second, seen once per request. Circuits, outstanding calls and remaining budget
-    join it with the features that measure them."""
+    """What changes from second to second, seen once per request. Circuits and outstanding calls join it with the
+    features that measure them."""
 
     now: float
     """Unix time, seconds."""
+    left_usd: Decimal | None = None
+    """What a budget that is near its end has left, when every open request costs nothing; None: enough."""
+    ceiling: str | None = None
+    """Name of the layer above which a budget that was reached lets nothing go."""
 
 
 class Budgets(Protocol):
@@ -171,6 +175,8 @@ class DropReason(StrEnum):
     CONTEXT_TOO_SMALL = "context too small"
     OUTPUT_TOO_SMALL = "cannot write that many tokens"
     TOO_DEAR = "above the request's cost ceiling"
+    OVER_BUDGET = "more than its budget has left"
+    DEGRADED = "above the layer its budget allows now"
     PRICE_UNKNOWN = "price unknown"
 
 

@@ -1,0 +1,163 @@
+"""What a request may cost by the budgets of its key, its project and the installation, all in one step.
+
+A reservation is a cap that the gateway enforces: what was settled and the caps of open requests never exceed a limit
+together. Which model that buys is `routing`'s to decide; what changes per request is the counters' to hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+
+from analytics import accounts
+from analytics.counters.guard import Guard
+from analytics.counters.steps import Account, Balance, Reserve, Reserved, Settled, nano, usd
+from analytics.counters.store import StoreError
+from analytics.types import Budget, BudgetAction
+
+RETRY_HELD_S = 1.0
+_NEAR_ITS_END = 20
+"""A budget of which less than this part is left is told to the plan."""
+_WORST_FIRST = {BudgetAction.REFUSE: 0, BudgetAction.DEGRADE: 1, BudgetAction.NOTE: 2}
+
+
+class BudgetError(Exception):
+    """Root of what budgets say no with; nothing was reserved.
+
+    BudgetError
+    ├── Reached      by one budget, spent or held by open requests
+    │   └── Degrades     whose action is to go on in a lower layer
+    └── Unavailable  nobody knows at the moment what was spent
+    """
+
+
+class Reached(BudgetError):
+    def __init__(self, budget: Budget, *, account: Account, balance: Balance, least: int) -> None:
+        self.budget = budget
+        self.is_held = balance.spent + least <= (account.limit or 0)
+        """Whether it would fit if the open requests cost nothing."""
+        self.until_ms = account.ends_ms
+        self.spent_usd = usd(balance.spent)
+        self.open_usd = usd(balance.open)
+        super().__init__(f"{'held' if self.is_held else 'spent'}")
+
+
+class Degrades(Reached): ...
+
+
+class Unavailable(BudgetError): ...
+
+
+@dataclass(slots=True)
+class Reservation:
+    """What all its budgets hold for one request. Nothing is asked of the counters until something may cost."""
+
+    guard: Guard
+    request_id: str
+    ttl_s: float
+    budgets: tuple[Budget, ...]
+    accounts: tuple[Account, ...]
+    """One for each budget."""
+    cap: int = 0
+    """Nano-dollars that are held."""
+    was_asked: bool = False
+    """Whether the counters may hold anything for it."""
+    lifted: set[int] = field(default_factory=set)
+    """Ids of budgets that were reached and let it go on in a lower layer."""
+
+    async def hold(self, caps: Sequence[Decimal], *, beside: Decimal) -> int:
+        """Sees that the first of `caps` (USD, the largest first) that all budgets take is held, beside what earlier
+        attempts may have cost; returns its place. Costs nothing and asks nobody where that is nothing.
+
+        Raises: Reached, Degrades, Unavailable.
+        """
+        wanted = tuple(nano(cap + beside) for cap in caps)
+        if not wanted[0] or not self.accounts:
+            return 0
+        granted = await self._reserve(wanted)
+        self.cap = max(self.cap, wanted[granted])
+        return granted
+
+    def left_usd(self) -> Decimal | None:
+        """The least that a budget has left, where one is near its end by what was last seen; None: enough."""
+        lefts = []
+        for budget, account in self._enforced():
+            spent = self.guard.spent(account.name) if budget.action is BudgetAction.REFUSE else None
+            if spent is not None and account.limit and account.limit - spent < account.limit // _NEAR_ITS_END:
+                lefts.append(account.limit - spent)
+        return usd(max(min(lefts), 0)) if lefts else None
+
+    def lift(self, budget: Budget) -> None:
+        """The request goes on in the layer of this budget, which counts it and refuses it no more."""
+        self.lifted.add(budget.id)
+
+    def settled(self, settled: Settled) -> None:
+        """What came of settling it: budgets that it has taken to their limits are told."""
+        spent = dict(settled.spent)
+        for budget, account in zip(self.budgets, self.accounts, strict=True):
+            if account.name in spent:
+                self._saw(budget, account, spent=spent[account.name])
+
+    async def _reserve(self, caps: tuple[int, ...]) -> int:
+        enforced = self._enforced()
+        self.was_asked = True
+        try:
+            reserved = await self._asked(enforced, caps)
+        except StoreError as error:
+            if not any(account.limit is not None for _, account in enforced):
+                return 0  # only counted: not worth a refusal
+            raise Unavailable from error
+        for (budget, account), balance in zip(enforced, reserved.balances, strict=False):
+            self._saw(budget, account, spent=balance.spent)
+        if reserved.granted is not None:
+            return reserved.granted
+        if reserved.refused is None:
+            raise Unavailable
+        budget, account = enforced[reserved.refused]
+        reached = _reached(budget, account, balance=reserved.balances[reserved.refused], caps=caps)
+        if not reached.is_held:
+            self.guard.keeper.reached(account.name, budget, spent=reserved.balances[reserved.refused].spent)
+        raise reached
+
+    async def _asked(self, enforced: list[tuple[Budget, Account]], caps: tuple[int, ...]) -> Reserved:
+        """What the counters say; without the accounts that only count, where just those are missing."""
+        ttl_ms = round(self.ttl_s * 1000)
+        named = tuple(account for _, account in enforced)
+        reserved = await self.guard.reserve(Reserve(self.request_id, caps, named, ttl_ms))
+        if not reserved.missing or any(named[place].limit is not None for place in reserved.missing):
+            return reserved
+        held = [account for place, account in enumerate(named) if place not in reserved.missing]
+        if not held:
+            return Reserved(0, None, (), ())
+        enforced[:] = [pair for pair in enforced if pair[1] in held]
+        return await self.guard.reserve(Reserve(self.request_id, caps, tuple(held), ttl_ms))
+
+    def _enforced(self) -> list[tuple[Budget, Account]]:
+        """With those whose action is to refuse first: their no is the last word."""
+        pairs = [
+            (budget, msgspec.structs.replace(account, limit=None) if budget.id in self.lifted else account)
+            for budget, account in zip(self.budgets, self.accounts, strict=True)
+        ]
+        return sorted(pairs, key=lambda pair: _WORST_FIRST[pair[0].action]) if len(pairs) > 1 else pairs
+
+    def _saw(self, budget: Budget, account: Account, *, spent: int) -> None:
+        self.guard.saw(account.name, spent=spent)
+        if spent >= nano(budget.limit_usd):
+            self.guard.keeper.reached(account.name, budget, spent=spent)
+
+
+def reservation(guard: Guard, budgets: Sequence[Budget], *, request_id: str, at: datetime, ttl_s: float) -> Reservation:
+    """Of a request that started at `at`, by the budgets that hold then. Nothing is reserved yet."""
+    held_to = tuple(accounts.in_force(budgets, at=at)) if budgets else ()
+    named = tuple(accounts.account(budget, at=at) for budget in held_to)
+    return Reservation(guard, request_id, ttl_s, held_to, named)
+
+
+def _reached(budget: Budget, account: Account, *, balance: Balance, caps: tuple[int, ...]) -> Reached:
+    least = caps[-1] if account.shorten else caps[0]
+    kind = Degrades if budget.action is BudgetAction.DEGRADE else Reached
+    return kind(budget, account=account, balance=balance, least=least)

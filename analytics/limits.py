@@ -1,0 +1,151 @@
+"""What a key, and all keys of its project together, may ask for in a minute and at once.
+
+Turns a caller's limits into one step of the counters and its answer into a lease, or into the refusal. Tokens are
+counted when a request is admitted by an upper estimate, and corrected when it is known what it used.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from analytics.counters.guard import Guard
+from analytics.counters.steps import Admit, Admitted, Correct, Rate, RateState, Slots
+from analytics.types import NO_LIMITS, Caller, Limits
+
+REQUESTS, TOKENS, PLACES = "requests", "tokens", "slots"
+IN_WORDS = {REQUESTS: "requests per minute", TOKENS: "tokens per minute", PLACES: "concurrent requests"}
+WAIT_FOR_A_PLACE_S = 1.0
+
+
+class _Name(NamedTuple):
+    """Whose counter of what."""
+
+    whose: str
+    """`key` or `project`."""
+    kind: str
+
+
+class Quota(msgspec.Struct, frozen=True):
+    """The tightest of a caller's limits of one kind, as the `X-RateLimit-*` headers tell it."""
+
+    kind: str
+    limit: int
+    remaining: int
+    reset_ms: int
+
+
+class LimitReached(Exception):
+    """A limit does not let the request through. Nothing of it was counted."""
+
+    def __init__(self, name: _Name, *, limit: int, cost: int, retry_s: float | None, quotas: tuple[Quota, ...]) -> None:
+        super().__init__(f"The {name.whose}'s limit of {limit:,} {IN_WORDS[name.kind]} is reached.")
+        self.kind = name.kind
+        self.whose = name.whose
+        self.limit = limit
+        self.cost = cost
+        self.retry_s = retry_s
+        """None: never, the request alone is more than the limit."""
+        self.quotas = quotas
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """What a request was let through with, to be given back and corrected when it settles."""
+
+    slots: tuple[str, ...] = ()
+    rates: tuple[Rate, ...] = ()
+    bucket: int = 0
+    quotas: tuple[Quota, ...] = ()
+
+    def corrections(self, *, used_tokens: int | None) -> tuple[Correct, ...]:
+        """What makes the rates true once it is known what was used; None: no model was called, nothing was."""
+        if used_tokens is None:
+            return tuple(Correct(rate.name, self.bucket, -rate.cost) for rate in self.rates)
+        return tuple(
+            Correct(rate.name, self.bucket, used_tokens - rate.cost)
+            for rate in self.rates
+            if rate.name.endswith(TOKENS) and used_tokens != rate.cost
+        )
+
+
+NO_LEASE = Lease()
+
+
+def has_any(caller: Caller) -> bool:
+    return caller.key_limits != NO_LIMITS or caller.project_limits != NO_LIMITS
+
+
+async def admit(
+    guard: Guard, caller: Caller, *, request_id: str, tokens: int, usual_tokens: int, ttl_s: float
+) -> Lease:
+    """Lets a request through, all limits in one step. `tokens` is the most it may use by its own words, to which
+    `usual_tokens` are added for an answer of no stated length, as far as the limit allows.
+
+    Raises: LimitReached. When the counters are away, the request goes through and is counted as unchecked.
+    """
+    names, rates = _rates(caller, tokens=tokens, usual_tokens=usual_tokens)
+    places, slots = _slots(caller)
+    step = Admit(request_id, rates, slots, guard.span_ms, round(ttl_s * 1000))
+    admitted = await guard.admit(step)
+    if admitted is None:
+        return NO_LEASE
+    quotas = _quotas(names, rates, admitted.states)
+    if admitted.refused is not None:
+        raise _refusal(step, admitted, names=names + places, quotas=quotas)
+    return Lease(tuple(slot.name for slot in slots), rates, admitted.bucket, quotas)
+
+
+def slots_of(key_id: int | None, project_id: int) -> tuple[str, ...]:
+    """Names of the places a request of theirs may hold."""
+    own = (f"k{key_id}:{PLACES}",) if key_id is not None else ()
+    return (*own, f"p{project_id}:{PLACES}")
+
+
+def _limits(caller: Caller) -> list[tuple[str, str, Limits]]:
+    """Whose limits, and the beginning of their counters' names."""
+    own = [("key", f"k{caller.key_id}", caller.key_limits)] if caller.key_limits != NO_LIMITS else []
+    shared = [("project", f"p{caller.project_id}", caller.project_limits)]
+    return own + shared if caller.project_limits != NO_LIMITS else own
+
+
+def _rates(caller: Caller, *, tokens: int, usual_tokens: int) -> tuple[list[_Name], tuple[Rate, ...]]:
+    names: list[_Name] = []
+    rates: list[Rate] = []
+    for whose, start, limits in _limits(caller):
+        if limits.requests_per_minute is not None:
+            names.append(_Name(whose, REQUESTS))
+            rates.append(Rate(f"{start}:{REQUESTS}", limits.requests_per_minute, 1))
+        if limits.tokens_per_minute is not None:
+            most = limits.tokens_per_minute
+            names.append(_Name(whose, TOKENS))
+            rates.append(Rate(f"{start}:{TOKENS}", most, max(tokens, min(tokens + usual_tokens, most))))
+    return names, tuple(rates)
+
+
+def _slots(caller: Caller) -> tuple[list[_Name], tuple[Slots, ...]]:
+    found = [
+        (_Name(whose, PLACES), Slots(f"{start}:{PLACES}", limits.concurrent_requests))
+        for whose, start, limits in _limits(caller)
+        if limits.concurrent_requests is not None
+    ]
+    return [name for name, _ in found], tuple(slot for _, slot in found)
+
+
+def _quotas(names: list[_Name], rates: tuple[Rate, ...], states: tuple[RateState, ...]) -> tuple[Quota, ...]:
+    tightest: dict[str, Quota] = {}
+    for name, rate, state in zip(names, rates, states, strict=True):
+        quota = Quota(name.kind, rate.limit, max(rate.limit - state.used, 0), state.reset_ms)
+        known = tightest.get(name.kind)
+        if known is None or quota.remaining < known.remaining:
+            tightest[name.kind] = quota
+    return tuple(tightest.values())
+
+
+def _refusal(step: Admit, admitted: Admitted, *, names: list[_Name], quotas: tuple[Quota, ...]) -> LimitReached:
+    place = admitted.refused or 0
+    limit = (*step.rates, *step.slots)[place]
+    if isinstance(limit, Slots):
+        return LimitReached(names[place], limit=limit.limit, cost=1, retry_s=WAIT_FOR_A_PLACE_S, quotas=quotas)
+    retry_s = None if admitted.retry_ms < 0 else admitted.retry_ms / 1000
+    return LimitReached(names[place], limit=limit.limit, cost=limit.cost, retry_s=retry_s, quotas=quotas)

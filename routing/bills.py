@@ -1,0 +1,119 @@
+"""What one attempt cost, or may cost: the provider's word, else our price, else an estimate. Pure.
+
+Two figures stand beside each other: the cost the ledger reports, and what budgets count, which is never less: the higher
+one where a provider's figure is disputed, the most it can be where nobody told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+
+from analytics import cost
+from analytics.models import CostSource
+from providers.types import MOST_USD, Model, Usage
+
+CHARS_PER_TOKEN = 4
+"""Of text in an answer that ended without usage: what an estimate of its tokens divides by."""
+UNSEEN_TOKENS = 32
+"""What a provider may have written and not yet sent when its stream was cut."""
+DISPUTED_BELOW = Decimal("0.5")
+
+
+class Bill(msgspec.Struct, frozen=True):
+    """What a request cost, where the figure comes from, and the other figure where there are two."""
+
+    usd: Decimal
+    source: CostSource
+    usage: Usage
+    computed_usd: Decimal | None = None
+    reported_usd: Decimal | None = None
+    is_disputed: bool = False
+    prices: dict[str, str] = {}
+    counted_usd: Decimal = cost.ZERO
+    """What budgets count."""
+
+
+NOTHING = Bill(cost.ZERO, CostSource.NONE, Usage())
+_TRUST = list(CostSource)
+_COUNTED = (*(name for name in Usage.__struct_fields__ if name.endswith("_tokens")), "web_searches", "images")
+
+
+class Priced(msgspec.Struct, frozen=True):
+    """Whose prices hold for an attempt."""
+
+    model: Model | None
+    """None: nobody was called."""
+    stand_in: Model | None
+    """Whose price is taken for a model that has none: the dearest there is, never a silent zero."""
+    at: datetime
+
+    def told(self, usage: Usage, *, most: Usage) -> Bill:
+        """By the provider's usage, and by its own figure where it gave one. `most`: when no price is known either."""
+        computed = self._computed(usage)
+        reported = usage.reported_cost_usd
+        if reported is not None and reported > MOST_USD:
+            reported = None
+        if reported is not None:
+            disputed = computed.usd is not None and reported < computed.usd * DISPUTED_BELOW
+            usd, source = reported, CostSource.PROVIDER
+        elif computed.usd is not None:
+            disputed, usd, source = False, computed.usd, CostSource.PRICE
+        else:
+            return self.estimated(usage, most=most)
+        usd = cost.rounded(usd)
+        priced = None if computed.usd is None else cost.rounded(computed.usd)
+        return Bill(
+            usd,
+            source,
+            usage,
+            priced,
+            None if reported is None else cost.rounded(reported),
+            disputed,
+            computed.used,
+            max(usd, priced) if disputed and priced is not None else usd,
+        )
+
+    def estimated(self, usage: Usage, *, most: Usage) -> Bill:
+        """By the model's own price, else by the dearest one there is."""
+        computed = self._standing_in(usage)
+        usd, counted = cost.rounded(computed.usd or cost.ZERO), cost.rounded(self.most(most))
+        return Bill(usd, CostSource.ESTIMATE, usage, None, prices=computed.used, counted_usd=max(usd, counted))
+
+    def most(self, usage: Usage) -> Decimal:
+        return self._standing_in(usage).usd or cost.ZERO
+
+    def _standing_in(self, usage: Usage) -> cost.Computed:
+        computed = self._computed(usage)
+        if computed.usd is None and self.stand_in is not None:
+            return cost.compute(usage, self.stand_in.prices, at=self.at)
+        return computed
+
+    def _computed(self, usage: Usage) -> cost.Computed:
+        if self.model is None:
+            return cost.Computed(cost.ZERO, {})
+        return cost.compute(usage, self.model.prices, at=self.at)
+
+
+def together(bills: Sequence[Bill]) -> Bill:
+    """Several attempts of one request as one bill: as sure as the least sure of them, with the last one's prices, and
+    with another figure only where each has it."""
+    usages = [bill.usage for bill in bills]
+    return Bill(
+        sum((bill.usd for bill in bills), cost.ZERO),
+        max((bill.source for bill in bills), key=_TRUST.index),
+        Usage(**{name: sum(getattr(usage, name) for usage in usages) for name in _COUNTED}),
+        _sum([bill.computed_usd for bill in bills]),
+        _sum([bill.reported_usd for bill in bills]),
+        any(bill.is_disputed for bill in bills),
+        bills[-1].prices,
+        sum((bill.counted_usd for bill in bills), cost.ZERO),
+    )
+
+
+def _sum(figures: list[Decimal | None]) -> Decimal | None:
+    known = [figure for figure in figures if figure is not None]
+    return sum(known, cost.ZERO) if len(known) == len(figures) else None
