@@ -27,13 +27,13 @@ MAX_HELD_BYTES = 16 * door.MIB
 """The most that is taken of a stream before its first content: all of it is held back."""
 
 
-async def complete(request: ChatRequest, *, model: Model) -> Answer:
-    """The model's whole answer.
+async def complete(request: ChatRequest, *, model: Model, cap_tokens: int | None = None) -> Answer:
+    """The model's whole answer, of at most `cap_tokens` where a budget allows no more.
 
     Raises: ProviderError.
     """
     with _masked(model.provider):
-        response, warnings = await _send(request, model=model)
+        response, warnings = await _send(request, model=model, cap_tokens=cap_tokens)
         try:
             answer = dialect_of(model.provider).read_answer(await door.read(response))
         finally:
@@ -41,13 +41,14 @@ async def complete(request: ChatRequest, *, model: Model) -> Answer:
         return msgspec.structs.replace(answer, warnings=warnings) if warnings else answer
 
 
-async def stream(request: ChatRequest, *, model: Model) -> OpenStream:
+async def stream(request: ChatRequest, *, model: Model, cap_tokens: int | None = None) -> OpenStream:
     """Starts a stream and returns once its first content is here: until then another model may still take over.
+    `cap_tokens` as for `complete`.
 
     Raises: ProviderError.
     """
     with _masked(model.provider):
-        response, warnings = await _send(request, model=model)
+        response, warnings = await _send(request, model=model, cap_tokens=cap_tokens)
         if response.content_type == "application/json":
             return await _opened_whole(response, request=request, provider=model.provider, warnings=warnings)
         reader = reader_of(model.provider, request=request)
@@ -163,10 +164,12 @@ class OpenStream:
         self.close()
 
 
-async def _send(request: ChatRequest, *, model: Model) -> tuple[aiohttp.ClientResponse, tuple[str, ...]]:
+async def _send(
+    request: ChatRequest, *, model: Model, cap_tokens: int | None
+) -> tuple[aiohttp.ClientResponse, tuple[str, ...]]:
     """The answer's beginning, and what the request had to leave out."""
     provider, dialect = model.provider, dialect_of(model.provider)
-    composed = dialect.compose(request, model=model)
+    composed = dialect.compose(request, model=model, cap_tokens=cap_tokens)
     # The door limits connecting; a connection that is kept already has that time as well.
     with _patient(provider.timeouts.headers_s, after_s=provider.timeouts.connect_s, for_what="headers"):
         response = await door.post(

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from providers.dialects import quirks, unusual_json
+from providers.dialects import caps, quirks, unusual_json
 from providers.dialects.counts import NUMBER, count, is_absurd
 from providers.dialects.failures import error_in, error_of, kind_of, message_of, seconds_of
 from providers.types import MOST_USD, Answer, ChatRequest, Composed, FailureKind, Model, Provider, ProviderError, Usage
@@ -51,10 +51,10 @@ def headers(provider: Provider, *, betas: str = "") -> dict[str, str]:
     return wanted
 
 
-def compose(request: ChatRequest, *, model: Model) -> Composed:
+def compose(request: ChatRequest, *, model: Model, cap_tokens: int | None = None) -> Composed:
     """The body for `model`: the client's own, with the model's name, without the gateway's `models` list, with usage
-    asked for at the end of a stream, with the fields the provider's row adds where the client sent none, and with the
-    quirks that its row declares."""
+    asked for at the end of a stream, with the fields the provider's row adds where the client sent none, with the
+    quirks that its row declares, and with each answer's length limited to `cap_tokens`."""
     provider, fields = model.provider, dict(request.fields)
     fields["model"] = Raw(_encode(model.name))
     fields.pop("models", None)
@@ -63,6 +63,8 @@ def compose(request: ChatRequest, *, model: Model) -> Composed:
     for name, value in provider.extra_body.items():
         fields.setdefault(name, Raw(_encode(value)))
     quirks.apply(fields, messages=request.messages, provider=provider)
+    if cap_tokens is not None:
+        caps.apply(fields, cap_tokens=cap_tokens, provider=provider)
     return Composed(_encode(fields))
 
 

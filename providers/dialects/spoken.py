@@ -49,8 +49,10 @@ class Dialect(Protocol):
 
     def headers(self, provider: Provider, *, betas: str = "") -> dict[str, str]: ...
 
-    def compose(self, request: ChatRequest, *, model: Model) -> Composed:
-        """Raises: ProviderError(UNSUPPORTED) where the dialect cannot say what the client wants, REJECTED where nobody
+    def compose(self, request: ChatRequest, *, model: Model, cap_tokens: int | None = None) -> Composed:
+        """The body for `model`, which allows each answer at most `cap_tokens`.
+
+        Raises: ProviderError(UNSUPPORTED) where the dialect cannot say what the client wants, REJECTED where nobody
         could know what that is."""
 
     def read_answer(self, body: bytes) -> Answer:

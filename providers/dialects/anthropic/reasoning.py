@@ -110,6 +110,25 @@ def _budgeted(wish: Wish, *, limit: int) -> dict[str, Any] | None:
     return {"type": "enabled", "budget_tokens": min(max(wanted, LEAST_BUDGET), limit - 1)}
 
 
+def fit(body: dict[str, Any], *, before: int, warnings: list[str]) -> None:
+    """Makes a budget of thinking smaller than a `max_tokens` that was lowered and was `before`: the vendor wants it so.
+
+    A budget that was not smaller before stays: with thinking between tool calls the vendor takes it, and otherwise the
+    mistake is the client's."""
+    limit = body["max_tokens"]
+    budget = _budget_of(body.get("thinking"))
+    if budget is None or not limit <= budget < before:
+        return
+    if limit <= LEAST_BUDGET:
+        del body["thinking"]
+        warnings.append(f"{_OFF}: it needs more than the {limit} tokens that the budget leaves for the answer")
+    else:
+        raw = body["thinking"]
+        thinking = reading.members(raw, at="thinking") if isinstance(raw, Raw) else raw
+        body["thinking"] = thinking | {"budget_tokens": limit - 1}
+        warnings.append(f"thinking.budget_tokens is lowered to {limit - 1}: the budget leaves {limit} for the answer")
+
+
 def _leave_sampling_out(body: dict[str, Any], *, warnings: list[str]) -> None:
     """While it thinks, the vendor refuses any temperature but 1 and a small `top_p`."""
     for name, least in (("temperature", 1), ("top_p", _LEAST_TOP_P)):
@@ -122,8 +141,18 @@ def _leave_sampling_out(body: dict[str, Any], *, warnings: list[str]) -> None:
 
 
 def _kind(thinking: Any) -> object:
+    return _said(thinking).get("type")
+
+
+def _budget_of(thinking: Any) -> int | None:
+    said = _said(thinking)
+    budget = said.get("budget_tokens")
+    return budget if said.get("type") == "enabled" and isinstance(budget, int) else None
+
+
+def _said(thinking: Any) -> Mapping[str, Any]:
     found = reading.value(thinking, at="thinking") if isinstance(thinking, Raw) else thinking
-    return found.get("type") if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
 def _lacks_thoughts(turns: Sequence[Mapping[str, Any]]) -> bool:

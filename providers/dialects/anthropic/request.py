@@ -19,24 +19,25 @@ DEFAULT_MAX_TOKENS = 4096
 _CONSUMED = ("models", "stream_options", "max_completion_tokens")
 
 
-def compose(request: ChatRequest, *, model: Model) -> Composed:
-    """The body for `model`, and what of the client's wishes it leaves out.
+def compose(request: ChatRequest, *, model: Model, cap_tokens: int | None = None) -> Composed:
+    """The body for `model`, an answer of at most `cap_tokens`, and what of the client's wishes it leaves out.
 
     Raises: ProviderError(UNSUPPORTED or REJECTED), naming the field that cannot be said in Anthropic's dialect.
     """
     try:
-        return _composed(request, model=model)
+        return _composed(request, model=model, cap_tokens=cap_tokens)
     except RecursionError as error:  # the decoder that let it in went deeper than the encoder
         raise refusal(None, "The request is nested too deeply: make it flatter.") from error
 
 
-def _composed(request: ChatRequest, *, model: Model) -> Composed:
+def _composed(request: ChatRequest, *, model: Model, cap_tokens: int | None) -> Composed:
     body: dict[str, Any] = {name: raw for name, raw in request.fields.items() if raw != NULL}
     warnings: list[str] = []
     for name in _CONSUMED:
         body.pop(name, None)
     body["model"] = model.name
-    body["max_tokens"] = request.max_output_tokens or model.max_output_tokens or DEFAULT_MAX_TOKENS
+    limit = request.max_output_tokens or model.max_output_tokens or DEFAULT_MAX_TOKENS
+    body["max_tokens"] = limit if cap_tokens is None else min(limit, cap_tokens)
     unsupported.settle(body, warnings=warnings)
     messages.apply(body, messages=request.messages, inline_system=model.inline_system, warnings=warnings)
     tools.apply(body, warnings=warnings)
@@ -44,4 +45,6 @@ def _composed(request: ChatRequest, *, model: Model) -> Composed:
     reasoning.apply(body, model=model, warnings=warnings)
     for name, value in model.provider.extra_body.items():
         body.setdefault(name, value)
+    if body["max_tokens"] < limit:
+        reasoning.fit(body, before=limit, warnings=warnings)
     return Composed(msgspec.json.encode(body), tuple(dict.fromkeys(warnings)))
