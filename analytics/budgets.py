@@ -84,12 +84,18 @@ class Reservation:
 
     def left_usd(self) -> Decimal | None:
         """The least that a budget has left, where one is near its end by what was last seen; None: enough."""
-        lefts = []
-        for budget, account in self._enforced():
+        near = self.nearest()
+        return None if near is None else max(near.budget.limit_usd - near.spent_usd, Decimal(0))
+
+    def nearest(self) -> Reached | None:
+        """As if reached, the budget that has least left, of those that refuse and are near their end."""
+        found: list[tuple[int, Reached]] = []
+        for budget, account in zip(self.budgets, self.accounts, strict=True):
             spent = self.guard.spent(account.name) if budget.action is BudgetAction.REFUSE else None
             if spent is not None and account.limit and account.limit - spent < account.limit // _NEAR_ITS_END:
-                lefts.append(account.limit - spent)
-        return usd(max(min(lefts), 0)) if lefts else None
+                reached = Reached(budget, account=account, balance=Balance(spent, 0), least=account.limit)
+                found.append((account.limit - spent, reached))
+        return min(found, key=lambda pair: pair[0])[1] if found else None
 
     def lift(self, budget: Budget) -> None:
         """The request goes on in the layer of this budget, which counts it and refuses it no more."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from analytics.counters.guard import Guard
-from analytics.counters.steps import Admit, Admitted, Correct, Rate, RateState, Slots
+from analytics.counters.steps import Admit, Admitted, Correct, Rate, RateState, Settle, Slots
 from analytics.types import NO_LIMITS, Caller, Limits
 
 REQUESTS, TOKENS, PLACES = "requests", "tokens", "slots"
@@ -96,6 +96,13 @@ async def admit(
     return Lease(tuple(slot.name for slot in slots), rates, admitted.bucket, quotas)
 
 
+def give_back(guard: Guard, lease: Lease, *, request_id: str) -> None:
+    """As if the request had never come."""
+    if lease is not NO_LEASE:
+        corrections = lease.corrections(used_tokens=None)
+        guard.settle(Settle(request_id, None, lease.slots, corrections, guard.span_ms))
+
+
 def slots_of(key_id: int | None, project_id: int) -> tuple[str, ...]:
     """Names of the places a request of theirs may hold."""
     own = (f"k{key_id}:{PLACES}",) if key_id is not None else ()
@@ -144,8 +151,8 @@ def _quotas(names: list[_Name], rates: tuple[Rate, ...], states: tuple[RateState
 
 def _refusal(step: Admit, admitted: Admitted, *, names: list[_Name], quotas: tuple[Quota, ...]) -> LimitReached:
     place = admitted.refused or 0
-    limit = (*step.rates, *step.slots)[place]
-    if isinstance(limit, Slots):
-        return LimitReached(names[place], limit=limit.limit, cost=1, retry_s=WAIT_FOR_A_PLACE_S, quotas=quotas)
-    retry_s = None if admitted.retry_ms < 0 else admitted.retry_ms / 1000
-    return LimitReached(names[place], limit=limit.limit, cost=limit.cost, retry_s=retry_s, quotas=quotas)
+    if place >= len(step.rates):
+        slot = step.slots[place - len(step.rates)]
+        return LimitReached(names[place], limit=slot.limit, cost=1, retry_s=WAIT_FOR_A_PLACE_S, quotas=quotas)
+    rate, retry_s = step.rates[place], None if admitted.retry_ms < 0 else admitted.retry_ms / 1000
+    return LimitReached(names[place], limit=rate.limit, cost=rate.cost, retry_s=retry_s, quotas=quotas)

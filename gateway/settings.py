@@ -166,6 +166,7 @@ CORS_ALLOW_HEADERS = [
 CORS_EXPOSE_HEADERS = [
     "retry-after",
     "x-gateway-attempts",
+    "x-gateway-capped",
     "x-gateway-cost-usd",
     "x-gateway-layer",
     "x-gateway-model",
@@ -173,6 +174,12 @@ CORS_EXPOSE_HEADERS = [
     "x-gateway-request-id",
     "x-gateway-score",
     "x-gateway-warnings",
+    "x-ratelimit-limit-requests",
+    "x-ratelimit-limit-tokens",
+    "x-ratelimit-remaining-requests",
+    "x-ratelimit-remaining-tokens",
+    "x-ratelimit-reset-requests",
+    "x-ratelimit-reset-tokens",
 ]
 
 # -- API ---------------------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from gateway.api import errors
 from gateway.api.base import GatewayRequest
 from gateway.api.chat import EventStream
 from providers.deadlines import within
-from routing import chat, runtime
+from routing import runtime, streaming
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -101,7 +101,7 @@ class ShortWay:
             task.uncancel()
             if isinstance(response, EventStream):
                 response.abandon(was_cancelled=True)  # settled as what it is, and before anything is waited for
-            if chat.has_left():
+            if streaming.has_left():
                 return CLIENT_GONE
             return await self._say_stopping(request, begun=response, send=send)
         finally:
@@ -174,7 +174,7 @@ def _too_large(limits: _Limits) -> HttpResponse:
 async def _cancel_when_gone(receive: Receive, *, task: asyncio.Task[Any]) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-    chat.leave(task)
+    streaming.leave(task)
 
 
 async def _send_response(response: HttpResponseBase, *, send: Send) -> None:

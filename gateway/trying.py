@@ -13,7 +13,6 @@ from decimal import Decimal
 import msgspec
 
 from analytics import callers, cost, ids
-from analytics.spool import Spool
 from analytics.types import Caller
 from gateway import mending, serving
 from gateway.api import bodies
@@ -23,7 +22,9 @@ from providers import embedded
 from providers.dialects.openai_stream import text_of
 from providers.types import ChatRequest, Model, Usage
 from routing import chat, decision, runtime, snapshot
-from routing.entry import Bill
+from routing.bills import Bill
+from routing.chat import Parts
+from routing.streaming import Streaming
 from routing.types import DropReason, Snapshot, Wishes
 
 PROMPT = "Reply with the single word OK."
@@ -63,9 +64,7 @@ def run(
             async with runtime.running() as process:
                 for subject in subjects:
                     trials.append(
-                        await _one(
-                            subject, model=model, is_stream=is_stream, config=config, owner=owner, spool=process.spool
-                        )
+                        await _one(subject, model=model, is_stream=is_stream, config=config, owner=owner, parts=process)
                     )
                     done(subject.provider.slug)
             return trials
@@ -74,7 +73,7 @@ def run(
 
 
 async def _one(
-    subject: Subject, *, model: str | None, is_stream: bool, config: Snapshot, owner: Caller, spool: Spool
+    subject: Subject, *, model: str | None, is_stream: bool, config: Snapshot, owner: Caller, parts: Parts
 ) -> Trial:
     place = subject.place
     found = cheapest(place.slug, config=config)
@@ -86,7 +85,7 @@ async def _one(
         problem = mending.not_ready(place, why="it has no enabled chat model")
     if problem:
         return Trial(place.slug, name, problem)
-    return await attempt(place, model=name, is_stream=is_stream, config=config, owner=owner, spool=spool)
+    return await attempt(place, model=name, is_stream=is_stream, config=config, owner=owner, parts=parts)
 
 
 def cheapest(slug: str, *, config: Snapshot) -> Model | None:
@@ -94,18 +93,18 @@ def cheapest(slug: str, *, config: Snapshot) -> Model | None:
     return min(_models(slug, config=config), key=_dearness, default=None)
 
 
-async def attempt(place: Place, *, model: str, is_stream: bool, config: Snapshot, owner: Caller, spool: Spool) -> Trial:
+async def attempt(place: Place, *, model: str, is_stream: bool, config: Snapshot, owner: Caller, parts: Parts) -> Trial:
     """Asks once, and that model alone. Raises: SpoolError."""
     request, request_id, started_at = _request(place, model=model, is_stream=is_stream), ids.new(), time.monotonic()
     begun = Trial(place.slug, model, request_id=str(request_id))
     try:
         if is_stream:
             stream = await chat.stream(
-                request, wishes=Wishes(), caller=owner, snapshot=config, request_id=request_id, spool=spool
+                request, wishes=Wishes(), caller=owner, snapshot=config, request_id=request_id, parts=parts
             )
             return await _streamed(begun, place=place, stream=stream, started_at=started_at)
         whole = await chat.complete(
-            request, wishes=Wishes(), caller=owner, snapshot=config, request_id=request_id, spool=spool
+            request, wishes=Wishes(), caller=owner, snapshot=config, request_id=request_id, parts=parts
         )
     except chat.ChatError as failure:
         return replace(begun, problem=_problem(place, failure=failure, model=model))
@@ -116,7 +115,7 @@ async def attempt(place: Place, *, model: str, is_stream: bool, config: Snapshot
     return replace(begun, answer=_said(whole.answer.body), took_s=took_s, bill=whole.bill)
 
 
-async def _streamed(begun: Trial, *, place: Place, stream: chat.Streaming, started_at: float) -> Trial:
+async def _streamed(begun: Trial, *, place: Place, stream: Streaming, started_at: float) -> Trial:
     first_token_s = time.monotonic() - started_at
     try:
         text = "".join([text_of(frames) async for frames in stream.frames()])

@@ -245,8 +245,8 @@ class ProviderError(Exception):
     `status` is the provider's HTTP status where there was one; `retry_after_s` what it asked us to wait; `body` the
     vendor's error object, passed on for failures the caller has to mend; `event` the payload that held it in a stream;
     `cause` what an operator has to mend, where that is known.
-    `usage` what the provider told of its work before it failed, which may have to be paid; `may_cost` whether it may have
-    been at work at all, None: as failures of its kind mostly are.
+    `usage` what the provider told of its work before it failed, which may have to be paid; `may_cost` whether it may
+    have been at work at all, None: as failures of its kind mostly are.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """What one attempt cost, or may cost: the provider's word, else our price, else an estimate. Pure.
 
-Two figures stand beside each other: the cost the ledger reports, and what budgets count, which is never less: the higher
-one where a provider's figure is disputed, the most it can be where nobody told.
+Two figures stand beside each other: the cost the ledger reports, and what budgets count, which is never less: the
+higher one where a provider's figure is disputed, the most it can be where nobody told.
 """
 
 from __future__ import annotations
@@ -77,11 +77,12 @@ class Priced(msgspec.Struct, frozen=True):
             max(usd, priced) if disputed and priced is not None else usd,
         )
 
-    def estimated(self, usage: Usage, *, most: Usage) -> Bill:
-        """By the model's own price, else by the dearest one there is."""
+    def estimated(self, usage: Usage, *, most: Usage | None) -> Bill:
+        """By the model's own price, else by the dearest one there is. `most`: what it can have been, for budgets."""
         computed = self._standing_in(usage)
-        usd, counted = cost.rounded(computed.usd or cost.ZERO), cost.rounded(self.most(most))
-        return Bill(usd, CostSource.ESTIMATE, usage, None, prices=computed.used, counted_usd=max(usd, counted))
+        usd = cost.rounded(computed.usd or cost.ZERO)
+        counted = usd if most is None else max(usd, cost.rounded(self.most(most)))
+        return Bill(usd, CostSource.ESTIMATE, usage, None, prices=computed.used, counted_usd=counted)
 
     def most(self, usage: Usage) -> Decimal:
         return self._standing_in(usage).usd or cost.ZERO

@@ -3,49 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from typing import Protocol, TypeVar
 from uuid import UUID
-from weakref import WeakSet
 
 import msgspec
 
+from analytics import budgets, ids, limits
+from analytics.budgets import BudgetError, Degrades, Reached
+from analytics.counters.guard import Guard
+from analytics.limits import NO_LEASE, Lease, Quota
 from analytics.models import Outcome
 from analytics.spool import Spool, SpoolError
-from analytics.types import Caller
+from analytics.types import Budget, Caller
 from providers import chat as provider_chat
 from providers.chat import OpenStream
-from providers.deadlines import within
-from providers.types import Answer, ChatRequest, FailureKind, ProviderError
+from providers.types import Answer, ChatRequest, ProviderError
 from routing import attempts, decision
-from routing.attempts import Answered, AttemptsError, Clock, Step
+from routing.attempts import Answered, AttemptsError, Clock, NotAfforded, Step
+from routing.bills import Bill
 from routing.decision import Decision
-from routing.entry import Bill, Entry
-from routing.types import Candidate, DropReason, Snapshot, Wishes
+from routing.entry import Entry
+from routing.streaming import Streaming, how_cancelled
+from routing.types import Candidate, DropReason, Need, Snapshot, Wishes
 
 T = TypeVar("T")
-
-logger = logging.getLogger(__name__)
-
-LACKS_ONLY_ITS_END = {FailureKind.UNREACHABLE, FailureKind.TIMEOUT}
-"""After a finish reason: the connection broke or fell silent before `[DONE]`, which is not an error."""
-
-_left: WeakSet[asyncio.Task[Any]] = WeakSet()
-"""Tasks whose clients left. What a task is cancelled with does not say it: of two in one turn the first one counts."""
-CLIENT_CLOSED = 499
-"""The status a row gets when its client left; nobody ever receives it."""
-
-
-def leave(task: asyncio.Task[Any]) -> None:
-    """The client that `task` answers has left. Any other cancelling of it is ours, as when the server stops."""
-    _left.add(task)
-    task.cancel()
-
-
-def has_left() -> bool:
-    """Whether the client that the current task answers has left."""
-    return asyncio.current_task() in _left
 
 
 class ChatError(Exception):
@@ -53,6 +36,8 @@ class ChatError(Exception):
 
     ChatError
     ├── NothingToTry    the plan is empty; carries it, with the reason of every dropped model
+    ├── OverBudget      a budget has no room for any model that could be tried
+    ├── MoneyUnknown    nobody knows what budgets have left, so no upstream was called
     ├── NobodyAnswered  every attempt failed; carries the trail and the last failure
     └── NotRecordable   the spool cannot be written, so no upstream was called
     """
@@ -68,6 +53,17 @@ class NothingToTry(ChatError):
         reasons = {dropped.reason for dropped in made.plan.dropped} - ENTERED_ELSEWHERE
         words = "; ".join(sorted(reason.value for reason in reasons)) or "none is set up"
         super().__init__(f"No model can be tried: {words}.", made=made, status=_status_of(reasons))
+
+
+class OverBudget(ChatError):
+    def __init__(self, made: Decision, *, reached: Reached) -> None:
+        super().__init__("A budget is reached.", made=made, status=402)
+        self.reached = reached
+
+
+class MoneyUnknown(ChatError):
+    def __init__(self, made: Decision) -> None:
+        super().__init__("What was spent cannot be looked up, so no model was called.", made=made, status=503)
 
 
 class NotRecordable(ChatError):
@@ -91,6 +87,7 @@ ENTERED_ELSEWHERE = {DropReason.BELOW_ENTRY, DropReason.OUTSIDE_FENCE}
 OPERATORS = {DropReason.NO_CREDENTIAL, DropReason.PRICE_UNKNOWN}
 """Reasons that only the operator can mend. They say nothing about the request when another model is set up."""
 _FORBIDDEN = {DropReason.LAYER_NOT_ALLOWED, DropReason.MODEL_NOT_ALLOWED}
+_TOO_MUCH = {DropReason.TOO_DEAR, DropReason.OVER_BUDGET, DropReason.DEGRADED}
 
 
 def _status_of(reasons: set[DropReason]) -> int:
@@ -100,7 +97,7 @@ def _status_of(reasons: set[DropReason]) -> int:
         return 503
     if callers <= _FORBIDDEN:
         return 403
-    return 402 if callers <= _FORBIDDEN | {DropReason.TOO_DEAR} else 400
+    return 402 if callers <= _FORBIDDEN | _TOO_MUCH else 400
 
 
 class Completed(msgspec.Struct, frozen=True):
@@ -111,127 +108,164 @@ class Completed(msgspec.Struct, frozen=True):
     answer: Answer
     bill: Bill
     attempts: int
+    quotas: tuple[Quota, ...]
+    is_capped: bool
+    """Whether it ended at a length that its budget had left for it."""
+
+
+class Parts(Protocol):
+    """What a process that answers requests holds (`routing.runtime`)."""
+
+    @property
+    def spool(self) -> Spool: ...
+
+    @property
+    def guard(self) -> Guard: ...
 
 
 async def complete(
-    request: ChatRequest, *, wishes: Wishes, caller: Caller, snapshot: Snapshot, request_id: UUID, spool: Spool
+    request: ChatRequest, *, wishes: Wishes, caller: Caller, snapshot: Snapshot, request_id: UUID, parts: Parts
 ) -> Completed:
     """Answers a request as a whole.
 
-    Raises: NeedError, DecisionError, ChatError.
+    Raises: NeedError, DecisionError, LimitReached, ChatError.
     """
-    entry = _begin(request, wishes=wishes, caller=caller, snapshot=snapshot, request_id=request_id, spool=spool)
-    answered = await _walk(entry, snapshot=snapshot, call=_completing(request))
+    asked = _Asked(request, wishes, caller, snapshot, request_id)
+    entry = await _begin(asked, parts=parts)
+    answered = await _answer(entry, asked=asked, call=_completing(request, entry=entry))
     answer = answered.answer
     entry.first_token_ms = entry.clock.elapsed_ms()
+    entry.ended(answer.finish_reason, usage=answer.usage)
     bill = entry.bill(answer.usage, content_chars=len(answer.body))
     entry.settle(Outcome.OK, status=200, bill=bill, finish_reason=answer.finish_reason)
-    return Completed(entry.decision, answered.candidate, answer, bill, len(entry.trail))
+    return Completed(
+        entry.decision,
+        answered.candidate,
+        answer,
+        bill,
+        len(entry.trail),
+        entry.lease.quotas,
+        entry.is_capped,
+    )
 
 
 async def stream(
-    request: ChatRequest, *, wishes: Wishes, caller: Caller, snapshot: Snapshot, request_id: UUID, spool: Spool
+    request: ChatRequest, *, wishes: Wishes, caller: Caller, snapshot: Snapshot, request_id: UUID, parts: Parts
 ) -> Streaming:
     """Starts a streamed answer; returns when its first content is here, until when another model may take over.
 
-    Raises: NeedError, DecisionError, ChatError.
+    Raises: NeedError, DecisionError, LimitReached, ChatError.
     """
-    entry = _begin(request, wishes=wishes, caller=caller, snapshot=snapshot, request_id=request_id, spool=spool)
-    answered = await _walk(entry, snapshot=snapshot, call=_streaming(request))
+    asked = _Asked(request, wishes, caller, snapshot, request_id)
+    entry = await _begin(asked, parts=parts)
+    answered = await _answer(entry, asked=asked, call=_streaming(request, entry=entry))
     entry.first_token_ms = entry.clock.elapsed_ms()
     return Streaming(entry, upstream=answered.answer, candidate=answered.candidate)
 
 
-class Streaming:
-    """A streamed answer under way. Iterate it to its end or close it: either settles the request."""
+class _Asked(msgspec.Struct, frozen=True):
+    """A request with all that is known when it comes in."""
 
-    def __init__(self, entry: Entry, *, upstream: OpenStream, candidate: Candidate) -> None:
-        self.decision = entry.decision
-        self.candidate = candidate
-        self.attempts = len(entry.trail)
-        self.warnings = upstream.warnings
-        self.bill: Bill | None = None
-        """Known once the last frame is out."""
-        self.error: ProviderError | None = None
-        """Set when the stream broke after content."""
-        self._was_cancelled = False
-        self._entry = entry
-        self._upstream = upstream
+    request: ChatRequest
+    wishes: Wishes
+    caller: Caller
+    snapshot: Snapshot
+    request_id: UUID
 
     @property
-    def is_ending(self) -> bool:
-        """Whether the provider has said that no frame comes after the last one given."""
-        return self._upstream.is_ending
+    def deadline_s(self) -> float:
+        most = self.snapshot.policy.deadline_s
+        return min(most, self.wishes.timeout_s or most)
 
-    async def frames(self) -> AsyncIterator[bytes]:
-        """The frames to relay, without the closing `[DONE]`; ends early, with `error` set, when the stream breaks."""
-        try:
-            while (frames := await self._next()) is not None:
-                yield frames
-        except ProviderError as error:
-            if self._upstream.reader.finish_reason and error.kind in LACKS_ONLY_ITS_END:
-                self._upstream.reader.is_done = True
-            else:
-                self.error = error
-        except Exception as error:
-            logger.exception("A stream broke in the gateway itself")
-            self.error = ProviderError(FailureKind.BROKEN_STREAM, f"the gateway failed ({type(error).__name__})")
-        except asyncio.CancelledError:
-            self._was_cancelled = True
-            raise
-        finally:
-            self.close()
-
-    async def _next(self) -> bytes | None:
-        between_s = self.candidate.model.provider.timeouts.between_frames_s
-        patience_s = min(self._entry.clock.left_s(), between_s)
-        try:
-            with within(patience_s):
-                return await anext(self._upstream, None)
-        except TimeoutError:
-            why = f"nothing came for {between_s:g} s" if patience_s == between_s else "the request's deadline passed"
-            raise ProviderError(FailureKind.TIMEOUT, why) from None
-
-    def close(self, *, was_cancelled: bool = False) -> None:
-        """Cuts the upstream and settles by what was used until now. Never waits; harmless when all is done.
-
-        `was_cancelled` says it where `frames` did not see it: while a frame was being sent.
-        """
-        self._was_cancelled = self._was_cancelled or was_cancelled
-        self._upstream.close()
-        if self._entry.is_settled:
-            return
-        reader = self._upstream.reader
-        self.bill = self._entry.bill(reader.usage, content_chars=reader.content_chars)
-        if self.error is not None:
-            outcome, status = Outcome.ERROR, 200
-        elif reader.finish_reason and reader.is_done:
-            outcome, status = Outcome.OK, 200
-        elif self._was_cancelled:
-            outcome, status = _how_cancelled()
-        else:
-            outcome, status = Outcome.CANCELLED, CLIENT_CLOSED
-        self._entry.settle(
-            outcome,
-            status=status,
-            bill=self.bill,
-            finish_reason=reader.finish_reason,
-            error_kind=self.error.kind.value if self.error else "",
-            error_message=self.error.message if self.error else "",
+    def decide(self, need: Need, *, left_usd: Decimal | None, ceiling: str | None = None) -> Decision:
+        return decision.decide(
+            need,
+            request=self.request,
+            wishes=self.wishes,
+            caller=self.caller,
+            snapshot=self.snapshot,
+            request_id=self.request_id,
+            left_usd=left_usd,
+            ceiling=ceiling,
         )
 
 
-def _begin(
-    request: ChatRequest, *, wishes: Wishes, caller: Caller, snapshot: Snapshot, request_id: UUID, spool: Spool
-) -> Entry:
-    made = decision.make(request, wishes=wishes, caller=caller, snapshot=snapshot, request_id=request_id)
-    deadline_s = min(snapshot.policy.deadline_s, wishes.timeout_s or snapshot.policy.deadline_s)
-    entry = Entry(caller, request, made, spool, Clock(deadline_s))
-    if not made.plan.attempts:
-        nothing = NothingToTry(made)
-        entry.settle(Outcome.ERROR, status=nothing.status, error_kind="nothing_to_try", error_message=str(nothing))
-        raise nothing
-    return entry
+AFTER_DEADLINE_S = 30.0
+"""How long places and reservations outlive a request's deadline: nothing that settles late is charged at its cap."""
+
+
+async def _begin(asked: _Asked, *, parts: Parts) -> Entry:
+    """Admits a request and plans it."""
+    need = decision.read_need(asked.request, wishes=asked.wishes, caller=asked.caller, snapshot=asked.snapshot)
+    clock, ttl_s = Clock(asked.deadline_s), asked.deadline_s + AFTER_DEADLINE_S
+    reservation = budgets.reservation(
+        parts.guard,
+        asked.snapshot.budgets.of(asked.caller),
+        request_id=asked.request_id.hex,
+        at=ids.started_at(asked.request_id),
+        ttl_s=ttl_s,
+    )
+    lease = await _admitted(asked, need=need, guard=parts.guard, ttl_s=ttl_s)
+    try:
+        made = asked.decide(need, left_usd=reservation.left_usd())
+    except BaseException:
+        limits.give_back(parts.guard, lease, request_id=asked.request_id.hex)
+        raise
+    return Entry(asked.caller, asked.request, made, parts.spool, parts.guard, clock, reservation, lease)
+
+
+async def _admitted(asked: _Asked, *, need: Need, guard: Guard, ttl_s: float) -> Lease:
+    """Raises: LimitReached."""
+    if not limits.has_any(asked.caller):
+        return NO_LEASE
+    answers = (need.max_output_tokens or 0) * need.answers
+    usual = 0 if need.max_output_tokens else guard.lengths.usual(key_id=asked.caller.key_id, model_id=0)
+    return await limits.admit(
+        guard,
+        asked.caller,
+        request_id=asked.request_id.hex,
+        tokens=need.input_tokens + answers,
+        usual_tokens=usual * need.answers,
+        ttl_s=ttl_s,
+    )
+
+
+async def _answer(entry: Entry, *, asked: _Asked, call: Callable[[Candidate], Awaitable[T]]) -> Answered[T]:
+    """Tries what was planned; plans again, no higher than it allows, for a budget that asks for a lower layer."""
+    while True:
+        if not entry.decision.plan.attempts:
+            raise _nothing(entry)
+        try:
+            return await _walk(entry, snapshot=asked.snapshot, call=call)
+        except Degrades as reached:
+            entry.refused = reached
+            entry.reservation.lift(reached.budget)
+            ceiling = _lower(entry.decision.live.ceiling, reached.budget, snapshot=asked.snapshot)
+            left_usd = entry.reservation.left_usd()
+            entry.decision = asked.decide(entry.decision.need, left_usd=left_usd, ceiling=ceiling)
+
+
+def _lower(known: str | None, budget: Budget, *, snapshot: Snapshot) -> str:
+    """The lower of two layers; one that is not there any more lets nothing through."""
+    names = [layer.name for layer in snapshot.layers]
+    if known is None or known not in names:
+        return budget.layer if known is None else known
+    return min(known, budget.layer, key=lambda name: names.index(name) if name in names else -1)
+
+
+def _nothing(entry: Entry) -> ChatError:
+    """Settles a request whose plan is empty, and says why it is."""
+    made = entry.decision
+    nothing: ChatError = NothingToTry(made)
+    reached = entry.refused or entry.reservation.nearest()
+    if nothing.status == 402 and reached is not None and _is_for_budget(made):
+        nothing = OverBudget(made, reached=reached)
+    entry.settle(Outcome.ERROR, status=nothing.status, error_kind="nothing_to_try", error_message=str(nothing))
+    return nothing
+
+
+def _is_for_budget(made: Decision) -> bool:
+    return any(dropped.reason in (DropReason.OVER_BUDGET, DropReason.DEGRADED) for dropped in made.plan.dropped)
 
 
 async def _walk(entry: Entry, *, snapshot: Snapshot, call: Callable[[Candidate], Awaitable[T]]) -> Answered[T]:
@@ -245,6 +279,8 @@ async def _walk(entry: Entry, *, snapshot: Snapshot, call: Callable[[Candidate],
             trail=entry.trail,
             before=entry.opened,
         )
+    except Degrades:
+        raise
     except AttemptsError as failure:
         kind = failure.error.kind.value if failure.error else "deadline"
         bill = entry.bill_without_answer()
@@ -252,40 +288,51 @@ async def _walk(entry: Entry, *, snapshot: Snapshot, call: Callable[[Candidate],
             Outcome.ERROR, status=failure.client_status, bill=bill, error_kind=kind, error_message=str(failure)
         )
         raise NobodyAnswered(entry.decision, trail=tuple(entry.trail), failure=failure) from failure
-    except SpoolError as error:
-        entry.settle(Outcome.ERROR, status=503, error_kind="spool", error_message=str(error))
-        raise NotRecordable(entry.decision) from error
     except Exception as error:
+        refusal = _refusal(entry, error)
+        kind, status = (refusal[0], refusal[1].status) if refusal else ("internal", 500)
+        message = str(error) if refusal else type(error).__name__
         bill = entry.bill_without_answer()
-        entry.settle(Outcome.ERROR, status=500, bill=bill, error_kind="internal", error_message=type(error).__name__)
-        raise
+        entry.settle(Outcome.ERROR, status=status, bill=bill, error_kind=kind, error_message=message)
+        if refusal is None:
+            raise
+        raise refusal[1] from error
     except asyncio.CancelledError:
-        outcome, status = _how_cancelled()
+        outcome, status = how_cancelled()
         entry.settle(outcome, status=status, bill=entry.bill_without_answer())
         raise
 
 
-def _how_cancelled() -> tuple[Outcome, int]:
-    return (Outcome.CANCELLED, CLIENT_CLOSED) if has_left() else (Outcome.INTERRUPTED, 503)
+def _refusal(entry: Entry, error: Exception) -> tuple[str, ChatError] | None:
+    """What kept a model from being called, as the ledger and as the client hears of it."""
+    if isinstance(error, NotAfforded) and entry.refused is not None:
+        return "budget", OverBudget(entry.decision, reached=entry.refused)
+    if isinstance(error, BudgetError):
+        return "budget_unavailable", MoneyUnknown(entry.decision)
+    if isinstance(error, SpoolError):
+        return "spool", NotRecordable(entry.decision)
+    return None
 
 
 def _noting(entry: Entry, call: Callable[[Candidate], Awaitable[T]]) -> Callable[[Candidate], Awaitable[T]]:
-    """`call`, whose failures are billed where the provider told what it had used."""
+    """`call`, whose failures are billed by what the provider told that it had used, and counted by what it may have."""
 
     async def noted(candidate: Candidate) -> T:
         try:
             return await call(candidate)
         except ProviderError as error:
-            if error.usage is not None:
-                entry.failed(error.usage)
+            entry.failed(error)
+            raise
+        except asyncio.CancelledError:
+            entry.failed(None)
             raise
 
     return noted
 
 
-def _completing(request: ChatRequest) -> Callable[[Candidate], Awaitable[Answer]]:
-    return lambda candidate: provider_chat.complete(request, model=candidate.model)
+def _completing(request: ChatRequest, *, entry: Entry) -> Callable[[Candidate], Awaitable[Answer]]:
+    return lambda candidate: provider_chat.complete(request, model=candidate.model, cap_tokens=entry.cap_tokens)
 
 
-def _streaming(request: ChatRequest) -> Callable[[Candidate], Awaitable[OpenStream]]:
-    return lambda candidate: provider_chat.stream(request, model=candidate.model)
+def _streaming(request: ChatRequest, *, entry: Entry) -> Callable[[Candidate], Awaitable[OpenStream]]:
+    return lambda candidate: provider_chat.stream(request, model=candidate.model, cap_tokens=entry.cap_tokens)

@@ -82,7 +82,7 @@ class Entry:
         if self.reservation.budgets:
             self.cap = await self._held(candidate.model)
         self.candidate = candidate
-        bill = self.estimate(output_tokens=0)
+        bill = self._estimated(output_tokens=0, most=None)
         self.spool.opened(
             Opened(
                 **self._asked(),
@@ -130,9 +130,17 @@ class Entry:
         """What the provider is told of the longest answer that may be; None: nothing."""
         return self.cap.tokens if self.cap is not None and self.cap.is_told else None
 
-    def ended(self, finish_reason: str) -> None:
-        """The answer ended so."""
+    def ended(self, finish_reason: str, *, usage: Usage | None) -> None:
+        """The answer ended so: whether at a length its budget had left, and how long it was, for those to come."""
         self.is_capped = finish_reason == "length" and self.cap_tokens is not None
+        if usage is not None and self.candidate is not None and (self.reservation.budgets or self.lease.rates):
+            self.guard.lengths.learn(
+                key_id=self.caller.key_id,
+                model_id=self.candidate.model.id,
+                tokens=usage.output_tokens,
+                was_capped=self.is_capped,
+                choices=self.decision.need.answers,
+            )
 
     def settle(
         self,
@@ -224,17 +232,15 @@ class Entry:
     def _bill(self, usage: Usage | None, *, content_chars: int) -> Bill:
         if usage is not None and not usage.is_partial:
             return self._priced().told(usage, most=usage)
-        told = -(-content_chars // CHARS_PER_TOKEN)
+        told, most = -(-content_chars // CHARS_PER_TOKEN), self._most(content_chars=content_chars)
         if usage is None:
-            return self.estimate(output_tokens=told, content_chars=content_chars)
-        usage = msgspec.structs.replace(usage, output_tokens=told)
-        return self._priced().estimated(usage, most=self._most(content_chars=content_chars))
+            return self._estimated(output_tokens=told, most=most)
+        return self._priced().estimated(msgspec.structs.replace(usage, output_tokens=told), most=most)
 
-    def estimate(self, *, output_tokens: int, content_chars: int | None = None) -> Bill:
+    def _estimated(self, *, output_tokens: int, most: Usage | None) -> Bill:
         """Half the upper estimate of the input, which is what texts usually have, and the output given."""
         half = self.decision.need.input_tokens // 2 + self._file_tokens()
-        usage = Usage(input_tokens=half, output_tokens=output_tokens)
-        return self._priced().estimated(usage, most=self._most(content_chars=content_chars))
+        return self._priced().estimated(Usage(input_tokens=half, output_tokens=output_tokens), most=most)
 
     def bill_without_answer(self) -> Bill:
         """What failed attempts are known to have cost. Of the last one an estimate, where nothing is known of it and it
@@ -243,7 +249,7 @@ class Entry:
         is_unsure = bool(last) and self.trail[last - 1].outcome in ("cancelled", FailureKind.TIMEOUT.value)
         bills = list(self._failed)
         if is_unsure and self._last_failed != last:
-            bills.append(self.estimate(output_tokens=0))
+            bills.append(self._estimated(output_tokens=0, most=None))
         # What budgets count for them was added up when each of them failed.
         return msgspec.structs.replace(together(bills), counted_usd=cost.ZERO) if bills else NOTHING
 

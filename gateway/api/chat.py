@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from rest_framework.request import Request
 
-from gateway.api import bodies, errors
+from gateway.api import bodies, errors, over_limit
 from gateway.api.authentication import ApiKeyAuthentication, MayChat, caller_from
 from gateway.api.base import AsyncAPIView
 from routing import chat, runtime, snapshot
+from routing.bills import Bill
 from routing.decision import Decision
-from routing.entry import Bill
+from routing.streaming import Streaming
 from routing.types import Candidate
 
 MOST_WARNED = 1_000
@@ -33,23 +34,26 @@ class ChatCompletionsView(AsyncAPIView):
             caller=caller_from(request),
             snapshot=snapshot.current(),
             request_id=self.request_id,
-            spool=runtime.current().spool,
+            parts=runtime.current(),
         )
-        if isinstance(result, chat.Streaming):
+        if isinstance(result, Streaming):
             return _event_stream(result)
         headers = decision_headers(
             result.decision, candidate=result.candidate, attempts=result.attempts, warnings=result.answer.warnings
         )
         headers["X-Gateway-Cost-USD"] = cost_text(result.bill)
+        headers.update(over_limit.quota_headers(result.quotas))
+        if result.is_capped:
+            headers["X-Gateway-Capped"] = "budget"
         return HttpResponse(result.answer.body, content_type="application/json", headers=headers)
 
 
-def _event_stream(stream: chat.Streaming) -> EventStream:
+def _event_stream(stream: Streaming) -> EventStream:
     try:
         headers = decision_headers(
             stream.decision, candidate=stream.candidate, attempts=stream.attempts, warnings=stream.warnings
         )
-        return EventStream(stream, headers=headers)
+        return EventStream(stream, headers=headers | over_limit.quota_headers(stream.quotas))
     except BaseException:
         stream.close()  # nobody else has it yet
         raise
@@ -58,7 +62,7 @@ def _event_stream(stream: chat.Streaming) -> EventStream:
 class EventStream(StreamingHttpResponse):
     """The answer as server-sent events, in `parts`. Whoever sends it calls `abandon` on every way out."""
 
-    def __init__(self, stream: chat.Streaming, *, headers: dict[str, str]) -> None:
+    def __init__(self, stream: Streaming, *, headers: dict[str, str]) -> None:
         self.stream = stream
         self.has_begun = False
         """Whether its headers are out."""
@@ -83,7 +87,8 @@ class EventStream(StreamingHttpResponse):
         if self.stream.error is not None:
             return errors.event(self.stream.error)
         cost = cost_text(self.stream.bill) if self.stream.bill else "0"
-        return f": X-Gateway-Cost-USD: {cost}\n\ndata: [DONE]\n\n".encode()
+        capped = ": X-Gateway-Capped: budget\n\n" if self.stream.is_capped else ""
+        return f"{capped}: X-Gateway-Cost-USD: {cost}\n\ndata: [DONE]\n\n".encode()
 
     def abandon(self, *, was_cancelled: bool = False) -> None:
         self.stream.close(was_cancelled=was_cancelled)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,9 +18,12 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.views import defaults
 from rest_framework import exceptions
 
+from analytics.limits import LimitReached
 from analytics.types import Caller
+from gateway.api import over_limit
 from gateway.api.authentication import NO_KEY
 from gateway.api.bodies import BadBody
+from gateway.api.over_limit import Said
 from gateway.middleware import OPEN_PATHS
 from providers.types import FailureKind, ProviderError
 from routing import chat, decision, listing, need, runtime, snapshot
@@ -223,6 +227,18 @@ _PROVIDER_FAILURES = {
     FailureKind.TIMEOUT: ("provider_timeout", "The provider took too long"),
 }
 
+
+def _said(said: Said) -> HttpResponse:
+    return problem(said.status, said.code, said.message, detail=said.detail, headers=said.headers)
+
+
+def _over_budget(error: chat.OverBudget) -> HttpResponse:
+    said = over_limit.over_budget(error.reached, at=time.time())
+    request_id = str(error.decision.request_id)
+    headers = {**said.headers, "X-Gateway-Request-Id": request_id}
+    return _said(msgspec.structs.replace(said, headers=headers, detail={"request_id": request_id, **said.detail}))
+
+
 _ANSWERS: dict[type[Exception], Callable[[Any], HttpResponse]] = {
     BadBody: lambda error: problem(400, None, error.message, param=error.param),
     need.UnknownLayer: lambda error: problem(
@@ -236,6 +252,9 @@ _ANSWERS: dict[type[Exception], Callable[[Any], HttpResponse]] = {
     runtime.NotRunning: lambda error: problem(
         503, "stopping", "The gateway is stopping.", headers={"Retry-After": "1"}
     ),
+    LimitReached: lambda error: _said(over_limit.limit_reached(error)),
+    chat.OverBudget: _over_budget,
+    chat.MoneyUnknown: lambda error: _said(over_limit.budget_unavailable()),
     chat.NotRecordable: lambda error: problem(503, "spool_not_writable", str(error)),
     chat.NobodyAnswered: _nobody_answered,
 }

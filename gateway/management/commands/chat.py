@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from analytics import callers, ids
+from analytics.limits import LimitReached
 from analytics.spool import SpoolError
 from analytics.types import Caller
 from gateway import serving
@@ -19,6 +20,7 @@ from gateway.prompting import PromptProblem, add_prompt_arguments, chat_request,
 from providers.dialects.openai_stream import text_of
 from providers.types import ChatRequest
 from routing import chat, decision, need, runtime, snapshot
+from routing.streaming import Streaming
 from routing.types import Snapshot, Wishes
 
 
@@ -36,6 +38,7 @@ examples:
         need.NeedError,
         decision.DecisionError,
         chat.ChatError,
+        LimitReached,
         SpoolError,
         serving.StartError,
     )
@@ -60,7 +63,7 @@ examples:
     ) -> None:
         async with runtime.running() as process:
             stream = await chat.stream(
-                request, wishes=wanted, caller=owner, snapshot=config, request_id=ids.new(), spool=process.spool
+                request, wishes=wanted, caller=owner, snapshot=config, request_id=ids.new(), parts=process
             )
             text = ""
             try:
@@ -74,7 +77,7 @@ examples:
                 stream.close()
         self._finish(stream, text=text, json=json)
 
-    def _finish(self, stream: chat.Streaming, *, text: str, json: bool) -> None:
+    def _finish(self, stream: Streaming, *, text: str, json: bool) -> None:
         model, cost = stream.candidate.model, cost_text(stream.bill) if stream.bill else "0"
         if json:
             self.print_json(

@@ -1,0 +1,123 @@
+"""What a client is told of its limits and budgets: headers with what is left, and the words of a refusal.
+
+Amounts of the installation's budget are nobody's business but the operator's: a client hears that it is reached and
+until when.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from analytics import ids
+from analytics.budgets import RETRY_HELD_S, Reached
+from analytics.counters.steps import NO_END
+from analytics.limits import IN_WORDS, TOKENS, LimitReached, Quota
+from analytics.types import Budget, BudgetScope, Window
+
+_MINUTE_MS = 60_000
+
+
+class Said(msgspec.Struct, frozen=True):
+    """A refusal as `gateway.api.errors` puts it into an error object."""
+
+    status: int
+    code: str
+    message: str
+    headers: Mapping[str, str] = {}
+    detail: Mapping[str, Any] = {}
+
+
+def quota_headers(quotas: Sequence[Quota]) -> dict[str, str]:
+    """`X-RateLimit-*` in OpenAI's form, for the tightest limit of each kind."""
+    headers: dict[str, str] = {}
+    for quota in quotas:
+        headers[f"X-RateLimit-Limit-{quota.kind.title()}"] = str(quota.limit)
+        headers[f"X-RateLimit-Remaining-{quota.kind.title()}"] = str(quota.remaining)
+        headers[f"X-RateLimit-Reset-{quota.kind.title()}"] = duration(quota.reset_ms)
+    return headers
+
+
+def duration(ms: int) -> str:
+    """Milliseconds as OpenAI writes them: `120ms`, `7.66s`, `6m0s`."""
+    if ms < 1000:
+        return f"{ms}ms"
+    if ms < _MINUTE_MS:
+        return f"{ms / 1000:g}s"
+    minutes, rest = divmod(ms, _MINUTE_MS)
+    return f"{minutes}m{rest / 1000:g}s"
+
+
+def limit_reached(error: LimitReached) -> Said:
+    """429 with the wait; 400 where waiting would not help."""
+    if error.retry_s is None:
+        message = (
+            f"This request may use {error.cost:,} tokens, and its {error.whose} {error.limit:,} in a minute: send less, "
+            "or ask for a shorter answer with max_tokens."
+        )
+        return Said(400, "tokens_per_minute_exceeded", message)
+    wait = math.ceil(error.retry_s)
+    message = f"The {error.whose} has reached its limit of {error.limit:,} {IN_WORDS[error.kind]}."
+    if error.kind == TOKENS:
+        message += f" This request may use {error.cost:,}."
+    headers = quota_headers(error.quotas) | {"Retry-After": str(max(wait, 1))}
+    return Said(429, "rate_limit_exceeded", f"{message} Try again in {max(wait, 1)} s.", headers)
+
+
+def over_budget(reached: Reached, *, at: float) -> Said:
+    """402: which budget, and until when."""
+    budget, until = reached.budget, None if reached.until_ms >= NO_END else ids.moment(reached.until_ms / 1000)
+    detail = _detail(reached, until=until)
+    if reached.is_held:
+        message = f"{_named(budget)} is held by requests under way; try again when some of them have ended."
+        return Said(402, "budget_held", message, {"Retry-After": str(math.ceil(RETRY_HELD_S))}, detail)
+    if until is None:
+        return Said(402, "budget_spent", f"{_named(budget)} is spent.", {}, detail)
+    local = until.astimezone(ZoneInfo(budget.zone))
+    message = f"{_named(budget)} is spent until {local:%Y-%m-%d %H:%M} ({budget.zone})."
+    wait = max(math.ceil(until.timestamp() - at), 1)
+    return Said(402, "budget_spent", message, {"Retry-After": str(wait)}, detail)
+
+
+def budget_unavailable() -> Said:
+    message = "What this key's budgets have left cannot be looked up at the moment; no model was called."
+    return Said(503, "budget_unavailable", message, {"Retry-After": "1"})
+
+
+def _named(budget: Budget) -> str:
+    if budget.scope is BudgetScope.INSTALLATION:
+        return f"The budget of this installation ({_per(budget.window)})"
+    amount = f"${_plain(budget.limit_usd)}"
+    amount = f"{amount} in all" if budget.window is Window.TOTAL else f"{amount} {_per(budget.window)}"
+    return f"The budget of {budget.scope.value} {budget.name!r} ({amount})"
+
+
+def _per(window: Window) -> str:
+    return "in all" if window is Window.TOTAL else "an hour" if window is Window.HOUR else f"a {window.value}"
+
+
+def _detail(reached: Reached, *, until: datetime | None) -> dict[str, Any]:
+    budget = reached.budget
+    told: dict[str, Any] = {
+        "budget": budget.id,
+        "scope": budget.scope.value,
+        "window": budget.window.value,
+        "until": None if until is None else until.isoformat(),
+    }
+    if budget.scope is not BudgetScope.INSTALLATION:
+        told |= {
+            "limit_usd": _plain(budget.limit_usd),
+            "spent_usd": _plain(reached.spent_usd),
+            "held_usd": _plain(reached.open_usd),
+        }
+    return told
+
+
+def _plain(usd: Decimal) -> str:
+    return f"{usd.normalize():f}"
