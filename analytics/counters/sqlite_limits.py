@@ -1,0 +1,116 @@
+"""Rates and places in the SQLite store: plain functions within a transaction that the store began.
+
+A window is a ring of 128 buckets (of a millisecond at least) and one more: requests reach a vendor a little later than
+they are admitted, so what was counted stays for a whole bucket longer than the window is.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from analytics.counters.steps import Admit, Admitted, Correct, Rate, RateState
+
+BUCKETS = 128
+SLACK = 1
+
+_SUM = "SELECT total(used), max(CASE WHEN used > 0 THEN bucket END) FROM rates WHERE name=? AND span_ms=? AND bucket>=?"
+_OLDEST = "SELECT bucket, used FROM rates WHERE name=? AND span_ms=? AND bucket>=? AND used > 0 ORDER BY bucket"
+_COUNT = "INSERT INTO rates VALUES (?1, ?2, ?3, max(0, ?4)) ON CONFLICT DO UPDATE SET used = max(0, used + ?4)"
+_OTHERS = "SELECT count(*) FROM slots WHERE name=? AND ends_ms>? AND id<>?"
+_PLACE = "INSERT INTO slots VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET ends_ms = excluded.ends_ms"
+_GIVE_BACK = "DELETE FROM slots WHERE name=? AND id=?"
+
+
+class Window:
+    """Where in a sliding window of `span_ms` the moment `now` is."""
+
+    __slots__ = ("buckets", "current", "now", "oldest", "span_ms")
+
+    def __init__(self, span_ms: int, *, now: int) -> None:
+        self.span_ms = span_ms
+        self.now = now
+        self.buckets = min(BUCKETS, span_ms)
+        # A bucket need not be a whole number of milliseconds: rounded, 128 of them would be shorter than the window,
+        # or so much longer that too little of the limit could be used.
+        self.current = now * self.buckets // span_ms
+        self.oldest = self.current - self.buckets - SLACK
+
+    def leaves_in_ms(self, bucket: int) -> int:
+        first_without = bucket + self.buckets + SLACK + 1
+        return -(-first_without * self.span_ms // self.buckets) - self.now
+
+
+def admit(db: sqlite3.Connection, step: Admit, *, now: int) -> Admitted:
+    window = Window(step.span_ms, now=now)
+    found = [_used(db, rate, window) for rate in step.rates]
+    full = [place for place, rate in enumerate(step.rates) if found[place][0] + rate.cost > rate.limit]
+    refused, retry_ms = (full[0], 0) if full else (_full_slot(db, step, now=now), 0)
+    if full:
+        waits = [_wait_ms(db, step.rates[place], window, used=found[place][0]) for place in full]
+        retry_ms = -1 if -1 in waits else max(waits)
+    if refused is None:
+        _count(db, step, window)
+    states = tuple(
+        _state(rate, window, used=used, newest=newest, granted=refused is None)
+        for rate, (used, newest) in zip(step.rates, found, strict=True)
+    )
+    return Admitted(refused, retry_ms, window.current, states)
+
+
+def give_back(db: sqlite3.Connection, id: str, *, slots: tuple[str, ...]) -> None:
+    for name in slots:
+        db.execute(_GIVE_BACK, (name, id))
+
+
+def correct(db: sqlite3.Connection, corrections: tuple[Correct, ...], *, span_ms: int, now: int) -> None:
+    window = Window(span_ms, now=now)
+    for correction in corrections:
+        if correction.bucket >= window.oldest:
+            db.execute(_COUNT, (correction.name, span_ms, correction.bucket, correction.by))
+
+
+def tidy(db: sqlite3.Connection, *, now: int) -> None:
+    db.execute("DELETE FROM slots WHERE ends_ms <= ?", (now,))
+    spans = [span_ms for (span_ms,) in db.execute("SELECT DISTINCT span_ms FROM rates")]
+    for span_ms in spans:
+        window = Window(span_ms, now=now)
+        # Buckets of the future are left from a clock that went wrong and was put right: they would refuse for long.
+        db.execute(
+            "DELETE FROM rates WHERE span_ms = ? AND NOT bucket BETWEEN ? AND ?",
+            (span_ms, window.oldest, window.current + window.buckets),
+        )
+
+
+def _used(db: sqlite3.Connection, rate: Rate, window: Window) -> tuple[int, int | None]:
+    used, newest = db.execute(_SUM, (rate.name, window.span_ms, window.oldest)).fetchone()
+    return int(used), newest
+
+
+def _full_slot(db: sqlite3.Connection, step: Admit, *, now: int) -> int | None:
+    for place, slot in enumerate(step.slots, start=len(step.rates)):
+        if db.execute(_OTHERS, (slot.name, now, step.id)).fetchone()[0] >= slot.limit:
+            return place
+    return None
+
+
+def _wait_ms(db: sqlite3.Connection, rate: Rate, window: Window, *, used: int) -> int:
+    """Until enough has left; -1 when nothing that leaves is enough."""
+    too_many = used + rate.cost - rate.limit
+    for bucket, counted in db.execute(_OLDEST, (rate.name, window.span_ms, window.oldest)):
+        too_many -= counted
+        if too_many <= 0:
+            return window.leaves_in_ms(bucket)
+    return -1
+
+
+def _count(db: sqlite3.Connection, step: Admit, window: Window) -> None:
+    for rate in step.rates:
+        db.execute(_COUNT, (rate.name, step.span_ms, window.current, rate.cost))
+    for slot in step.slots:
+        db.execute(_PLACE, (slot.name, step.id, window.now + step.ttl_ms))
+
+
+def _state(rate: Rate, window: Window, *, used: int, newest: int | None, granted: bool) -> RateState:
+    if granted and rate.cost > 0:
+        used, newest = used + rate.cost, max(newest or 0, window.current)
+    return RateState(used, 0 if newest is None else window.leaves_in_ms(newest))

@@ -1,0 +1,150 @@
+"""The counters in one SQLite file, shared by all processes of a machine. Steps never wait but for the file's lock.
+
+Owns transactions, threads and what a failure means; the steps themselves are `sqlite_limits`, `sqlite_money` and
+`sqlite_rebuild`, the file is `sqlite_file`. A rebuild reads other processes' spools itself: nothing is announced here.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from analytics.counters import sqlite_limits as limits
+from analytics.counters import sqlite_money as money
+from analytics.counters import sqlite_rebuild as rebuild
+from analytics.counters.sqlite_file import CountersFile, Opened
+from analytics.counters.steps import (
+    Account,
+    Admit,
+    Admitted,
+    Balance,
+    Line,
+    Pulse,
+    Rebuilt,
+    Reserve,
+    Reserved,
+    Settle,
+    Settled,
+)
+from analytics.counters.store import StoreAway
+
+LAPSED_A_CALL = 500
+A_DAY_MS = 86_400_000
+
+Answer = TypeVar("Answer")
+
+
+def unix_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class SqliteStore:
+    """A `Store`. One connection for all threads, one at a time: within a process SQLite would have them wait anyway."""
+
+    is_immediate = True
+
+    def __init__(self, path: Path, *, deadline_s: float = 0.05, clock: Callable[[], int] = unix_ms) -> None:
+        self._file = CountersFile(path, deadline_s=deadline_s)
+        self._deadline_s = deadline_s
+        self._clock = clock
+        self._turn = threading.Lock()
+
+    async def admit(self, step: Admit) -> Admitted:
+        return self._do(lambda opened: limits.admit(opened.db, step, now=self._clock()))
+
+    async def reserve(self, step: Reserve) -> Reserved:
+        return self._do(
+            lambda opened: money.reserve(opened.db, step, now=self._clock(), whole_since_ms=_whole_since_ms(opened))
+        )
+
+    async def settle(self, step: Settle) -> Settled:
+        return self.settle_now([step])[0]
+
+    async def aclose(self) -> None:
+        """Nothing belongs to the loop alone."""
+
+    def settle_now(self, steps: Sequence[Settle]) -> list[Settled]:
+        return self._do(lambda opened: [_settle(opened.db, step, now=self._clock()) for step in steps])
+
+    def pulse(self) -> Pulse:
+        return self._do(lambda opened: rebuild.pulse(opened.db, life=opened.life, now=self._clock()))
+
+    def lapse(self) -> list[str]:
+        return self._do(lambda opened: _lapse(opened, now=self._clock()))
+
+    def balances(self, names: Sequence[str]) -> dict[str, Balance]:
+        return self._do(lambda opened: {} if _whole_since_ms(opened) is None else money.balances(opened.db, names))
+
+    def missing(self, accounts: Sequence[Account]) -> list[Account]:
+        return self._do(lambda opened: money.missing(opened.db, accounts, whole_since_ms=_whole_since_ms(opened)))
+
+    def first(self, name: str) -> bool:
+        return self._do(lambda opened: money.first(opened.db, name, now=self._clock()))
+
+    def begin(self, token: str, *, ttl_ms: int) -> bool:
+        return self._do(
+            lambda opened: rebuild.begin(opened.db, token, ttl_ms=ttl_ms, life=opened.life, now=self._clock())
+        )
+
+    def announce(self, token: str, *, source: str, lines: Sequence[Line]) -> None:
+        """All processes share the machine."""
+
+    def announced(self, token: str) -> dict[str, list[Line]]:
+        return {}
+
+    def finish(self, token: str, rebuilt: Rebuilt) -> bool:
+        return self._do(lambda opened: rebuild.finish(opened.db, token, rebuilt, life=opened.life, now=self._clock()))
+
+    def tidy(self) -> None:
+        self._do(lambda opened: _tidy(opened.db, now=self._clock()))
+
+    def close(self) -> None:
+        with self._turn:
+            self._file.close()
+
+    def _do(self, work: Callable[[Opened], Answer]) -> Answer:
+        """One transaction, all of it or nothing. Raises: StoreAway."""
+        if not self._turn.acquire(timeout=self._deadline_s):
+            raise StoreAway("another thread has the counters")
+        try:
+            opened = self._file.current()
+            opened.db.execute("BEGIN IMMEDIATE")
+            answer = work(opened)
+            opened.db.execute("COMMIT")
+        except BaseException as error:
+            self._file.failed(error)
+            if isinstance(error, sqlite3.Error):
+                raise StoreAway(f"the counters' file failed: {error}") from error
+            raise
+        finally:
+            self._turn.release()
+        return answer
+
+
+def _whole_since_ms(opened: Opened) -> int | None:
+    if opened.whole_since_ms is None:
+        opened.whole_since_ms = rebuild.whole_since_ms(opened.db, life=opened.life)
+    return opened.whole_since_ms
+
+
+def _settle(db: sqlite3.Connection, step: Settle, *, now: int) -> Settled:
+    limits.give_back(db, step.id, slots=step.slots)
+    if step.corrections:
+        limits.correct(db, step.corrections, span_ms=step.span_ms, now=now)
+    return Settled(False, ()) if step.nano_usd is None else money.settle(db, step, now=now)
+
+
+def _lapse(opened: Opened, *, now: int) -> list[str]:
+    if _whole_since_ms(opened) is None:
+        return []
+    money.lapse(opened.db, now=now, at_most=-1)
+    return money.lapsed(opened.db, at_most=LAPSED_A_CALL)
+
+
+def _tidy(db: sqlite3.Connection, *, now: int) -> None:
+    limits.tidy(db, now=now)
+    money.tidy(db, before_ms=now - A_DAY_MS)
