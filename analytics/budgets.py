@@ -20,6 +20,8 @@ from analytics.counters.store import StoreError
 from analytics.types import Budget, BudgetAction
 
 RETRY_HELD_S = 1.0
+MOST_NANO = 1 << 52
+"""More than any limit: a client may ask for answers of any length, a store's numbers have an end."""
 _NEAR_ITS_END = 20
 """A budget of which less than this part is left is told to the plan."""
 _WORST_FIRST = {BudgetAction.REFUSE: 0, BudgetAction.DEGRADE: 1, BudgetAction.NOTE: 2}
@@ -75,7 +77,7 @@ class Reservation:
 
         Raises: Reached, Degrades, Unavailable.
         """
-        wanted = tuple(nano(cap + beside) for cap in caps)
+        wanted = tuple(min(nano(cap + beside), MOST_NANO) for cap in caps)
         if not wanted[0] or not self.accounts:
             return 0
         granted = await self._reserve(wanted)

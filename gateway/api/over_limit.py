@@ -58,8 +58,8 @@ def limit_reached(error: LimitReached) -> Said:
     """429 with the wait; 400 where waiting would not help."""
     if error.retry_s is None:
         message = (
-            f"This request may use {error.cost:,} tokens, and its {error.whose} {error.limit:,} in a minute: send less, "
-            "or ask for a shorter answer with max_tokens."
+            f"This request may use {error.cost:,} tokens, and its {error.whose} {error.limit:,} in a minute: send "
+            "less, or ask for a shorter answer with max_tokens."
         )
         return Said(400, "tokens_per_minute_exceeded", message)
     wait = math.ceil(error.retry_s)

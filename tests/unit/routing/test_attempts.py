@@ -47,7 +47,11 @@ class Vendor:
         return outcome
 
 
-async def walk(vendor, *candidates, deadline_s=30.0, max_attempts=6, trail=None, before=lambda candidate: None):
+async def nothing(candidate):
+    """Before an attempt that needs no leave."""
+
+
+async def walk(vendor, *candidates, deadline_s=30.0, max_attempts=6, trail=None, before=nothing):
     return await attempts.walk(
         candidates or (A, B, C),
         call=vendor,
@@ -267,11 +271,15 @@ class TestBefore:
     async def test_it_is_told_of_each_attempt_before_it_starts(self):
         seen = []
         vendor = Vendor(a=fails(FailureKind.SERVER_ERROR), b="hello")
-        await walk(vendor, before=lambda candidate: seen.append((candidate.model.name, len(vendor.called))))
+
+        async def note(candidate):
+            seen.append((candidate.model.name, len(vendor.called)))
+
+        await walk(vendor, before=note)
         assert seen == [("a", 0), ("a", 1), ("b", 2)]
 
     async def test_what_it_raises_stops_the_walk_before_the_call(self):
-        def refuse(candidate):
+        async def refuse(candidate):
             raise LookupError
 
         vendor, trail = Vendor(a="never"), []

@@ -12,7 +12,8 @@ import pytest
 
 from analytics.types import Opened, UsageRow
 from gateway.api import errors
-from routing.chat import NobodyAnswered, NothingToTry, NotRecordable, leave
+from routing.chat import NobodyAnswered, NothingToTry, NotRecordable
+from routing.streaming import leave
 from routing.types import UnknownPrice, Wishes
 from tests.unit.analytics.spools import full_disk
 from tests.unit.routing.test_plan import POLICY

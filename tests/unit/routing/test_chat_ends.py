@@ -8,7 +8,8 @@ import pytest
 
 from providers import chat as provider_chat
 from providers.dialects import openai_stream
-from routing.chat import NobodyAnswered, leave
+from routing.chat import NobodyAnswered
+from routing.streaming import leave
 from tests.unit.routing.test_plan import POLICY
 from tests.unit.routing.use_case import STOPS_SOON, answering, event, says
 

@@ -9,7 +9,8 @@ import pytest
 
 from analytics.types import Opened
 from providers.dialects import openai_stream, sse
-from routing.chat import NobodyAnswered, leave
+from routing.chat import NobodyAnswered
+from routing.streaming import leave
 from tests.unit.routing.test_plan import POLICY
 from tests.unit.routing.use_case import STOPS_SOON, answering, event, says
 from tests.upstream.log import Ending

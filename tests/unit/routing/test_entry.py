@@ -8,30 +8,38 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from analytics import drainer, ids
+from analytics import budgets, drainer, ids
+from analytics.counters.guard import Guard
+from analytics.counters.sqlite_store import SqliteStore
+from analytics.lengths import Lengths
 from analytics.models import CostSource, Outcome, UsageRecord
 from analytics.spool import Reader, SpoolError
 from analytics.types import Opened, UsageRow
 from providers.types import FailureKind, Price, ProviderError, Unit, Usage
 from routing import attempts
 from routing.attempts import AttemptsError, Clock, Step
-from routing.entry import NOTHING, Entry
+from routing.bills import NOTHING
+from routing.entry import Entry
 from routing.types import Wishes
 from tests.unit.analytics.spools import full_disk
 from tests.unit.routing.test_decision import make, request
 from tests.unit.routing.test_plan import ACME, ANYONE, LONG_AGO, candidate, model, snapshot
+from tests.unit.routing.use_case import Heard
 
 STEP = Step("acme", "a", "L0", "timeout", None, "did not answer in time", 0.0, 5.0)
 
 
 @pytest.fixture
-def begin(spool):
+def begin(spool, tmp_path):
     """Begins an entry for a request; by default its one model costs 1 USD a token of input and 2 of output."""
+
+    guard = Guard(SqliteStore(tmp_path / "counters.sqlite3"), keeper=Heard(), lengths=Lengths())
 
     def begin(asked=None, *, of=None, wishes=None, decision=None):
         asked = asked or request("dear")
         made = decision or make(asked, config=snapshot(candidate(of or dear(), "L1")), wishes=wishes)
-        return Entry(ANYONE, asked, made, spool, Clock(30.0))
+        no_budget = budgets.reservation(guard, (), request_id=made.request_id.hex, at=made.started_at, ttl_s=60)
+        return Entry(ANYONE, asked, made, spool, guard, Clock(30.0), no_budget)
 
     return begin
 
@@ -43,8 +51,12 @@ def dear(**fields):
 
 def open_(entry):
     (only,) = entry.decision.plan.attempts
-    entry.opened(only)
+    asyncio.run(entry.opened(only))
     return only
+
+
+def broke(usage):
+    return ProviderError(FailureKind.BAD_ANSWER, "broke off", usage=usage)
 
 
 def lines(spool):
@@ -226,7 +238,7 @@ class TestFailedAttempts:
         for outcome in outcomes:
             open_(entry)
             if isinstance(outcome, Usage):
-                entry.failed(outcome)
+                entry.failed(broke(outcome))
             name = "bad_answer" if isinstance(outcome, Usage) else outcome
             entry.trail.append(msgspec.structs.replace(STEP, outcome=name))
         return entry
@@ -248,19 +260,19 @@ class TestFailedAttempts:
 
     def test_with_an_estimate_of_a_last_one_that_was_cut_off(self, begin):
         entry = self.entry(begin, self.TOLD, "cancelled")
-        estimate = entry.estimate(output_tokens=0).usd
+        estimate = entry._estimated(output_tokens=0, most=None).usd
         bill = entry.bill_without_answer()
         assert (bill.usd, bill.source, estimate > 0) == (9 + estimate, CostSource.ESTIMATE, True)
 
     def test_a_model_that_was_never_called_is_not_the_last_one(self, begin):
         entry = self.entry(begin, "timeout", "unsupported")
-        assert entry.bill_without_answer() == entry.estimate(output_tokens=0) != NOTHING
+        assert entry.bill_without_answer() == entry._estimated(output_tokens=0, most=None) != NOTHING
         assert self.entry(begin, "server_error", "unsupported").bill_without_answer() == NOTHING
 
     def test_without_one_of_a_last_one_that_told_its_usage(self, begin):
         entry = begin()
         open_(entry)
-        entry.failed(self.TOLD)
+        entry.failed(broke(self.TOLD))
         entry.trail.append(STEP)  # timed out
         assert entry.bill_without_answer().usd == 9
 

@@ -2,20 +2,48 @@
 
 import asyncio
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import msgspec
 
 from analytics import ids
-from analytics.spool import Reader
+from analytics.counters.guard import Guard
+from analytics.counters.sqlite_store import SqliteStore
+from analytics.counters.steps import Rebuilt
+from analytics.lengths import Lengths
+from analytics.spool import Reader, Spool
 from analytics.types import Opened, UsageRow
 from gateway.api import bodies
 from providers.types import Timeouts
 from routing import chat
-from routing.types import Wishes
+from routing.types import NoBudgets, Wishes
 from tests.unit.routing.test_plan import ACME, ANYONE, POLICY, candidate, model, snapshot
 
 STOPS_SOON = Timeouts(connect_s=0.1, headers_s=0.05, first_content_s=0.1, between_frames_s=0.15)
+
+
+class Heard:
+    """What a request's way tells the keeper's thread, in the order it was told."""
+
+    def __init__(self):
+        self.unsettled = []
+        self.rebuilds_wanted = 0
+        self.reached_budgets = []
+
+    def later(self, step):
+        self.unsettled.append(step)
+
+    def wants_rebuild(self):
+        self.rebuilds_wanted += 1
+
+    def reached(self, account, budget, *, spent):
+        self.reached_budgets.append(budget.id)
+
+
+@dataclass
+class Parts:
+    spool: Spool
+    guard: Guard
 
 
 class Gateway:
@@ -24,6 +52,13 @@ class Gateway:
     def __init__(self, vendor, spool):
         self.vendor = vendor
         self.spool = spool
+        self.store = SqliteStore(spool.folder.parent / "counters.sqlite3", deadline_s=5.0)
+        self.store.begin("first", ttl_ms=1000)
+        self.store.finish("first", Rebuilt((), (), 1000))
+        self.heard = Heard()
+        self.guard = Guard(self.store, keeper=self.heard, lengths=Lengths())
+        self.caller = ANYONE
+        self.budgets = NoBudgets()
         self.policy = POLICY
         self.marker = str(ids.new())
         self._seen_before = len(vendor.requests())
@@ -40,10 +75,10 @@ class Gateway:
         return (chat.stream if stream else chat.complete)(
             bodies.chat_request(msgspec.json.encode(body)),
             wishes=wishes or Wishes(layer="L0"),
-            caller=ANYONE,
-            snapshot=config,
+            caller=self.caller,
+            snapshot=replace(config, budgets=self.budgets),
             request_id=ids.new(),
-            spool=self.spool,
+            parts=Parts(self.spool, self.guard),
         )
 
     async def relay(self, *scripts, **options):
