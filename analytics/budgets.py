@@ -67,7 +67,7 @@ class Reservation:
     cap: int = 0
     """Nano-dollars that are held."""
     was_asked: bool = False
-    """Whether the counters may hold anything for it."""
+    """Whether the counters may hold something for it."""
     lifted: set[int] = field(default_factory=set)
     """Ids of budgets that were reached and let it go on in a lower layer."""
 
@@ -162,7 +162,8 @@ def reservation(guard: Guard, budgets: Sequence[Budget], *, request_id: str, at:
     """Of a request that started at `at`, by the budgets that hold then. Nothing is reserved yet."""
     held_to = tuple(accounts.in_force(budgets, at=at)) if budgets else ()
     named = tuple(accounts.account(budget, at=at) for budget in held_to)
-    return Reservation(guard, request_id, ttl_s, held_to, named)
+    # Those that are settling in may be given what is open by whoever fills their accounts.
+    return Reservation(guard, request_id, ttl_s, held_to, named, was_asked=len(held_to) < len(budgets))
 
 
 def _reached(budget: Budget, account: Account, *, balance: Balance, caps: tuple[int, ...]) -> Reached:

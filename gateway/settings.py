@@ -24,6 +24,7 @@ DATABASE_POOL_SIZE = env.int("DATABASE_POOL_SIZE", 10)
 REDIS_URL = env.str("REDIS_URL", "")
 IS_EMBEDDED = not DATABASE_URL
 SPOOL_DIR = VAR_DIR / "spool"
+COUNTERS_FILE = VAR_DIR / "counters.sqlite3"
 
 # -- secrets -----------------------------------------------------------------------------------------------------------
 
@@ -211,6 +212,10 @@ SPOOL_FSYNC = env.bool("SPOOL_FSYNC", False)
 """Whether a spool line survives a power loss (0.2 to 1.1 ms each, by the disk), not only a killed process (3 us)."""
 DRAIN_EVERY_S = env.float("DRAIN_EVERY_S", 0.25)
 """Seconds between two batches from the spool to the database."""
+COUNTERS_DEADLINE_S = env.float("COUNTERS_DEADLINE_S", 0.05)
+"""Seconds that limits and budgets wait for their counters; then limits are open and budgets refuse."""
+RATE_WINDOW_S = env.float("RATE_WINDOW_S", 60.0)
+"""Seconds that limits «per minute» look back. For tests: anything but 60 makes their name a lie."""
 LOCAL_MODEL_PORT = env.int("LOCAL_MODEL_PORT", 3009)
 
 # -- Celery ------------------------------------------------------------------------------------------------------------
