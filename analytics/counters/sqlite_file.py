@@ -49,6 +49,10 @@ CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, made_ms INTEGER NOT NUL
 
 Stamp = tuple[tuple[int, int], ...]
 """Device and inode of the database and its side files."""
+Folder = tuple[int, int, int]
+"""Device, inode and when it last changed, in nanoseconds."""
+COARSE_NS = 100_000_000
+"""Far above the tick of the clock that file systems take a change's time from."""
 
 
 class Opened:
@@ -58,6 +62,8 @@ class Opened:
         self.db = db
         self.stamp = stamp
         self.life = f"{stamp[0][1]}:{_boot_id()}"
+        self.folder: Folder | None = None
+        """As it was when the files were last compared."""
         self.whole_since_ms: int | None = None
         """Remembered once it is known: a file that is whole stays so."""
 
@@ -67,6 +73,7 @@ class CountersFile:
 
     def __init__(self, path: Path, *, deadline_s: float) -> None:
         self._path = path
+        self._folder = str(path.parent)
         self._names = tuple(f"{path}{suffix}" for suffix in ("", "-wal", "-shm"))
         self._deadline_s = deadline_s
         self._opened: Opened | None = None
@@ -77,7 +84,7 @@ class CountersFile:
         """The connection to what is at the path now."""
         opened = self._opened
         if opened is not None:
-            if self._stamp() == opened.stamp:
+            if self._is_there(opened):
                 return opened
             self._leave()
         try:
@@ -112,6 +119,21 @@ class CountersFile:
         another process's by now. Its open files keep their inodes from being given to others, too."""
         if self._opened is not None:
             self._left, self._opened = self._opened.stamp[0], None
+
+    def _is_there(self, opened: Opened) -> bool:
+        """One look at the folder does as long as it has not changed: files come and go by changing it."""
+        try:
+            found = os.stat(self._folder)
+        except OSError:
+            return False
+        folder = (found.st_dev, found.st_ino, found.st_mtime_ns)
+        if folder == opened.folder:
+            return True
+        if self._stamp() != opened.stamp:
+            return False
+        # A change of just now may be followed by one with the same time.
+        opened.folder = folder if time.time_ns() - found.st_mtime_ns > COARSE_NS else None
+        return True
 
     def _stamp(self) -> Stamp | None:
         database, wal, shm = self._names

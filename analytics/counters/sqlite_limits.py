@@ -7,15 +7,16 @@ they are admitted, so what was counted stays for a whole bucket longer than the 
 from __future__ import annotations
 
 import sqlite3
+from functools import cache
+from itertools import chain
 
 from analytics.counters.steps import Admit, Admitted, Correct, Rate, RateState
 
 BUCKETS = 128
 SLACK = 1
 
-_SUM = "SELECT total(used), max(CASE WHEN used > 0 THEN bucket END) FROM rates WHERE name=? AND span_ms=? AND bucket>=?"
 _OLDEST = "SELECT bucket, used FROM rates WHERE name=? AND span_ms=? AND bucket>=? AND used > 0 ORDER BY bucket"
-_COUNT = "INSERT INTO rates VALUES (?1, ?2, ?3, max(0, ?4)) ON CONFLICT DO UPDATE SET used = max(0, used + ?4)"
+_CORRECT = "INSERT INTO rates VALUES (?1, ?2, ?3, max(0, ?4)) ON CONFLICT DO UPDATE SET used = max(0, used + ?4)"
 _OTHERS = "SELECT count(*) FROM slots WHERE name=? AND ends_ms>? AND id<>?"
 _PLACE = "INSERT INTO slots VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET ends_ms = excluded.ends_ms"
 _GIVE_BACK = "DELETE FROM slots WHERE name=? AND id=?"
@@ -42,7 +43,7 @@ class Window:
 
 def admit(db: sqlite3.Connection, step: Admit, *, now: int) -> Admitted:
     window = Window(step.span_ms, now=now)
-    found = [_used(db, rate, window) for rate in step.rates]
+    found = _used(db, step.rates, window)
     full = [place for place, rate in enumerate(step.rates) if found[place][0] + rate.cost > rate.limit]
     refused, retry_ms = (full[0], 0) if full else (_full_slot(db, step, now=now), 0)
     if full:
@@ -66,7 +67,7 @@ def correct(db: sqlite3.Connection, corrections: tuple[Correct, ...], *, span_ms
     window = Window(span_ms, now=now)
     for correction in corrections:
         if correction.bucket >= window.oldest:
-            db.execute(_COUNT, (correction.name, span_ms, correction.bucket, correction.by))
+            db.execute(_CORRECT, (correction.name, span_ms, correction.bucket, correction.by))
 
 
 def tidy(db: sqlite3.Connection, *, now: int) -> None:
@@ -81,9 +82,12 @@ def tidy(db: sqlite3.Connection, *, now: int) -> None:
         )
 
 
-def _used(db: sqlite3.Connection, rate: Rate, window: Window) -> tuple[int, int | None]:
-    used, newest = db.execute(_SUM, (rate.name, window.span_ms, window.oldest)).fetchone()
-    return int(used), newest
+def _used(db: sqlite3.Connection, rates: tuple[Rate, ...], window: Window) -> list[tuple[int, int | None]]:
+    """How much of each, and the newest bucket it is in."""
+    names = [rate.name for rate in rates]
+    rows = db.execute(_sums(len(names)), (window.span_ms, window.oldest, *names))
+    found = {name: (used, newest) for name, used, newest in rows}
+    return [found.get(name, (0, None)) for name in names]
 
 
 def _full_slot(db: sqlite3.Connection, step: Admit, *, now: int) -> int | None:
@@ -104,8 +108,9 @@ def _wait_ms(db: sqlite3.Connection, rate: Rate, window: Window, *, used: int) -
 
 
 def _count(db: sqlite3.Connection, step: Admit, window: Window) -> None:
-    for rate in step.rates:
-        db.execute(_COUNT, (rate.name, step.span_ms, window.current, rate.cost))
+    if step.rates:
+        rows = [(rate.name, step.span_ms, window.current, rate.cost) for rate in step.rates]
+        db.execute(_count_all(len(rows)), tuple(chain.from_iterable(rows)))
     for slot in step.slots:
         db.execute(_PLACE, (slot.name, step.id, window.now + step.ttl_ms))
 
@@ -114,3 +119,17 @@ def _state(rate: Rate, window: Window, *, used: int, newest: int | None, granted
     if granted and rate.cost > 0:
         used, newest = used + rate.cost, max(newest or 0, window.current)
     return RateState(used, 0 if newest is None else window.leaves_in_ms(newest))
+
+
+@cache
+def _sums(rates: int) -> str:
+    return (
+        "SELECT name, sum(used), max(CASE WHEN used > 0 THEN bucket END) FROM rates"
+        f" WHERE span_ms=? AND bucket>=? AND name IN ({','.join('?' * rates)}) GROUP BY name"
+    )
+
+
+@cache
+def _count_all(rates: int) -> str:
+    rows = ",".join(["(?,?,?,?)"] * rates)
+    return f"INSERT INTO rates VALUES {rows} ON CONFLICT DO UPDATE SET used = used + excluded.used"

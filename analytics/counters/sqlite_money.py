@@ -7,65 +7,65 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from functools import cache
+from itertools import chain
 
-from analytics.counters.steps import Account, Balance, Reserve, Reserved, Settle, Settled
+from analytics.counters.steps import Account, Balance, Reserve, Reserved, Settled
 
 LAPSED_AT_ONCE = 200
 """So many are charged by one `reserve` at most: it is on a request's way."""
 
+NAMES_AT_ONCE = 500
+"""SQLite takes no more than so many parameters everywhere (999 in older ones)."""
+
 _NOTHING = Balance(0, 0)
-_BALANCE = "SELECT spent, open FROM accounts WHERE name=?"
 _DUE = "SELECT id, cap, accounts FROM reservations WHERE lapsed=0 AND ends_ms<=? ORDER BY ends_ms LIMIT ?"
 _CHARGE = "UPDATE accounts SET spent = spent + ?, open = open - ? WHERE name=?"
-_RESERVATION = "SELECT cap, accounts, lapsed FROM reservations WHERE id=?"
-_HOLD = "INSERT INTO accounts VALUES (?1, 0, ?2, ?3) ON CONFLICT DO UPDATE SET open = open + ?2"
+_LOOK = (
+    "SELECT cap, accounts, lapsed, (SELECT min(ends_ms) FROM reservations WHERE lapsed=0) FROM (SELECT 1)"
+    " LEFT JOIN reservations ON id=?"
+)
+_TAKE_OUT = (
+    "DELETE FROM reservations WHERE id=?"
+    " RETURNING cap, accounts, lapsed, EXISTS (SELECT 1 FROM meta WHERE rebuild <> '' AND rebuild_ends_ms > ?)"
+)
 _KEEP = (
     "INSERT INTO reservations (id, cap, accounts, ends_ms) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE"
     " SET cap = excluded.cap, accounts = excluded.accounts, ends_ms = max(ends_ms, excluded.ends_ms)"
 )
+_LATE = "INSERT OR IGNORE INTO late VALUES (?, ?, ?)"
 _REBUILDING = "SELECT 1 FROM meta WHERE rebuild <> '' AND rebuild_ends_ms > ?"
 
 
 def reserve(db: sqlite3.Connection, step: Reserve, *, now: int, whole_since_ms: int | None) -> Reserved:
-    lapse(db, now=now, at_most=LAPSED_AT_ONCE)
-    row = db.execute(_RESERVATION, (step.id,)).fetchone()
-    balances = [_balance(db, account, whole_since_ms=whole_since_ms) for account in step.accounts]
-    if row is not None and row[2]:  # charged at its cap: no account may be asked for more in its name
+    held, names, is_lapsed, first_end_ms = db.execute(_LOOK, (step.id,)).fetchone()
+    if first_end_ms is not None and first_end_ms <= now:
+        lapse(db, now=now, at_most=LAPSED_AT_ONCE)
+        held, names, is_lapsed, _ = db.execute(_LOOK, (step.id,)).fetchone()
+    known = _known(db, step.accounts, whole_since_ms=whole_since_ms)
+    if is_lapsed:  # charged at its cap: no account may be asked for more in its name
         missing = tuple(range(len(step.accounts)))
     else:
-        missing = tuple(place for place, balance in enumerate(balances) if balance is None)
+        missing = tuple(place for place, account in enumerate(step.accounts) if account.name not in known)
     if missing:
         return Reserved(None, None, missing, ())
-    known = [balance or _NOTHING for balance in balances]
-    held, names = (row[0], split(row[1])) if row is not None else (0, [])
-    own = [held if account.name in names else 0 for account in step.accounts]
-    granted, refused = _choose(step, known, own=own)
-    if granted is not None:
-        cap = max(held, step.caps[granted])
-        _hold(db, step, cap=cap, held=held, names=names, now=now)
-        known = [Balance(b.spent, b.open + cap - o) for b, o in zip(known, own, strict=True)]
-    return Reserved(granted, refused, (), tuple(known))
+    return _decide(db, step, known, held=held or 0, names=split(names or ""), now=now)
 
 
-def settle(db: sqlite3.Connection, step: Settle, *, now: int) -> Settled:
-    """The money of it."""
-    row = db.execute(_RESERVATION, (step.id,)).fetchone()
-    if db.execute(_REBUILDING, (now,)).fetchone():
-        # `finish` must not take it for open; and not add it where it is counted here.
-        counted_in = "" if row is None else row[1]
-        db.execute("INSERT OR IGNORE INTO late VALUES (?, ?, ?)", (step.id, step.nano_usd, counted_in))
-    if row is None:
+def settle(db: sqlite3.Connection, id: str, *, nano_usd: int, now: int) -> Settled:
+    taken = db.execute(_TAKE_OUT, (id, now)).fetchall()
+    if not taken:
+        if db.execute(_REBUILDING, (now,)).fetchone():
+            db.execute(_LATE, (id, nano_usd, ""))
         return Settled(False, ())
-    cap, names, lapsed = row
-    charge = ((step.nano_usd or 0) - cap, 0) if lapsed else (step.nano_usd or 0, cap)
-    spent = []
-    for name in split(names):
-        db.execute(_CHARGE, (*charge, name))
-        found = db.execute(_BALANCE, (name,)).fetchone()
-        if found is not None:
-            spent.append((name, found[0]))
-    db.execute("DELETE FROM reservations WHERE id=?", (step.id,))
-    return Settled(True, tuple(spent))
+    cap, names, is_lapsed, is_rebuilding = taken[0]
+    if is_rebuilding:
+        # `finish` must not take it for open, nor add it where it is counted here.
+        db.execute(_LATE, (id, nano_usd, names))
+    spent, opened = (nano_usd - cap, 0) if is_lapsed else (nano_usd, cap)
+    accounts = split(names)
+    now_spent = dict(db.execute(_charge_all(len(accounts)), (spent, opened, *accounts)).fetchall())
+    return Settled(True, tuple((name, now_spent[name]) for name in accounts if name in now_spent))
 
 
 def lapse(db: sqlite3.Connection, *, now: int, at_most: int) -> None:
@@ -82,12 +82,18 @@ def lapsed(db: sqlite3.Connection, *, at_most: int) -> list[str]:
 
 
 def balances(db: sqlite3.Connection, names: Iterable[str]) -> dict[str, Balance]:
-    found = {name: db.execute(_BALANCE, (name,)).fetchone() for name in names}
-    return {name: Balance(*row) for name, row in found.items() if row is not None}
+    wanted = list(names)
+    found: dict[str, Balance] = {}
+    for start in range(0, len(wanted), NAMES_AT_ONCE):
+        some = wanted[start : start + NAMES_AT_ONCE]
+        for name, spent, is_open in db.execute(_balances(len(some)), some):
+            found[name] = Balance(spent, is_open)
+    return found
 
 
 def missing(db: sqlite3.Connection, accounts: Sequence[Account], *, whole_since_ms: int | None) -> list[Account]:
-    return [account for account in accounts if _balance(db, account, whole_since_ms=whole_since_ms) is None]
+    known = _known(db, accounts, whole_since_ms=whole_since_ms)
+    return [account for account in accounts if account.name not in known]
 
 
 def first(db: sqlite3.Connection, name: str, *, now: int) -> bool:
@@ -112,14 +118,30 @@ def split(names: str) -> list[str]:
     return names.split("\n") if names else []
 
 
-def _balance(db: sqlite3.Connection, account: Account, *, whole_since_ms: int | None) -> Balance | None:
-    """None: it is missing."""
+def _known(db: sqlite3.Connection, accounts: Sequence[Account], *, whole_since_ms: int | None) -> dict[str, Balance]:
+    """Without those that are missing."""
     if whole_since_ms is None:
-        return None
-    row = db.execute(_BALANCE, (account.name,)).fetchone()
-    if row is not None:
-        return Balance(*row)
-    return _NOTHING if account.may_begin and whole_since_ms <= account.starts_ms else None
+        return {}
+    found = balances(db, [account.name for account in accounts])
+    if len(found) < len(accounts):
+        for account in accounts:
+            if account.may_begin and whole_since_ms <= account.starts_ms:
+                found.setdefault(account.name, _NOTHING)
+    return found
+
+
+def _decide(
+    db: sqlite3.Connection, step: Reserve, known: dict[str, Balance], *, held: int, names: list[str], now: int
+) -> Reserved:
+    before = [known[account.name] for account in step.accounts]
+    own = [held if account.name in names else 0 for account in step.accounts]
+    granted, refused = _choose(step, before, own=own)
+    if granted is None:
+        return Reserved(None, refused, (), tuple(before))
+    cap = max(held, step.caps[granted])
+    _hold(db, step, cap=cap, held=held, names=names, now=now)
+    after = tuple(Balance(b.spent, b.open + cap - mine) for b, mine in zip(before, own, strict=True))
+    return Reserved(granted, None, (), after)
 
 
 def _choose(step: Reserve, balances: list[Balance], *, own: list[int]) -> tuple[int | None, int | None]:
@@ -145,10 +167,34 @@ def _first_taken(account: Account, balance: Balance, *, caps: tuple[int, ...], h
 
 def _hold(db: sqlite3.Connection, step: Reserve, *, cap: int, held: int, names: list[str], now: int) -> None:
     ends = {account.name: account.ends_ms for account in step.accounts}
-    for name, ends_ms in ends.items():
-        db.execute(_HOLD, (name, cap - held if name in names else cap, ends_ms))
+    rows = [(name, cap - held if name in names else cap, ends_ms) for name, ends_ms in ends.items()]
+    if rows:
+        db.execute(_hold_all(len(rows)), tuple(chain.from_iterable(rows)))
     # One cap holds in all accounts it stands in, those a later step does not name included.
     others = [name for name in names if name not in ends]
     for name in others:
         db.execute(_CHARGE, (0, held - cap, name))
     db.execute(_KEEP, (step.id, cap, join([*ends, *others]), now + step.ttl_ms))
+
+
+@cache
+def _balances(accounts: int) -> str:
+    return f"SELECT name, spent, open FROM accounts WHERE name IN ({_marks(accounts)})"
+
+
+@cache
+def _hold_all(accounts: int) -> str:
+    rows = ",".join(["(?,0,?,?)"] * accounts)
+    return f"INSERT INTO accounts VALUES {rows} ON CONFLICT DO UPDATE SET open = open + excluded.open"
+
+
+@cache
+def _charge_all(accounts: int) -> str:
+    return (
+        f"UPDATE accounts SET spent = spent + ?, open = open - ? WHERE name IN ({_marks(accounts)})"
+        " RETURNING name, spent"
+    )
+
+
+def _marks(number: int) -> str:
+    return ",".join("?" * number)
