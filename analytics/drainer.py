@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,13 @@ LONGEST_PAUSE_S = 5.0
 _WAITS = (DatabaseError, InterfaceError, OSError)
 """The database, or the disk for what it refuses, is away: the rows stay where they are and are tried again."""
 
+Replayed = Callable[[Sequence[UsageRow]], None]
+"""Told of rows of dead processes that are in the ledger now, settled and interrupted ones: nobody else settles what
+budgets hold for them. Called again with the same rows when a replay is tried again."""
+
+
+def _nobody(rows: Sequence[UsageRow]) -> None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class _Refused:
@@ -40,12 +47,13 @@ class _Refused:
 class Drainer(threading.Thread):
     """Drains one process's spool until stopped, and adopts the spools of dead processes on the way."""
 
-    def __init__(self, own: spool.Spool, *, root: Path, every_s: float) -> None:
+    def __init__(self, own: spool.Spool, *, root: Path, every_s: float, replayed: Replayed = _nobody) -> None:
         super().__init__(name="drainer", daemon=True)
         self._own = own
         self._reader = spool.Reader(own.folder)
         self._root = root
         self._every_s = every_s
+        self._replayed = replayed
         self._stopping = threading.Event()
         self.problem = ""
         """Why rows are not reaching the database, '' while they do."""
@@ -81,7 +89,7 @@ class Drainer(threading.Thread):
         try:
             self._drain_own()
             if looks_for_dead:
-                replay_abandoned(self._root)
+                replay_abandoned(self._root, replayed=self._replayed)
         except _WAITS as error:
             connection.close()
             if not self.problem:
@@ -112,17 +120,19 @@ class Drainer(threading.Thread):
             self._reader.forget(in_memory)
 
 
-def drain(reader: spool.Reader, *, root: Path) -> None:
+def drain(reader: spool.Reader, *, root: Path, inserted: Replayed = _nobody) -> None:
     """Moves every settled row that the reader has before it. Raises what the database raises when it is away."""
     while (batch := reader.next_batch()) is not None:
-        refused = [_Refused(bytes(raw), "unreadable line") for raw in batch.unreadable]
-        refused += _insert_all([line for line in batch.lines if isinstance(line, UsageRow)])
+        rows = [line for line in batch.lines if isinstance(line, UsageRow)]
+        refused = [_Refused(bytes(raw), "unreadable line") for raw in batch.unreadable] + _insert_all(rows)
+        if rows:
+            inserted(rows)
         # Last, so that a batch that is tried again because the database went away sets nothing aside twice.
         _set_aside(refused, root=root)
         reader.accept(batch)
 
 
-def replay_abandoned(root: Path) -> int:
+def replay_abandoned(root: Path, *, replayed: Replayed = _nobody) -> int:
     """Settles the requests of dead processes: what they settled, and `interrupted` for what they had open.
 
     Returns how many folders were adopted. A folder stays for the next try when the database is away.
@@ -131,18 +141,24 @@ def replay_abandoned(root: Path) -> int:
     spool.remove_half_made(root)
     for folder, lock in spool.abandoned(root):
         try:
-            reader = spool.Reader(folder)
-            drain(reader, root=root)
-            if interrupted := [_interrupted(opened) for opened in reader.still_open]:
-                logger.warning("%d requests of a process that died are settled as interrupted", len(interrupted))
-                _set_aside(_insert_all(interrupted), root=root)
-            spool.remove_folder(folder)
+            _replay(folder, root=root, replayed=replayed)
             adopted += 1
         except _WAITS as error:
             logger.error("The spool of a dead process waits: %s", error)
         finally:
             os.close(lock)
     return adopted
+
+
+def _replay(folder: Path, *, root: Path, replayed: Replayed) -> None:
+    reader = spool.Reader(folder)
+    drain(reader, root=root, inserted=replayed)
+    if interrupted := [_interrupted(opened) for opened in reader.still_open]:
+        logger.warning("%d requests of a process that died are settled as interrupted", len(interrupted))
+        refused = _insert_all(interrupted)
+        replayed(interrupted)
+        _set_aside(refused, root=root)
+    spool.remove_folder(folder)
 
 
 def _interrupted(opened: Opened) -> UsageRow:

@@ -224,7 +224,7 @@ class Reader:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         # The first ones may have been drained and deleted by the process that owned the folder.
-        self._segment = min((int(path.stem) for path in folder.glob("*.jsonl")), default=1)
+        self._segment = min(_numbers(folder), default=1)
         self._offset = 0
         self._open: dict[UUID, Opened] = {}
         self._segment_of: dict[UUID, int] = {}
@@ -297,11 +297,29 @@ def _batch(data: bytes, *, segment: int, end: int) -> Batch:
     return Batch(tuple(lines), tuple(unreadable), segment, end)
 
 
+def lines(folder: Path) -> Iterator[Line]:
+    """Every readable line in a folder, oldest first, also of a living process: nothing is moved on or deleted.
+
+    What its owner drains and deletes meanwhile may be missing; it is in the ledger then.
+    """
+    last = 0
+    while (number := min((found for found in _numbers(folder) if found > last), default=None)) is not None:
+        with suppress(FileNotFoundError):
+            data = segment_path(folder, number).read_bytes()
+            yield from _batch(data[: data.rfind(b"\n") + 1], segment=number, end=len(data)).lines
+        last = number
+
+
+def folders(root: Path) -> list[Path]:
+    """Of all processes, living and dead."""
+    if not root.is_dir():
+        return []
+    return sorted(folder for folder in root.iterdir() if not folder.name.startswith(".") and folder.is_dir())
+
+
 def abandoned(root: Path) -> Iterator[tuple[Path, int]]:
     """Folders whose process is gone, each with the lock we now hold on it: close it when done."""
-    for folder in sorted(root.iterdir()) if root.is_dir() else []:
-        if folder.name.startswith(".") or not folder.is_dir():
-            continue
+    for folder in folders(root):
         lock = _try_lock(folder)
         if lock is not None:
             yield folder, lock
@@ -325,6 +343,10 @@ def remove_half_made(root: Path) -> None:
 
 def segment_path(folder: Path, number: int) -> Path:
     return folder / f"{number:06}.jsonl"
+
+
+def _numbers(folder: Path) -> list[int]:
+    return [int(path.stem) for path in folder.glob("*.jsonl")]
 
 
 def _open_and_write(path: Path, data: bytes) -> int:

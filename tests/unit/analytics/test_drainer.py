@@ -205,5 +205,22 @@ class TestReplay:
         drainer.replay_abandoned(root)
         assert line.id in in_ledger()
 
+    def test_somebody_is_told_of_every_row_that_is_in_the_ledger_now(self, root):
+        row, line = usage_row(), opened_line()
+        abandon(root, opened=[line], settled=[row])
+        told = []
+        drainer.replay_abandoned(root, replayed=lambda rows: told.append([(row.id, row.outcome) for row in rows]))
+        assert told == [[(row.id, "ok")], [(line.id, "interrupted")]]
+
+    def test_while_nobody_can_be_told_the_folder_waits(self, root):
+        folder = abandon(root, settled=[usage_row()])
+
+        def away(rows):
+            raise OperationalError("gone")
+
+        assert drainer.replay_abandoned(root, replayed=away) == 0
+        assert folder.exists()
+        assert drainer.replay_abandoned(root) == 1
+
     def test_nothing_is_replayed_where_nothing_was(self, root):
         assert drainer.replay_abandoned(root) == 0

@@ -112,3 +112,35 @@ class TestSegments:
         adopter = Reader(own.folder)
         read_all(adopter)
         assert adopter.still_open == [open_one]
+
+
+class TestLinesInPlace:
+    def test_every_line_of_every_segment_and_nothing_is_deleted(self, own, small_segments):
+        rows = [usage_row() for _ in range(12)]
+        for row in rows:
+            own.settled(row)
+        before = segments(own.folder)
+        assert [line.id for line in spool.lines(own.folder)] == [row.id for row in rows]
+        assert (len(before) > 2, segments(own.folder)) == (True, before)
+
+    def test_a_torn_last_line_and_unreadable_ones_are_passed_by(self, own):
+        row = usage_row()
+        with spool.segment_path(own.folder, 1).open("ab") as file:
+            file.write(b"{half\n")
+        own.settled(row)
+        with spool.segment_path(own.folder, 1).open("ab") as file:
+            file.write(b'{"line":"settled"')
+        assert [line.id for line in spool.lines(own.folder)] == [row.id]
+
+    def test_segments_that_go_meanwhile_do_not_hide_those_behind_them(self, own, small_segments):
+        rows = [usage_row() for _ in range(12)]
+        for row in rows:
+            own.settled(row)
+        first, *between, last = segments(own.folder)
+        reading = spool.lines(own.folder)
+        ids = [next(reading).id]
+        for number in (first, *between):
+            spool.segment_path(own.folder, number).unlink()
+        ids += [line.id for line in reading]
+        assert ids[-1] == rows[-1].id
+        assert len(ids) < len(rows)
