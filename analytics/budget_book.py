@@ -3,37 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
-import msgspec
 from django.conf import settings
 
 from analytics.models import Budget as Row
-from analytics.types import Budget, BudgetAction, BudgetScope, Caller, NearEdge, Window
+from analytics.types import Book, Budget, BudgetAction, BudgetScope, NearEdge, Window
 
 logger = logging.getLogger(__name__)
-
-
-class Book(msgspec.Struct, frozen=True):
-    """Every enabled budget, whether or not its dates hold now."""
-
-    installation: tuple[Budget, ...] = ()
-    by_project: Mapping[int, tuple[Budget, ...]] = {}
-    by_key: Mapping[int, tuple[Budget, ...]] = {}
-
-    @property
-    def has_any(self) -> bool:
-        return bool(self.installation or self.by_project or self.by_key)
-
-    def of(self, caller: Caller) -> tuple[Budget, ...]:
-        """Those that a request of this caller counts in: its key's, its project's, the installation's."""
-        own = self.by_key.get(caller.key_id, ()) if caller.key_id is not None else ()
-        return own + self.by_project.get(caller.project_id, ()) + self.installation
-
-    def all(self) -> tuple[Budget, ...]:
-        return self.installation + tuple(
-            budget for index in (self.by_project, self.by_key) for found in index.values() for budget in found
-        )
 
 
 def load() -> Book:

@@ -19,12 +19,11 @@ import msgspec
 from django.db import connection
 
 from analytics import accounts, drainer, ids, spending, spool
-from analytics.budget_book import Book
 from analytics.counters.steps import Account, Held, Line, Rebuilt, nano
 from analytics.counters.store import Store, StoreError
 from analytics.periods import Period
 from analytics.spending import By
-from analytics.types import Budget, BudgetScope, Opened, UsageRow
+from analytics.types import Book, Budget, BudgetScope, Opened, UsageRow
 from providers import sqlite_file
 
 TTL_MS = 30_000

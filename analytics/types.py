@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -124,6 +125,31 @@ class Caller:
     """Addresses it may be used from; empty allows all."""
     key_limits: Limits = field(default=NO_LIMITS)
     project_limits: Limits = field(default=NO_LIMITS)
+
+
+class Book(msgspec.Struct, frozen=True):
+    """Every enabled budget, whether or not its dates hold now."""
+
+    installation: tuple[Budget, ...] = ()
+    by_project: Mapping[int, tuple[Budget, ...]] = {}
+    by_key: Mapping[int, tuple[Budget, ...]] = {}
+
+    @property
+    def has_any(self) -> bool:
+        return bool(self.installation or self.by_project or self.by_key)
+
+    def of(self, caller: Caller) -> tuple[Budget, ...]:
+        """Those that a request of this caller counts in: its key's, its project's, the installation's."""
+        own = self.by_key.get(caller.key_id, ()) if caller.key_id is not None else ()
+        return own + self.by_project.get(caller.project_id, ()) + self.installation
+
+    def all(self) -> tuple[Budget, ...]:
+        return self.installation + tuple(
+            budget for index in (self.by_project, self.by_key) for found in index.values() for budget in found
+        )
+
+
+NO_BOOK = Book()
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True, tag="opened", tag_field="line"):

@@ -1,4 +1,5 @@
-"""What a process that answers requests holds from start to stop: spool, drainer, snapshot poller, outbound door.
+"""What a process that answers requests holds from start to stop: spool, drainer, snapshot poller, counters and their
+keeper, outbound door.
 
 A server enters `running` for its life, a command for one answer. Stopping drains: what reached the spool reaches the
 ledger, or stays in the spool's folder for the next process to replay.
@@ -12,10 +13,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from analytics.keeper import Keeper
 from django.conf import settings
 
+from analytics.counters import opening
+from analytics.counters.guard import Guard
 from analytics.drainer import Drainer
+from analytics.lengths import Lengths
 from analytics.spool import Spool
+from analytics.types import NO_BOOK, Book
 from providers import door
 from routing import snapshot
 
@@ -32,6 +38,8 @@ class Runtime:
     spool: Spool
     drainer: Drainer
     poller: snapshot.Poller
+    guard: Guard
+    keeper: Keeper
     is_stopping: bool = False
 
 
@@ -53,25 +61,58 @@ def current() -> Runtime:
 async def running() -> AsyncIterator[Runtime]:
     """Starts the parts, and stops them in the order that loses nothing. Raises: SpoolError."""
     global _current  # noqa: PLW0603 - one runtime per process
-    spool = Spool(settings.SPOOL_DIR, fsync=settings.SPOOL_FSYNC)
-    drainer = Drainer(spool, root=settings.SPOOL_DIR, every_s=settings.DRAIN_EVERY_S)
-    poller = snapshot.Poller(every_s=settings.SNAPSHOT_POLL_S)
+    made = _made()
     async with door.opened():
-        _current = Runtime(spool, drainer, poller)
-        poller.start()
-        drainer.start()
+        _current = made
+        made.poller.start()
+        made.drainer.start()
         try:
             # Requests that come before would be refused; without a database they are refused with the reason.
-            await asyncio.to_thread(poller.has_looked.wait, FIRST_LOOK_S)
-            yield _current
+            await asyncio.to_thread(_first_looks, made)
+            yield made
         finally:
-            _current.is_stopping = True
-            await asyncio.to_thread(_stop, spool, drainer=drainer, poller=poller)
+            made.is_stopping = True
+            await made.guard.aclose()
+            await asyncio.to_thread(_stop, made)
             _current = None
 
 
-def _stop(spool: Spool, *, drainer: Drainer, poller: snapshot.Poller) -> None:
-    poller.stop()
+def _made() -> Runtime:
+    spool = Spool(settings.SPOOL_DIR, fsync=settings.SPOOL_FSYNC)
+    store, lengths = opening.open_store(), Lengths()
+    keeper = Keeper(
+        store,
+        spool=spool,
+        spool_root=settings.SPOOL_DIR,
+        book=_book,
+        lengths=lengths,
+        on_pulse=lambda is_well: guard.hear(is_well),
+    )
+    guard = Guard(store, keeper=keeper, lengths=lengths, span_ms=round(settings.RATE_WINDOW_S * 1000))
+    drainer = Drainer(spool, root=settings.SPOOL_DIR, every_s=settings.DRAIN_EVERY_S, replayed=keeper.replayed)
+    return Runtime(spool, drainer, snapshot.Poller(every_s=settings.SNAPSHOT_POLL_S), guard, keeper)
+
+
+def _book() -> Book:
+    """The budgets that requests are held to; none before there is a configuration."""
+    try:
+        return snapshot.current().budgets
+    except snapshot.SnapshotError:
+        return NO_BOOK
+
+
+def _first_looks(made: Runtime) -> None:
+    made.poller.has_looked.wait(FIRST_LOOK_S)
+    made.keeper.start()  # it fills the accounts of the budgets that the poller has found
+    made.keeper.has_looked.wait(FIRST_LOOK_S)
+
+
+def _stop(made: Runtime) -> None:
+    made.poller.stop()
+    if made.keeper.is_alive() and not made.keeper.stop(timeout_s=DRAIN_AT_STOP_S):
+        logger.warning("Reservations are left open in the counters; they are settled by the ledger's rows")
+    made.guard.close()
+    spool, drainer = made.spool, made.drainer
     if drainer.stop(timeout_s=DRAIN_AT_STOP_S):
         spool.remove()
     else:

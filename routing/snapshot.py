@@ -19,8 +19,8 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
 from analytics import budget_book, callers, cost, ids
-from analytics.budget_book import Book
 from analytics.callers import Callers
+from analytics.types import Book
 from providers import rows, sqlite_file
 from providers.models import ConfigChange, ConfigVersion
 from providers.types import Model, Unit

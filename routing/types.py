@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Protocol
 
 import msgspec
 
-from analytics.types import Budget, Caller
+from analytics.types import NO_BOOK, Book, Caller
 from providers.types import Capability, Model
 
 
@@ -126,17 +125,6 @@ class Live(msgspec.Struct, frozen=True):
     """Name of the layer above which a budget that was reached lets nothing go."""
 
 
-class Budgets(Protocol):
-    """Which budgets hold for whom (`analytics.budget_book`)."""
-
-    def of(self, caller: Caller) -> tuple[Budget, ...]: ...
-
-
-class NoBudgets:
-    def of(self, caller: Caller) -> tuple[Budget, ...]:
-        return ()
-
-
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """The whole configuration at one moment. Immutable; one per process; replaced, never changed."""
@@ -157,7 +145,8 @@ class Snapshot:
     priced_until: datetime | None = None
     """When the next price known by now becomes valid: until then the order of candidates holds. None: for good."""
 
-    budgets: Budgets = field(default_factory=NoBudgets, repr=False)
+    budgets: Book = field(default=NO_BOOK, repr=False)
+    """Who is held to which budgets."""
 
     def layer(self, name: str) -> Layer | None:
         return next((layer for layer in self.layers if layer.name == name), None)

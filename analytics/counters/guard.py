@@ -130,6 +130,10 @@ class Guard:
             await asyncio.wait(set(self._settling), timeout=within_s)
         await self._store.aclose()
 
+    def close(self) -> None:
+        """When the keeper has stopped."""
+        self._store.close()
+
     def saw(self, account: str, *, spent: int) -> None:
         if len(self._seen) >= MOST_SEEN:
             self._seen.clear()

@@ -12,11 +12,11 @@ from analytics.counters.sqlite_store import SqliteStore
 from analytics.counters.steps import Rebuilt
 from analytics.lengths import Lengths
 from analytics.spool import Reader, Spool
-from analytics.types import Opened, UsageRow
+from analytics.types import NO_BOOK, Opened, UsageRow
 from gateway.api import bodies
 from providers.types import Timeouts
 from routing import chat
-from routing.types import NoBudgets, Wishes
+from routing.types import Wishes
 from tests.unit.routing.test_plan import ACME, ANYONE, POLICY, candidate, model, snapshot
 
 STOPS_SOON = Timeouts(connect_s=0.1, headers_s=0.05, first_content_s=0.1, between_frames_s=0.15)
@@ -58,7 +58,7 @@ class Gateway:
         self.heard = Heard()
         self.guard = Guard(self.store, keeper=self.heard, lengths=Lengths())
         self.caller = ANYONE
-        self.budgets = NoBudgets()
+        self.budgets = NO_BOOK
         self.policy = POLICY
         self.marker = str(ids.new())
         self._seen_before = len(vendor.requests())
