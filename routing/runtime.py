@@ -13,12 +13,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from analytics.keeper import Keeper
 from django.conf import settings
 
 from analytics.counters import opening
 from analytics.counters.guard import Guard
 from analytics.drainer import Drainer
+from analytics.keeper import Keeper
 from analytics.lengths import Lengths
 from analytics.spool import Spool
 from analytics.types import NO_BOOK, Book
@@ -80,15 +80,19 @@ async def running() -> AsyncIterator[Runtime]:
 def _made() -> Runtime:
     spool = Spool(settings.SPOOL_DIR, fsync=settings.SPOOL_FSYNC)
     store, lengths = opening.open_store(), Lengths()
+
+    def hear(is_well: bool) -> None:
+        guard.hear(is_well)  # made behind the keeper that it tells what to settle later
+
     keeper = Keeper(
         store,
         spool=spool,
         spool_root=settings.SPOOL_DIR,
         book=_book,
         lengths=lengths,
-        on_pulse=lambda is_well: guard.hear(is_well),
+        on_pulse=hear,
     )
-    guard = Guard(store, keeper=keeper, lengths=lengths, span_ms=round(settings.RATE_WINDOW_S * 1000))
+    guard: Guard = Guard(store, keeper=keeper, lengths=lengths, span_ms=round(settings.RATE_WINDOW_S * 1000))
     drainer = Drainer(spool, root=settings.SPOOL_DIR, every_s=settings.DRAIN_EVERY_S, replayed=keeper.replayed)
     return Runtime(spool, drainer, snapshot.Poller(every_s=settings.SNAPSHOT_POLL_S), guard, keeper)
 
