@@ -1,16 +1,10 @@
-"""One suite for every store: `store` is each of them in turn, whole and empty, at the time that `clock` shows."""
+"""One suite for every store: `store` is each of them in turn, at the time that `clock` shows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
-from analytics.counters.sqlite_store import SqliteStore
-from analytics.counters.steps import Rebuilt
-from tests.unit.analytics.counters.clocks import Clock
-
-STORES = ["sqlite"]
+from tests.unit.analytics.counters.stores import STORES, Clock, make_whole, opener
 
 
 @pytest.fixture
@@ -19,17 +13,11 @@ def clock():
 
 
 @pytest.fixture(params=STORES)
-def open_store(request, clock, tmp_path) -> Callable[[], object]:
+def open_store(request, clock, tmp_path):
     """Opens the same store again, as another process would."""
-    opened = []
-
-    def opens():
-        opened.append(SqliteStore(tmp_path / "counters.sqlite3", deadline_s=2, clock=clock))
-        return opened[-1]
-
+    opens, close = opener(request.param, folder=tmp_path, clock=clock, server=_server(request))
     yield opens
-    for store in opened:
-        store.close()
+    close()
 
 
 @pytest.fixture
@@ -40,7 +28,10 @@ def empty_store(open_store):
 @pytest.fixture
 def store(empty_store, clock):
     """Whole since a minute."""
-    assert empty_store.begin("first", ttl_ms=1_000)
-    assert empty_store.finish("first", Rebuilt((), (), ttl_ms=1_000))
+    make_whole(empty_store)
     clock.ms += 60_000
     return empty_store
+
+
+def _server(request):
+    return request.getfixturevalue("redis_server") if request.param == "redis" else None

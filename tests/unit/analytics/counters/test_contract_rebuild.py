@@ -1,0 +1,157 @@
+"""What every store must do while it is empty, and while its accounts are rebuilt from the ledger."""
+
+import pytest
+
+from analytics.counters.steps import NO_END, Balance, Held, Pulse, Rebuilt
+from tests.unit.analytics.counters.stores import account, make_whole, reserve, settle
+
+
+def rebuilt(*spent, held=(), ttl_ms=60_000):
+    return Rebuilt(tuple((name, NO_END, nano_usd) for name, nano_usd in spent), tuple(held), ttl_ms)
+
+
+@pytest.fixture
+def rebuild(store):
+    """A rebuild under way in a store that is whole."""
+    assert store.begin("t", ttl_ms=5_000)
+    return lambda *spent, held=(): store.finish("t", rebuilt(*spent, held=held))
+
+
+class TestAnEmptyStore:
+    def test_says_so(self, empty_store):
+        assert empty_store.pulse() == Pulse(None, "")
+
+    async def test_misses_every_account(self, empty_store):
+        asked = account(may_begin=True)
+        assert (await empty_store.reserve(reserve(accounts=[asked]))).missing == (0,)
+        assert empty_store.missing([asked]) == [asked]
+
+    async def test_is_not_whole_while_it_is_rebuilt(self, empty_store):
+        empty_store.begin("t", ttl_ms=5_000)
+        assert empty_store.pulse() == Pulse(None, "t")
+        assert (await empty_store.reserve(reserve())).missing == (0,)
+
+    def test_is_whole_since_its_rebuild_began(self, empty_store, clock):
+        began_ms = clock.ms
+        empty_store.begin("t", ttl_ms=5_000)
+        clock.ms += 2_000
+        assert empty_store.finish("t", rebuilt())
+        assert empty_store.pulse() == Pulse(began_ms, "")
+
+    def test_is_whole_for_every_process(self, empty_store, open_store):
+        other = open_store()
+        assert other.pulse().whole_since_ms is None
+        make_whole(empty_store, ("b1", 5))
+        assert other.pulse().whole_since_ms is not None
+        assert other.balances(["b1"]) == {"b1": Balance(5, 0)}
+
+    def test_lapses_nothing(self, empty_store):
+        assert empty_store.lapse() == []
+
+
+class TestARebuild:
+    def test_is_one_at_a_time(self, store, open_store):
+        assert store.begin("t", ttl_ms=5_000)
+        assert not open_store().begin("u", ttl_ms=5_000)
+        assert store.finish("t", rebuilt())
+        assert open_store().begin("u", ttl_ms=5_000)
+
+    def test_that_was_given_up_is_over_in_time(self, store, clock):
+        store.begin("t", ttl_ms=5_000)
+        clock.ms += 5_000
+        assert store.pulse().rebuilding == ""
+        assert store.begin("u", ttl_ms=5_000)
+        assert not store.finish("t", rebuilt(("b1", 5)))
+        assert store.balances(["b1"]) == {}
+        assert store.pulse().rebuilding == "u"
+
+    def test_that_took_too_long_writes_nothing(self, store, clock):
+        store.begin("t", ttl_ms=5_000)
+        clock.ms += 5_000
+        assert not store.finish("t", rebuilt(("b1", 5)))
+        assert store.balances(["b1"]) == {}
+
+    def test_never_begun_writes_nothing(self, store):
+        assert not store.finish("", rebuilt(("b1", 5)))
+        assert not store.finish("t", rebuilt(("b1", 5)))
+
+    def test_finishes_once(self, rebuild):
+        assert [rebuild(("b1", 5)), rebuild(("b1", 6))] == [True, False]
+
+    async def test_of_a_whole_store_keeps_its_accounts(self, store):
+        whole_since_ms = store.pulse().whole_since_ms
+        await store.reserve(reserve("r1", 40))
+        store.begin("t", ttl_ms=5_000)
+        assert store.balances(["b1"]) == {"b1": Balance(0, 40)}
+        store.finish("t", rebuilt(("b2", 5)))
+        assert store.balances(["b1", "b2"]) == {"b1": Balance(0, 40), "b2": Balance(5, 0)}
+        assert store.pulse().whole_since_ms == whole_since_ms
+
+    async def test_of_an_account_there_is_writes_it_anew(self, store, rebuild):
+        await store.reserve(reserve("r1", 40))
+        rebuild(("b1", 30), held=[Held("r1", 40, ("b1",))])
+        assert store.balances(["b1"]) == {"b1": Balance(30, 40)}
+        store.settle_now([settle("r1", 7)])
+        assert store.balances(["b1"]) == {"b1": Balance(37, 0)}
+
+
+class TestAHeldRequest:
+    def test_is_reserved_at_its_cap(self, store, rebuild):
+        rebuild(("b1", 30), held=[Held("r1", 40, ("b1",))])
+        assert store.balances(["b1"]) == {"b1": Balance(30, 40)}
+        store.settle_now([settle("r1", 7)])
+        assert store.balances(["b1"]) == {"b1": Balance(37, 0)}
+
+    def test_lapses(self, store, clock):
+        store.begin("t", ttl_ms=5_000)
+        store.finish("t", rebuilt(("b1", 30), held=[Held("r1", 40, ("b1",))], ttl_ms=1_000))
+        clock.ms += 1_000
+        assert store.lapse() == ["r1"]
+        assert store.balances(["b1"]) == {"b1": Balance(70, 0)}
+
+    async def test_that_is_open_already_joins_with_its_own_cap(self, store, rebuild):
+        await store.reserve(reserve("r1", 50, accounts=[account("old")]))
+        rebuild(("b1", 30), held=[Held("r1", 40, ("b1", "old"))])
+        assert store.balances(["b1", "old"]) == {"b1": Balance(30, 50), "old": Balance(0, 50)}
+        store.settle_now([settle("r1", 7)])
+        assert store.balances(["b1", "old"]) == {"b1": Balance(37, 0), "old": Balance(7, 0)}
+
+    def test_that_settled_meanwhile_is_spent(self, store, rebuild):
+        store.settle_now([settle("r1", 7), settle("r1", 7)])
+        rebuild(("b1", 30), held=[Held("r1", 40, ("b1",))])
+        assert store.balances(["b1"]) == {"b1": Balance(37, 0)}
+        assert not store.settle_now([settle("r1", 7)])[0].was_open
+
+    async def test_that_settled_meanwhile_is_spent_once_where_it_was_reserved(self, store, rebuild):
+        await store.reserve(reserve("r1", 40, accounts=[account("old")]))
+        store.settle_now([settle("r1", 7)])
+        rebuild(("b1", 30), held=[Held("r1", 40, ("b1", "old"))])
+        assert store.balances(["b1", "old"]) == {"b1": Balance(37, 0), "old": Balance(7, 0)}
+
+    def test_that_settled_before_an_earlier_rebuild_ended_is_open_again(self, store):
+        store.begin("t", ttl_ms=5_000)
+        store.settle_now([settle("r1", 7)])
+        store.finish("t", rebuilt())
+        store.begin("u", ttl_ms=5_000)
+        store.finish("u", rebuilt(("b1", 30), held=[Held("r1", 40, ("b1",))]))
+        assert store.balances(["b1"]) == {"b1": Balance(30, 40)}
+
+    async def test_that_lapsed_is_charged_where_it_joins_until_it_settles(self, store, clock):
+        await store.reserve(reserve("r1", 40, accounts=[account("old")], ttl_ms=1_000))
+        clock.ms += 1_000
+        store.lapse()
+        store.begin("t", ttl_ms=5_000)
+        store.finish("t", rebuilt(("b1", 30), held=[Held("r1", 40, ("b1", "old"))]))
+        found = store.balances(["b1", "old"])
+        assert [balance.spent + balance.open for balance in found.values()] == [70, 40]
+        store.settle_now([settle("r1", 7)])
+        assert store.balances(["b1", "old"]) == {"b1": Balance(37, 0), "old": Balance(7, 0)}
+
+
+async def test_a_lapsed_request_that_the_ledger_knows_is_not_corrected_in_a_rebuilt_account(store, clock, rebuild):
+    await store.reserve(reserve("r1", 40, ttl_ms=1_000))
+    clock.ms += 1_000
+    assert store.lapse() == ["r1"]
+    rebuild(("b1", 7))
+    store.settle_now([settle("r1", 7)])
+    assert store.balances(["b1"]) == {"b1": Balance(7, 0)}
