@@ -114,7 +114,8 @@ def _compose_json(asked: Asked, script: Script) -> Answer:
     if not script.no_usage:
         body["usage"] = _usage(found, said.prompt(asked, script))
     encoded = msgspec.json.encode(body)
-    return Answer(script=script, content=halves(encoded[: len(encoded) // 2] if script.bad_json else encoded))
+    content = halves(encoded[: len(encoded) // 2] if script.bad_json else encoded)
+    return Answer(script=script, content=content, bill=said.bill(found, asked=asked, script=script))
 
 
 def _message(found: Said, *, asked: Asked, script: Script) -> dict[str, Any]:
@@ -149,6 +150,7 @@ def _compose_stream(asked: Asked, script: Script) -> Answer:
         opening=opening + (BROKEN_LINE if script.bad_json else b""),
         content=content,
         closing=b"".join(_closing(found, asked=asked, script=script, frame=frame)),
+        bill=said.bill(found, asked=asked, script=script),
     )
 
 

@@ -124,7 +124,8 @@ def _compose_json(asked: Asked, script: Script) -> Answer:
     encoded = msgspec.json.encode(body)
     if script.bad_json:
         encoded = encoded[: len(encoded) // 2]
-    return Answer(script=script, headers=_headers(asked, script), content=halves(encoded))
+    bill = said.bill(found, asked=asked, script=script)
+    return Answer(script=script, headers=_headers(asked, script), content=halves(encoded), bill=bill)
 
 
 def _message(asked: Asked, script: Script, *, content: list[Json]) -> dict[str, Any]:
@@ -174,6 +175,7 @@ def _compose_stream(asked: Asked, script: Script) -> Answer:
         opening=opening + begin + (BROKEN_EVENT if script.bad_json else b""),
         content=content,
         closing=b"".join(_closing(found, asked=asked, script=script, event=event)),
+        bill=said.bill(found, asked=asked, script=script),
     )
 
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from math import ceil
 from typing import Any
 
 from tests.upstream.script import REDIRECT_STATUSES, Script
@@ -69,6 +70,18 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Bill:
+    """What the vendor takes money for in a whole answer, whether it tells usage or not: nothing for an error."""
+
+    model: str = ""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+NO_BILL = Bill()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """A composed answer: `opening + content + closing` is its body."""
 
@@ -81,6 +94,7 @@ class Answer:
     content: tuple[bytes, ...] = ()
     """One frame per content chunk of a stream; a JSON body in two halves. What `mid` means is half of these."""
     closing: bytes = b""
+    bill: Bill = NO_BILL
     body: bytes = field(init=False)
 
     def __post_init__(self) -> None:
@@ -89,6 +103,10 @@ class Answer:
     @property
     def is_stream(self) -> bool:
         return self.content_type == SSE_TYPE
+
+    def billed_tokens(self, frames: int) -> int:
+        """Completion tokens of a stream of which so many frames of content were written: nearly all hold one."""
+        return ceil(self.bill.completion_tokens * frames / len(self.content)) if self.content else 0
 
 
 def count_tokens(text: str) -> int:

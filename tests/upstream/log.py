@@ -1,12 +1,15 @@
 """What the upstream saw, as a file of JSON lines: the truth about spend, also when a client was killed.
 
-Owns the two records and both ends of the file. A `SeenRequest` is written, with one system call and no buffer, before
-its answer starts; the `SeenAnswer` with the same sequence follows when the answer ended. Judges nothing.
+Owns the two records, both ends of the file, and what the records tell of a call together. A `SeenRequest` is written,
+with one system call and no buffer, before its answer starts; the `SeenAnswer` with the same sequence follows when the
+answer ended, and tells what is billed. Judges nothing, and knows no price.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -55,6 +58,41 @@ class SeenAnswer(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", t
     how: Ending
     sent_bytes: int
     """Body bytes handed to the connection; a client that left may have read fewer."""
+    model: str = ""
+    """As it was asked for; '' where nobody was to answer, as for an error."""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    """What the vendor bills: of a stream what it wrote until it noticed that the client had left, of JSON all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A request, how its answer ended, and what is billed for it."""
+
+    request: SeenRequest
+    answer: SeenAnswer | None
+    """None while it is still being answered."""
+
+    @property
+    def at(self) -> float:
+        """Unix seconds of its arrival."""
+        return self.request.at
+
+    @property
+    def model(self) -> str:
+        return self.answer.model if self.answer else ""
+
+    @property
+    def prompt_tokens(self) -> int:
+        return self.answer.prompt_tokens if self.answer else 0
+
+    @property
+    def completion_tokens(self) -> int:
+        return self.answer.completion_tokens if self.answer else 0
+
+    @property
+    def is_finished(self) -> bool:
+        return self.answer is not None and self.answer.how is Ending.FINISHED
 
 
 Seen = SeenRequest | SeenAnswer
@@ -81,3 +119,11 @@ def read(path: Path) -> list[Seen]:
         return []
     complete, _, _ = path.read_bytes().rpartition(b"\n")
     return [_decoder.decode(line) for line in complete.splitlines()]
+
+
+def calls(records: Iterable[Seen]) -> list[Call]:
+    """Every request in the records with its answer, in the order of arrival."""
+    seen = list(records)
+    answers = {record.sequence: record for record in seen if isinstance(record, SeenAnswer)}
+    found = [record for record in seen if isinstance(record, SeenRequest)]
+    return [Call(request=request, answer=answers.get(request.sequence)) for request in found]

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from tests.upstream import log as logs
-from tests.upstream.log import SeenAnswer, SeenRequest
+from tests.upstream.log import Call, SeenAnswer, SeenRequest
 
 ROOT = Path(__file__).resolve().parents[2]
 START_S = 20.0
@@ -57,6 +57,11 @@ class RunningUpstream:
     def answers(self, *, at_least: int = 0, within_s: float = WITHIN_S) -> list[SeenAnswer]:
         """The answers that ended, once there are `at_least` so many. Raises: UpstreamError after `within_s`."""
         return self._await_records(SeenAnswer, lambda found: len(found) >= at_least, within_s)
+
+    def calls(self, *, at_least: int = 0, within_s: float = WITHIN_S) -> list[Call]:
+        """Every call with what is billed for it, once `at_least` so many have ended. Raises: UpstreamError."""
+        self.answers(at_least=at_least, within_s=within_s)
+        return logs.calls(self.seen())
 
     def end_of(self, request: SeenRequest, *, within_s: float = WITHIN_S) -> SeenAnswer:
         """How that request's answer ended. Raises: UpstreamError when it has not within `within_s`."""

@@ -1,7 +1,8 @@
 """What the model says: text, thoughts, tool calls, a refusal, and why it stops. Pure, and of no dialect.
 
 Decides by the script's words first, then by the request; `script` has the order. Tests and both dialects ask here.
-`max_tokens` shortens thoughts and text word by word; calls that no longer fit are left out whole.
+The request's limit, or the model's own where that is lower, shortens thoughts and text word by word; calls that no
+longer fit are left out whole. Usage counts what is left.
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ import json
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
-from tests.upstream.exchange import Asked, Json, count_tokens, pieces, words
+from tests.upstream import lengths
+from tests.upstream.exchange import Asked, Bill, Json, count_tokens, pieces, words
 from tests.upstream.schemas import TEXT, instance
 from tests.upstream.script import Script, without_script
 from tests.upstream.tool_calls import Call, calls_for, quoted
 
+MOST = 4096
+"""Tokens that a model may write at most where its answer's length is drawn and the script has no other limit."""
 THOUGHT = "Let me think."
 """What is thought where the request switches thinking on and the script has no words for it."""
 
@@ -68,13 +72,24 @@ def say(asked: Asked, script: Script) -> Said:
     """What is said to this request."""
     if script.empty:
         return Said()
-    return _shortened(_stopped(_whole(asked, script), asked.stop), asked.max_tokens)
+    return _shortened(_stopped(_whole(asked, script), asked.stop), limit(asked, script))
+
+
+def limit(asked: Asked, script: Script) -> int | None:
+    """Tokens that the answer may have: by the request, and by the model."""
+    own = MOST if script.tail is not None and script.most is None else script.most
+    return min((limit for limit in (asked.max_tokens, own) if limit is not None), default=None)
 
 
 def prompt(asked: Asked, script: Script) -> Prompt:
     """The prompt's parts; a script that caches more than the prompt holds makes the prompt that long."""
     kept = script.cached + script.cache_write
     return Prompt(fresh=max(asked.prompt_tokens - kept, 0), cached=script.cached, cache_write=script.cache_write)
+
+
+def bill(found: Said, *, asked: Asked, script: Script) -> Bill:
+    """What is billed for saying it."""
+    return Bill(model=asked.model, prompt_tokens=prompt(asked, script).total, completion_tokens=found.tokens)
 
 
 def cost(call: Call) -> int:
@@ -91,11 +106,22 @@ def _whole(asked: Asked, script: Script) -> Said:
     reasoning = script.reasoning or (THOUGHT if asked.thinking else "")
     if script.refusal is not None:
         return Said(reasoning=reasoning, refusal=script.refusal, why=Why.REFUSAL)
-    text = words(script.chunks) if script.chunks is not None else script.content
+    text = _scripted(asked, script)
     calls = calls_for(asked, tool=script.tool) if script.tool is not None or text is None else ()
     if calls:
         return Said(reasoning=reasoning, text=text or "", calls=calls, why=Why.CALLS)
     return Said(reasoning=reasoning, text=_text(asked) if text is None else text)
+
+
+def _scripted(asked: Asked, script: Script) -> str | None:
+    """The text that the script has words for."""
+    if script.chunks is not None:
+        return words(script.chunks)
+    if script.tail is None:
+        return script.content
+    most = limit(asked, script) or MOST
+    drawn = lengths.drawn(script.seed, without_script(asked.message), median=script.tail)
+    return words(most + 1 if drawn is None else min(drawn, most + 1))
 
 
 def _text(asked: Asked) -> str:

@@ -7,6 +7,9 @@ Grammar: a script is words joined by `;`, each a flag or `key=value`, in any ord
     ok                           a plain answer, "You said: <the last user message>"
     content=Hello%20you          this text instead (percent-encoded)
     chunks=62                    62 words, `w0 w1 ... w61`: one content chunk each in a stream
+    tail=60                      words again, but as many as are drawn from the user's words: a median of 60, and two
+                                 answers in a hundred that only a limit ends; `seed=7` draws otherwise
+    most=4096                    the model's own limit on its output; with `tail` it is 4096 unless this says another
     delay_ms=100                 so long before each content chunk; before a JSON answer once
     status=429;retry_after=2     an error with this status, and a Retry-After header
     status=302;location=%2Fv1    a redirect to this address (percent-encoded), without a body
@@ -83,6 +86,9 @@ class Script:
 
     content: str | None = None
     chunks: int | None = None
+    tail: int | None = None
+    seed: int = 0
+    most: int | None = None
     delay_ms: float = 0
     status: int = 200
     retry_after: int | None = None
@@ -111,6 +117,9 @@ class Script:
 _VALUES: Mapping[str, Callable[[str], Any]] = {
     "content": unquote,
     "chunks": int,
+    "tail": int,
+    "seed": int,
+    "most": int,
     "delay_ms": float,
     "status": int,
     "retry_after": int,
@@ -125,6 +134,7 @@ _VALUES: Mapping[str, Callable[[str], Any]] = {
     "cut": Point,
 }
 _FLAGS = frozenset(field.name for field in fields(Script)).difference(_VALUES)
+_TEXTS = frozenset({"content", "chunks", "tail"})
 _NOTHING = "ok"
 
 
@@ -135,8 +145,8 @@ def parse(text: str) -> Script:
         if word != _NOTHING:
             key, value = _read_word(word)
             settings[key] = value
-    if settings.keys() >= {"content", "chunks"}:
-        raise ScriptError("content and chunks exclude each other")
+    if len(settings.keys() & _TEXTS) > 1:
+        raise ScriptError(f"{', '.join(sorted(_TEXTS))} exclude each other")
     return Script(**settings)
 
 

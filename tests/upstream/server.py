@@ -18,7 +18,7 @@ from aiohttp import web
 
 from tests.upstream import answers, anthropic
 from tests.upstream.answers import CREATED
-from tests.upstream.exchange import Answer
+from tests.upstream.exchange import Answer, Bill
 from tests.upstream.log import Ending, Log, SeenAnswer, SeenRequest
 from tests.upstream.script import Point, Script
 
@@ -37,6 +37,25 @@ class Turn:
 
     sequence: int
     sent_bytes: int = 0
+    model: str = ""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def begin(self, bill: Bill, *, is_whole: bool) -> None:
+        """The prompt is billed from the start, a whole answer as well."""
+        self.model, self.prompt_tokens = bill.model, bill.prompt_tokens
+        self.completion_tokens = bill.completion_tokens if is_whole else 0
+
+    def ended(self, how: Ending) -> SeenAnswer:
+        return SeenAnswer(
+            sequence=self.sequence,
+            at=time.time(),
+            how=how,
+            sent_bytes=self.sent_bytes,
+            model=self.model,
+            prompt_tokens=self.prompt_tokens,
+            completion_tokens=self.completion_tokens,
+        )
 
 
 _TURN = web.RequestKey("turn", Turn)
@@ -104,7 +123,7 @@ class Upstream:
             how = Ending.SERVER_STOPPED if self.stopping else Ending.CLIENT_LEFT
             raise
         finally:
-            self.log.write(SeenAnswer(sequence=turn.sequence, at=time.time(), how=how, sent_bytes=turn.sent_bytes))
+            self.log.write(turn.ended(how))
 
     def _seen(self, request: web.Request, body: bytes, turn: Turn) -> SeenRequest:
         headers = {name.lower(): value for name, value in request.headers.items()}
@@ -128,8 +147,10 @@ class Upstream:
 
 async def _answered(request: web.Request, answer: Answer) -> web.StreamResponse:
     script, turn = answer.script, request[_TURN]
+    in_steps = bool(script.stall or script.cut or script.delay_ms)
+    turn.begin(answer.bill, is_whole=not (answer.is_stream and in_steps))
     await _fault(script, Point.HEADERS)
-    if script.stall or script.cut or script.delay_ms:
+    if in_steps:
         return await _play(request, answer, turn)
     if answer.is_stream:
         response = await _prepared(request, answer)
@@ -151,6 +172,7 @@ async def _play(request: web.Request, answer: Answer, turn: Turn) -> web.StreamR
     for sent, chunk in enumerate(content, start=1):
         if answer.is_stream:
             await asyncio.sleep(delay_s)
+            turn.completion_tokens = answer.billed_tokens(sent)
         await _send(response, chunk, turn)
         if sent == (len(content) + 1) // 2:
             await _fault(script, Point.MID)
