@@ -6,6 +6,7 @@ compared is the gateway's CPU per request over the floor's.
 - `floor`    the least an ASGI server can do: relay by aiohttp, nothing else
 - `servers`  starts and stops both, pins them to a core, reads what they used
 - `load`     sends a fixed number of requests and measures each
+- `money`    what the gateway's key is held to where that is measured too
 - `expected` which bytes a client must get
 - `judge`    the recorded ratios, and what fails against them; pure
 - `report`   the table

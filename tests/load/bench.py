@@ -1,10 +1,14 @@
 """The gateway's cost beside the floor's.
 
-Run: `python -m tests.load.bench [--short] [--json FILE] [--record] [--self-check]`
+Run: `python -m tests.load.bench [--short] [--money] [--redis URL] [--json FILE] [--record] [--self-check]`
 
-Both servers share one core, taking turns round by round; upstream and clients share another. A run fails, with a
+All servers share one core, taking turns round by round; upstream and clients share another. A run fails, with a
 sentence, when an answer is not what the upstream sent, when the ledger or the upstream counted anything but one row
 and one call for each request, or when a recorded ratio, a ceiling or the memory bound does not hold (`judge`).
+
+`--money` measures the gateway a second time, with limits of every kind and a budget on its key, none ever reached; its
+ratios have records and ceilings of their own. `--redis` measures that a third time, with limits and budget kept in that
+Redis; these ratios are shown, not judged.
 
 `--self-check` measures the floor against itself: how far a ratio of 1 strays on this machine.
 """
@@ -15,7 +19,7 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +31,7 @@ from rich.console import Console
 
 from tests.load import expected, judge, ledger, load, report, servers
 from tests.load.expected import Expected, WrongAnswer
-from tests.load.judge import Measured, Sample
+from tests.load.judge import Measured, Ratios, Sample
 from tests.load.ledger import LedgerError
 from tests.load.load import Crowd, LoadError, Volley
 from tests.load.servers import Server, ServerError
@@ -50,6 +54,18 @@ PROMPT = (
 
 class Miscount(Exception):
     """The upstream was not called exactly once for each request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A way to run the gateway that is measured."""
+
+    name: str
+    has_money: bool = False
+    redis: str | None = None
+
+
+PLAIN, MONEY = Variant("gateway"), Variant("with money", has_money=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +96,8 @@ class Subject:
     expect: Callable[[bytes], Expected]
     settle: Callable[[int], None] = lambda _sent: None
     """Waits until the server has done all it owes for so many requests."""
+    check: Callable[[], None] = lambda: None
+    """Whether it was measured under what it was to be, once all is done."""
     sent: int = 0
     samples: dict[str, list[Sample]] = field(default_factory=lambda: {"json": [], "stream": []})
 
@@ -132,26 +150,39 @@ def main() -> int:
     options = _read_options()
     console = Console()
     try:
-        subjects = _run(options, console)
+        measured = _run(options, console)
     except (ServerError, LoadError, WrongAnswer, LedgerError, Miscount, UpstreamError) as failure:
         console.print(f"FAILED: {failure}", style="red", markup=False)
         return 1
-    base, subject = subjects
-    found = judge.ratios(gateway=subject, floor=base)
-    report.show(subjects, found, console=console)
+    base, *others = measured
+    found = [judge.ratios(gateway=other, floor=base) for other in others]
+    report.show(measured, found, console=console)
     if options.record:
-        judge.record(found)
-    complaints = judge.complaints(found, rss_mb=subject.rss_mb, recorded=judge.load_recorded(), is_short=options.short)
+        judge.record(found[0], with_money=found[1] if options.money else None)
+    complaints = _complaints(others, found, is_short=options.short)
     if options.json:
-        report.write(options.json, subjects, found, complaints=complaints)
+        report.write(options.json, measured, found, complaints=complaints)
     for sentence in complaints:
         console.print(f"FAILED: {sentence}", style="red", markup=False)
     return 1 if complaints else 0
 
 
+def _complaints(measured: Sequence[Measured], found: Sequence[Ratios], *, is_short: bool) -> list[str]:
+    recorded = judge.load_recorded()
+    judged = {PLAIN.name: recorded, "floor again": recorded, MONEY.name: recorded.with_money()}
+    return [
+        f"{one.name}: {sentence}"
+        for one, ratios in zip(measured, found, strict=True)
+        if one.name in judged
+        for sentence in judge.complaints(ratios, rss_mb=one.rss_mb, recorded=judged[one.name], is_short=is_short)
+    ]
+
+
 def _read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.load.bench", description="The gateway beside the floor.")
     parser.add_argument("--short", action="store_true", help="an eighth of the requests")
+    parser.add_argument("--money", action="store_true", help="with limits and a budget on the key, beside the usual")
+    parser.add_argument("--redis", metavar="URL", help="and these kept in Redis")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
     parser.add_argument("--record", action="store_true", help=f"write the ratios to {judge.RECORDED.name}")
     parser.add_argument("--self-check", action="store_true", help="the floor against itself")
@@ -160,26 +191,44 @@ def _read_options() -> argparse.Namespace:
     options = parser.parse_args()
     if options.record and (options.self_check or options.short or options.script != SCRIPT):
         parser.error("--record wants a full run of the gateway with the usual script")
+    options.money = options.money or options.redis is not None
+    if options.self_check and options.money:
+        parser.error("--self-check measures no gateway")
     return options
 
 
-def _run(options: argparse.Namespace, console: Console) -> tuple[Measured, Measured]:
+def _run(options: argparse.Namespace, console: Console) -> tuple[Measured, ...]:
     core, other_core = _cores()
     os.sched_setaffinity(0, {other_core})  # for us, and for the upstream, which inherits it
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         log = folder / "upstream.jsonl"
         vendor = stack.enter_context(running(log=log, default_script=options.script, log_bodies=False))
-        first = stack.enter_context(_floor("floor", vendor, options, core=core, folder=folder))
-        second_maker = _floor if options.self_check else _gateway
-        second_name = "floor again" if options.self_check else "gateway"
-        second = stack.enter_context(second_maker(second_name, vendor, options, core=core, folder=folder))
+        bench = _Bench(vendor, options.script, core, folder)
+        subjects = [stack.enter_context(bench.floor("floor"))]
+        if options.self_check:
+            subjects.append(stack.enter_context(bench.floor("floor again")))
+        for variant in _variants(options):
+            subjects.append(stack.enter_context(bench.gateway(variant)))
         for number in range(1, options.rounds + 1):
             console.print(f"round {number} of {options.rounds}", style="dim")
             for kind in _kinds(SHORT if options.short else FULL):
-                uvloop.run(_round((first, second), kind))
-        _check_upstream(vendor, sent=first.sent + second.sent)
-        return _measured(first), _measured(second)
+                uvloop.run(_round(subjects, kind))
+        _check_upstream(vendor, sent=sum(subject.sent for subject in subjects))
+        if options.record or judge.load_recorded().json_ratio_money is not None:
+            for subject in subjects:
+                subject.check()
+        return tuple(map(_measured, subjects))
+
+
+def _variants(options: argparse.Namespace) -> Iterator[Variant]:
+    if options.self_check:
+        return
+    yield PLAIN
+    if options.money:
+        yield MONEY
+    if options.redis is not None:
+        yield Variant("with money, Redis", has_money=True, redis=options.redis)
 
 
 def _cores() -> tuple[int, int]:
@@ -190,27 +239,41 @@ def _cores() -> tuple[int, int]:
     return allowed[0], allowed[1]
 
 
-@contextmanager
-def _floor(
-    name: str, vendor: RunningUpstream, options: argparse.Namespace, *, core: int, folder: Path
-) -> Iterator[Subject]:
-    with servers.floor(upstream=vendor.url, core=core, log=folder / f"{name}.log") as server:
-        yield Subject(name, server, lambda body: expected.from_floor(body, script=options.script))
+@dataclass(frozen=True, slots=True)
+class _Bench:
+    """Makes the subjects."""
 
+    vendor: RunningUpstream
+    script: str
+    core: int
+    folder: Path
 
-@contextmanager
-def _gateway(
-    name: str, vendor: RunningUpstream, options: argparse.Namespace, *, core: int, folder: Path
-) -> Iterator[Subject]:
-    var_dir = folder / "var"
-    var_dir.mkdir()
-    with servers.gateway(upstream=vendor.url, core=core, log=folder / f"{name}.log", var_dir=var_dir) as server:
-        yield Subject(
-            name,
-            server,
-            lambda body: expected.from_gateway(body, script=options.script),
-            lambda sent: ledger.wait_for(sent, var_dir=var_dir),
-        )
+    @contextmanager
+    def floor(self, name: str) -> Iterator[Subject]:
+        with servers.floor(upstream=self.vendor.url, core=self.core, log=self.folder / f"{name}.log") as server:
+            yield Subject(name, server, lambda body: expected.from_floor(body, script=self.script))
+
+    @contextmanager
+    def gateway(self, variant: Variant) -> Iterator[Subject]:
+        var_dir, log = self.folder / variant.name / "var", self.folder / f"{variant.name}.log"
+        var_dir.mkdir(parents=True)
+        with servers.gateway(
+            upstream=self.vendor.url,
+            core=self.core,
+            log=log,
+            var_dir=var_dir,
+            has_money=variant.has_money,
+            redis=variant.redis,
+        ) as server:
+            subject = Subject(
+                variant.name,
+                server,
+                lambda body: expected.from_gateway(body, script=self.script),
+                lambda sent: ledger.wait_for(sent, var_dir=var_dir),
+            )
+            if variant.has_money:
+                subject.check = lambda: ledger.check_counted(var_dir)
+            yield subject
 
 
 def _kinds(size: Size) -> tuple[Kind, Kind]:
@@ -221,7 +284,7 @@ def _kinds(size: Size) -> tuple[Kind, Kind]:
     )
 
 
-async def _round(subjects: tuple[Subject, ...], kind: Kind) -> None:
+async def _round(subjects: Sequence[Subject], kind: Kind) -> None:
     """One round, in slices: the subjects take turns so quickly that a busy second of the machine meets all of them."""
     async with AsyncExitStack() as stack:
         turns = [Turn(subject, kind, await _enter(stack, subject)) for subject in subjects]

@@ -49,6 +49,21 @@ class Recorded:
     ceiling_json: float
     ceiling_stream: float
     rss_mb: float
+    json_ratio_money: float | None = None
+    """With limits and a budget on the key, like all that follows."""
+    stream_ratio_money: float | None = None
+    ceiling_json_money: float = 5.0
+    ceiling_stream_money: float = 6.0
+
+    def with_money(self) -> Recorded:
+        """The same file where a gateway with limits and a budget is judged: its figures in the places of the usual."""
+        return replace(
+            self,
+            json_ratio=self.json_ratio_money,
+            stream_ratio=self.stream_ratio_money,
+            ceiling_json=self.ceiling_json_money,
+            ceiling_stream=self.ceiling_stream_money,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +102,12 @@ def load_recorded(path: Path = RECORDED) -> Recorded:
     return msgspec.json.decode(path.read_bytes(), type=Recorded)
 
 
-def record(found: Ratios, *, path: Path = RECORDED) -> None:
-    """Writes the measured ratios beside the limits, which stay."""
+def record(found: Ratios, *, with_money: Ratios | None = None, path: Path = RECORDED) -> None:
+    """Writes the measured ratios beside the limits, which stay; those with money stay too where none were measured."""
     recorded = replace(load_recorded(path), json_ratio=round(found.json, 3), stream_ratio=round(found.stream, 3))
+    if with_money is not None:
+        json, stream = round(with_money.json, 3), round(with_money.stream, 3)
+        recorded = replace(recorded, json_ratio_money=json, stream_ratio_money=stream)
     path.write_bytes(msgspec.json.format(msgspec.json.encode(recorded), indent=2) + b"\n")
 
 

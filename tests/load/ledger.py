@@ -1,4 +1,4 @@
-"""Counts the gateway's usage records in its SQLite file, from outside. Does not look into a row."""
+"""Counts the gateway's usage records in its SQLite file, from outside, and what budgets counted of them."""
 
 from __future__ import annotations
 
@@ -26,6 +26,17 @@ def wait_for(rows: int, *, var_dir: Path, within_s: float = DRAIN_S) -> None:
 
 def count(var_dir: Path) -> int:
     """Usage records in `var_dir`."""
+    return _ask("SELECT count(*) FROM analytics_usagerecord", var_dir=var_dir)
+
+
+def check_counted(var_dir: Path) -> None:
+    """Raises: LedgerError when there is a row that no budget counted: it was not in force then."""
+    uncounted = _ask("SELECT count(*) FROM analytics_usagerecord WHERE budget_usd = 0", var_dir=var_dir)
+    if uncounted:
+        raise LedgerError(f"No budget counted {uncounted} of {count(var_dir)} requests: their cost is not money's.")
+
+
+def _ask(query: str, *, var_dir: Path) -> int:
     address = f"file:{var_dir / 'gateway.sqlite3'}?mode=ro"
     with closing(sqlite3.connect(address, uri=True, timeout=DRAIN_S)) as connection:
-        return int(connection.execute("SELECT count(*) FROM analytics_usagerecord").fetchone()[0])
+        return int(connection.execute(query).fetchone()[0])

@@ -20,8 +20,8 @@ FIGURES: tuple[tuple[str, Callable[[Sample], str]], ...] = (
 )
 
 
-def show(servers: Sequence[Measured], found: Ratios, *, console: Console) -> None:
-    """Medians of all rounds, one column a server."""
+def show(servers: Sequence[Measured], found: Sequence[Ratios], *, console: Console) -> None:
+    """Medians of all rounds, one column a server. `found` has the ratios of all servers but the first, the floor."""
     table = Table("", *(server.name for server in servers), title="Medians of all rounds")
     for kind in ("json", "stream"):
         for title, text in FIGURES:
@@ -29,10 +29,12 @@ def show(servers: Sequence[Measured], found: Ratios, *, console: Console) -> Non
     table.add_row("RSS MB after the run", *(f"{server.rss_mb:.0f}" for server in servers))
     table.add_row("start-up s", *(f"{server.started_in_s:.2f}" for server in servers))
     console.print(table)
-    console.print(f"CPU over the floor's: JSON {found.json:.2f}, stream {found.stream:.2f}")
+    for server, ratios in zip(servers[1:], found, strict=True):
+        console.print(f"{server.name}: CPU over the floor's: JSON {ratios.json:.2f}, stream {ratios.stream:.2f}")
 
 
-def write(path: Path, servers: Sequence[Measured], found: Ratios, *, complaints: Sequence[str]) -> None:
+def write(path: Path, servers: Sequence[Measured], found: Sequence[Ratios], *, complaints: Sequence[str]) -> None:
     """Everything, each round's sample included."""
-    content = {"ratios": found, "complaints": complaints, "servers": servers}
+    ratios = {server.name: one for server, one in zip(servers[1:], found, strict=True)}
+    content = {"ratios": ratios, "complaints": complaints, "servers": servers}
     path.write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")

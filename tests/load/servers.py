@@ -1,6 +1,7 @@
 """Starts and stops the servers under test, pins them to a core, and reads what they used. Linux only.
 
-Owns how the floor and the gateway are started (the gateway on nothing but a `VAR_DIR`), and the readings of /proc.
+Owns how the floor and the gateway are started (the gateway on nothing but a `VAR_DIR`, and a Redis where there is to be
+one), and the readings of /proc.
 Does not send requests and does not judge.
 """
 
@@ -16,10 +17,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+
+from tests.load import money
 
 ROOT = Path(__file__).resolve().parents[2]
 CATALOG = Path(__file__).with_name("catalog.toml")
+KEY = "bench"
 START_S = 60.0
 STOP_S = 20.0
 COMMAND_S = 120.0
@@ -63,14 +68,19 @@ def floor(*, upstream: str, core: int, log: Path) -> Iterator[Server]:
 
 
 @contextmanager
-def gateway(*, upstream: str, core: int, log: Path, var_dir: Path) -> Iterator[Server]:
-    """The gateway in an empty `var_dir`, migrated, with the bench's catalog and a key; ready once it says so."""
-    environment = _environment() | {"VAR_DIR": str(var_dir)}
+def gateway(
+    *, upstream: str, core: int, log: Path, var_dir: Path, has_money: bool = False, redis: str | None = None
+) -> Iterator[Server]:
+    """The gateway in an empty `var_dir`, migrated, with the bench's catalog and a key; ready once it says so. Where it
+    `has_money`, the key is held to limits and a budget by then."""
+    environment = _environment() | {"VAR_DIR": str(var_dir)} | ({"REDIS_URL": redis} if redis else {})
     key = _prepare_gateway(upstream, environment, folder=log.parent)
     port = _free_port()
     command = [sys.executable, "manage.py", "serve", "--host", "127.0.0.1", "--port", str(port), "--no-worker"]
     with _serving(command, environment, core=core, log=log) as process:
         started_in_s = _wait_until(lambda: _is_ready(port), process, log)
+        if has_money:
+            money.impose(key=KEY, run=partial(_manage, environment=environment))
         yield Server(port, process.pid, started_in_s, {"Authorization": f"Bearer {key}"})
 
 
@@ -79,7 +89,7 @@ def _prepare_gateway(upstream: str, environment: Mapping[str, str], *, folder: P
     catalog.write_text(CATALOG.read_text().replace("{upstream}", upstream))
     _manage("migrate", environment=environment)
     _manage("catalog", "load", str(catalog), environment=environment)
-    created = _manage("keys", "create", "bench", "--json", environment=environment)
+    created = _manage("keys", "create", KEY, "--json", environment=environment)
     return str(json.loads(created)["key"])
 
 

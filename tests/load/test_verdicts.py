@@ -61,8 +61,29 @@ class TestLimits:
         judge.record(Ratios(1.23456, 2.5), path=path)
         assert judge.load_recorded(path) == replace(LIMITS, json_ratio=1.235, stream_ratio=2.5)
 
+    def test_recording_without_money_keeps_the_ratios_with_it(self, tmp_path: Path) -> None:
+        path = tmp_path / "recorded.json"
+        path.write_bytes(msgspec.json.encode(LIMITS))
+        judge.record(Ratios(1, 2), with_money=Ratios(3.45678, 4), path=path)
+        judge.record(Ratios(1.5, 2.5), path=path)
+        kept = replace(LIMITS, json_ratio_money=3.457, stream_ratio_money=4)
+        assert judge.load_recorded(path) == replace(kept, json_ratio=1.5, stream_ratio=2.5)
+
+    @pytest.mark.parametrize(("ratio", "count"), [(4.5, 0), (4.7, 1), (5.1, 2)])
+    def test_with_money_its_own_records_and_ceilings_count(self, ratio: float, count: int) -> None:
+        recorded = replace(LIMITS, json_ratio_money=4.0, stream_ratio_money=4.0).with_money()
+        assert len(judge.complaints(Ratios(ratio, 1.0), rss_mb=100, recorded=recorded)) == count
+        assert judge.complaints(Ratios(1.0, 4.5), rss_mb=100, recorded=recorded) == []
+
+    def test_with_money_unrecorded_leaves_its_ceilings(self) -> None:
+        unrecorded = LIMITS.with_money()
+        assert judge.complaints(Ratios(4.9, 5.9), rss_mb=100, recorded=unrecorded, is_short=True) == []
+        assert len(judge.complaints(Ratios(5.1, 6.1), rss_mb=100, recorded=unrecorded, is_short=True)) == 2
+
     def test_the_committed_file_can_be_read(self) -> None:
-        assert judge.load_recorded().ceiling_json == 4.0
+        recorded = judge.load_recorded()
+        assert (recorded.ceiling_json, recorded.ceiling_stream) == (4.0, 4.0)
+        assert (recorded.ceiling_json_money, recorded.ceiling_stream_money) == (5.0, 6.0)
 
 
 class TestBytes:
@@ -97,8 +118,8 @@ class TestLedger:
     @pytest.fixture
     def var_dir(self, tmp_path: Path) -> Path:
         with closing(sqlite3.connect(tmp_path / "gateway.sqlite3")) as connection:
-            connection.execute("CREATE TABLE analytics_usagerecord (id TEXT)")
-            connection.executemany("INSERT INTO analytics_usagerecord VALUES (?)", [("a",), ("b",)])
+            connection.execute("CREATE TABLE analytics_usagerecord (id TEXT, budget_usd DECIMAL)")
+            connection.executemany("INSERT INTO analytics_usagerecord VALUES (?, ?)", [("a", 0.5), ("b", 1)])
             connection.commit()
         return tmp_path
 
@@ -109,6 +130,14 @@ class TestLedger:
     def test_more_or_fewer_is_an_error(self, var_dir: Path, rows: int) -> None:
         with pytest.raises(ledger.LedgerError, match=f"2 usage records for {rows} requests"):
             ledger.wait_for(rows, var_dir=var_dir, within_s=0)
+
+    def test_a_row_that_no_budget_counted_is_an_error(self, var_dir: Path) -> None:
+        ledger.check_counted(var_dir)
+        with closing(sqlite3.connect(var_dir / "gateway.sqlite3")) as connection:
+            connection.execute("UPDATE analytics_usagerecord SET budget_usd = 0 WHERE id = 'a'")
+            connection.commit()
+        with pytest.raises(ledger.LedgerError, match="1 of 2 requests"):
+            ledger.check_counted(var_dir)
 
 
 def test_a_short_run_is_held_to_the_recorded_ratio_alone() -> None:
