@@ -37,12 +37,16 @@ def balance(store, row, *, at=None):
 def reserve(store, request_id, *rows, usd):
     """Asks the budgets' accounts for a cap, as a request does; returns whether it was granted."""
     step = Reserve(request_id.hex, (nano(Decimal(usd)),), tuple(account_of(row) for row in rows), 60_000)
-    coroutine = store.reserve(step)
+    return done(store.reserve(step)).granted is not None
+
+
+def done(step):
+    """The answer of an immediate store, whose steps wait for nothing."""
     try:
-        coroutine.send(None)
+        step.send(None)
     except StopIteration as ended:
-        return ended.value.granted is not None
-    raise AssertionError("an immediate store waits for nothing")
+        return ended.value
+    raise AssertionError("an immediate store waited")
 
 
 def costing(usd, at=None, **fields):
