@@ -42,6 +42,8 @@ class Reached(BudgetError):
         self.budget = budget
         self.is_held = balance.spent + least <= (account.limit or 0)
         """Whether it would fit if the open requests cost nothing."""
+        self.is_too_dear = least > (account.limit or 0)
+        """Whether it alone is more than the budget."""
         self.until_ms = account.ends_ms
         self.spent_usd = usd(balance.spent)
         self.open_usd = usd(balance.open)
@@ -77,12 +79,20 @@ class Reservation:
 
         Raises: Reached, Degrades, Unavailable.
         """
-        wanted = tuple(min(nano(cap + beside), MOST_NANO) for cap in caps)
-        if not wanted[0] or not self.accounts:
+        if not caps[0] or not self.accounts:
             return 0
+        wanted = tuple(min(nano(cap + beside), MOST_NANO) for cap in caps)
         granted = await self._reserve(wanted)
         self.cap = max(self.cap, wanted[granted])
         return granted
+
+    @property
+    def refuses(self) -> bool:
+        """Whether a budget may say no: others change nothing about a request."""
+        return any(
+            account.limit is not None and budget.id not in self.lifted
+            for budget, account in zip(self.budgets, self.accounts, strict=True)
+        )
 
     def left_usd(self) -> Decimal | None:
         """The least that a budget has left, where one is near its end by what was last seen; None: enough."""
@@ -127,7 +137,7 @@ class Reservation:
             raise Unavailable
         budget, account = enforced[reserved.refused]
         reached = _reached(budget, account, balance=reserved.balances[reserved.refused], caps=caps)
-        if not reached.is_held:
+        if not (reached.is_held or reached.is_too_dear):  # nobody's one request makes a budget reached
             self.guard.keeper.reached(account.name, budget, spent=reserved.balances[reserved.refused].spent)
         raise reached
 

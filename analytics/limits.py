@@ -17,6 +17,8 @@ from analytics.types import NO_LIMITS, Caller, Limits
 REQUESTS, TOKENS, PLACES = "requests", "tokens", "slots"
 IN_WORDS = {REQUESTS: "requests per minute", TOKENS: "tokens per minute", PLACES: "concurrent requests"}
 WAIT_FOR_A_PLACE_S = 1.0
+MOST_TOKENS = 1 << 52
+"""More than any limit: a client may ask for answers of any length, a store's numbers have an end."""
 
 
 class _Name(NamedTuple):
@@ -84,7 +86,7 @@ async def admit(
 
     Raises: LimitReached. When the counters are away, the request goes through and is counted as unchecked.
     """
-    names, rates = _rates(caller, tokens=tokens, usual_tokens=usual_tokens)
+    names, rates = _rates(caller, tokens=min(tokens, MOST_TOKENS), usual_tokens=min(usual_tokens, MOST_TOKENS))
     places, slots = _slots(caller)
     step = Admit(request_id, rates, slots, guard.span_ms, round(ttl_s * 1000))
     admitted = await guard.admit(step)
@@ -154,5 +156,8 @@ def _refusal(step: Admit, admitted: Admitted, *, names: list[_Name], quotas: tup
     if place >= len(step.rates):
         slot = step.slots[place - len(step.rates)]
         return LimitReached(names[place], limit=slot.limit, cost=1, retry_s=WAIT_FOR_A_PLACE_S, quotas=quotas)
-    rate, retry_s = step.rates[place], None if admitted.retry_ms < 0 else admitted.retry_ms / 1000
+    never = next((number for number, rate in enumerate(step.rates) if rate.cost > rate.limit), None)
+    if never is not None:  # whichever limit came first, no waiting helps
+        place = never
+    rate, retry_s = step.rates[place], None if never is not None else admitted.retry_ms / 1000
     return LimitReached(names[place], limit=rate.limit, cost=rate.cost, retry_s=retry_s, quotas=quotas)

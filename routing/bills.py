@@ -85,7 +85,8 @@ class Priced(msgspec.Struct, frozen=True):
         return Bill(usd, CostSource.ESTIMATE, usage, None, prices=computed.used, counted_usd=counted)
 
     def most(self, usage: Usage) -> Decimal:
-        return self._standing_in(usage).usd or cost.ZERO
+        """Of answers of any length that a client may have asked for, so it has an end."""
+        return min(self._standing_in(usage).usd or cost.ZERO, MOST_USD)
 
     def _standing_in(self, usage: Usage) -> cost.Computed:
         computed = self._computed(usage)

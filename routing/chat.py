@@ -323,7 +323,7 @@ def _noting(entry: Entry, call: Callable[[Candidate], Awaitable[T]]) -> Callable
         except ProviderError as error:
             entry.failed(error)
             raise
-        except asyncio.CancelledError:
+        except BaseException:  # cut, or a mistake of ours: who knows how far it came
             entry.failed(None)
             raise
 

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from analytics import cost
-from analytics.budgets import Degrades, Reached, Reservation
+from analytics.budgets import MOST_NANO, Degrades, Reached, Reservation
 from analytics.counters.guard import Guard
 from analytics.counters.steps import Settle, nano
 from analytics.limits import NO_LEASE, Lease
@@ -25,7 +25,7 @@ from routing import decision as decisions
 from routing.attempts import Clock, NotAfforded, Step
 from routing.bills import CHARS_PER_TOKEN, NOTHING, UNSEEN_TOKENS, Bill, Priced, together
 from routing.decision import Decision
-from routing.plan import longest_answer, worst_cost
+from routing.plan import longest_answer
 from routing.types import Candidate
 
 _encode = msgspec.json.encode
@@ -65,7 +65,8 @@ class Entry:
     """The last budget that had no room for a model."""
     is_capped: bool = False
     """Whether the answer ended at a length that its budget had left for it."""
-    _least_refused_usd: Decimal | None = None
+    _refused_caps: tuple[Decimal, Decimal] | None = None
+    """The most and the least that its budgets had no room for."""
     _counted_usd: Decimal = cost.ZERO
     """What budgets count for attempts that failed."""
     _failed: list[Bill] = field(default_factory=list)
@@ -89,23 +90,23 @@ class Entry:
                 attempts=len(self.trail) + 1,
                 input_tokens=bill.usage.input_tokens,
                 cost_usd=bill.usd,
-                cap_usd=self._counted_usd + self.cap.usd if self.cap else cost.ZERO,
+                cap_usd=self._counted_usd + (self.cap.usd if self.cap else cost.ZERO),
             )
         )
 
     async def _held(self, model: Model) -> Cap:
-        """The cap that its budgets have room for. Models that cost no less than one they had no room for are not even
-        asked for."""
+        """The cap that its budgets have room for. Models that cost no less than one they had no room for, however
+        long their answers, are not even asked for."""
         caps = self._caps(model)
-        least = caps[-1].usd
-        if self._least_refused_usd is not None and least >= self._least_refused_usd:
+        most, least = caps[0].usd, caps[-1].usd
+        if self._refused_caps is not None and most >= self._refused_caps[0] and least >= self._refused_caps[1]:
             raise NotAfforded
         try:
             granted = await self.reservation.hold([cap.usd for cap in caps], beside=self._counted_usd)
         except Reached as reached:
             if isinstance(reached, Degrades) and not self.trail:
                 raise
-            self.refused, self._least_refused_usd = reached, least
+            self.refused, self._refused_caps = reached, (most, least)
             raise NotAfforded from reached
         return caps[granted]
 
@@ -113,17 +114,19 @@ class Entry:
         """As long as its answers may get, and as long as they usually get for this key."""
         need = self.decision.need
         longest = longest_answer(model, need=need)
+        most = self._worst(model, tokens=longest)
+        if not most or not self.reservation.refuses:
+            return [Cap(most, longest, is_told=False)]
         is_said = need.max_output_tokens is not None or model.max_output_tokens is not None
+        full = Cap(most, longest, is_told=not is_said)
         usual = self.guard.lengths.usual(key_id=self.caller.key_id, model_id=model.id)
-        full = Cap(self._worst(model, tokens=longest), longest, is_told=not is_said)
         if usual >= longest:
             return [full]
         return [full, Cap(self._worst(model, tokens=usual), usual, is_told=True)]
 
     def _worst(self, model: Model, *, tokens: int) -> Decimal:
-        need, at = self.decision.need, self.decision.live.now
-        priced = model if model.priced_from <= at else self.decision.stand_in or model
-        return worst_cost(priced, need=need, at=at, answer_tokens=tokens) or cost.ZERO
+        """By the same prices as what it has cost in the end."""
+        return self._priced(model).most(self._usage_of(model, output_tokens=tokens * self.decision.need.answers))
 
     @property
     def cap_tokens(self) -> int | None:
@@ -202,7 +205,7 @@ class Entry:
         self.guard.settle(
             Settle(
                 self.decision.request_id.hex,
-                nano(counted_usd) if is_held else None,
+                min(nano(counted_usd), MOST_NANO) if is_held else None,
                 self.lease.slots,
                 self.lease.corrections(used_tokens=used_tokens if self.trail else None),
                 self.guard.span_ms,
@@ -213,13 +216,17 @@ class Entry:
     def failed(self, error: ProviderError | None) -> None:
         """The attempt under way has no answer; None: it was cut. What its provider told that it used is paid for; what
         it may charge beyond that is counted by budgets."""
-        if error is not None and error.usage is not None:
-            bill = self._bill(error.usage, content_chars=0)
+        may_cost = error is None or (error.kind in MAY_HAVE_COST if error.may_cost is None else error.may_cost)
+        usage = None if error is None else error.usage
+        counted = cost.ZERO
+        if usage is not None:
+            bill = self._bill(usage, content_chars=0)
             self._failed.append(bill)
             self._last_failed = len(self.trail) + 1
-            self._counted_usd += bill.counted_usd
-        elif error is None or (error.kind in MAY_HAVE_COST if error.may_cost is None else error.may_cost):
-            self._counted_usd += self._priced().most(self._most(content_chars=None))
+            counted = bill.counted_usd
+        if may_cost and (usage is None or usage.is_partial):
+            counted = max(counted, cost.rounded(self._priced().most(self._most(content_chars=None))))
+        self._counted_usd += counted
 
     def bill(self, usage: Usage | None, *, content_chars: int) -> Bill:
         """What was consumed: by the provider's word where it gave one, else by our price, else by estimate. With what
@@ -257,18 +264,26 @@ class Entry:
         """The most that the attempt under way can have used, when so much text came of it; None: nobody knows."""
         if self.candidate is None:
             return Usage()
-        need = self.decision.need
-        longest = self.cap.tokens if self.cap else longest_answer(self.candidate.model, need=need)
+        need, model = self.decision.need, self.candidate.model
+        longest = self.cap.tokens if self.cap else longest_answer(model, need=need)
         longest *= need.answers
         # A character is a token at most, nearly always.
-        output = longest if content_chars is None else min(content_chars + UNSEEN_TOKENS, longest)
-        return Usage(input_tokens=need.input_tokens + self._file_tokens(), output_tokens=output)
+        output = longest if content_chars is None else min(content_chars + UNSEEN_TOKENS * need.answers, longest)
+        return self._usage_of(model, output_tokens=output)
+
+    def _usage_of(self, model: Model, *, output_tokens: int) -> Usage:
+        """With the upper estimate of its input."""
+        need = self.decision.need
+        input_tokens = need.input_tokens + need.files * model.max_input_tokens_per_file
+        return Usage(input_tokens=input_tokens, output_tokens=output_tokens)
 
     def _file_tokens(self) -> int:
         return self.decision.need.files * self.candidate.model.max_input_tokens_per_file if self.candidate else 0
 
-    def _priced(self) -> Priced:
-        model = self.candidate.model if self.candidate else None
+    def _priced(self, model: Model | None = None) -> Priced:
+        """Of the model under way, unless another is given."""
+        if model is None and self.candidate is not None:
+            model = self.candidate.model
         return Priced(model, self.decision.stand_in, self.decision.started_at)
 
     def _fell_back(self) -> bool:

@@ -77,6 +77,9 @@ def over_budget(reached: Reached, *, at: float) -> Said:
     if reached.is_held:
         message = f"{_named(budget)} is held by requests under way; try again when some of them have ended."
         return Said(402, "budget_held", message, {"Retry-After": str(math.ceil(RETRY_HELD_S))}, detail)
+    if reached.is_too_dear:
+        message = f"{_named(budget)} is less than this request may cost; ask for a shorter answer with max_tokens."
+        return Said(402, "budget_spent", message, {}, detail)
     if until is None:
         return Said(402, "budget_spent", f"{_named(budget)} is spent.", {}, detail)
     local = until.astimezone(ZoneInfo(budget.zone))
