@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from analytics.counters.steps import NO_END, Account, nano
+from analytics.counters.steps import NANO, NO_END, Account
 from analytics.periods import Period, period
 from analytics.types import Budget, BudgetAction, NearEdge, Window
 
@@ -31,7 +31,7 @@ def account(budget: Budget, *, at: datetime) -> Account:
     found = span(budget, at=at)
     return Account(
         name=f"b{budget.id}.{_ms(budget.defined_at)}.{_ms(found.start)}",
-        limit=None if budget.action is BudgetAction.NOTE else nano(budget.limit_usd),
+        limit=None if budget.action is BudgetAction.NOTE else int(budget.limit_usd * NANO),  # down: never above it
         shorten=budget.near_edge is NearEdge.SHORTEN,
         starts_ms=_ms(found.start),
         ends_ms=NO_END if found.end is None else _ms(found.end),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 
 from analytics.models import Budget as Row
+from analytics.models import Project
 from analytics.types import Book, Budget, BudgetAction, BudgetScope, NearEdge, Window
 
 logger = logging.getLogger(__name__)
@@ -54,7 +56,7 @@ def frozen(row: Row) -> Budget:
         project_id=row.project_id,
         key_id=row.api_key_id,
         window=Window(row.window),
-        zone=project.time_zone if project else settings.TIME_ZONE,
+        zone=_zone(project),
         limit_usd=row.limit_usd,
         action=BudgetAction(row.action),
         layer=row.layer,
@@ -64,3 +66,14 @@ def frozen(row: Row) -> Budget:
         ends_at=row.ends_at,
         defined_at=row.defined_at,
     )
+
+
+def _zone(project: Project | None) -> str:
+    name = project.time_zone if project else settings.TIME_ZONE
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        # Written past our checks. A budget whose windows begin at other hours is better than none.
+        logger.error("%r is not a time zone: budgets count in UTC instead", name)
+        return "UTC"
+    return name

@@ -22,7 +22,7 @@ from django.db import DatabaseError, InterfaceError, connection, transaction
 
 from analytics import accounts, audit, budget_book, rebuilding, spending
 from analytics import spool as spools
-from analytics.budget_book import Book
+from analytics.types import Book
 from analytics.counters.steps import Pulse, Rebuilt, Settle, nano, usd
 from analytics.counters.store import Store, StoreError
 from analytics.lengths import Lengths

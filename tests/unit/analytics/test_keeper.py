@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from analytics import budget_book, drainer, ids, keeper, ledger
-from analytics.budget_book import Book
+from analytics.types import Book
 from analytics.counters.sqlite_store import SqliteStore, unix_ms
 from analytics.counters.steps import Admit, Correct, Rate, Settle, Slots
 from analytics.lengths import DEFAULT, FEWEST, Lengths
