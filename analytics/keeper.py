@@ -22,13 +22,12 @@ from django.db import DatabaseError, InterfaceError, connection, transaction
 
 from analytics import accounts, audit, budget_book, rebuilding, spending
 from analytics import spool as spools
-from analytics.types import Book
 from analytics.counters.steps import Pulse, Rebuilt, Settle, nano, usd
 from analytics.counters.store import Store, StoreError
 from analytics.lengths import Lengths
 from analytics.models import ApiKey, Outcome, Severity
 from analytics.spool import Spool
-from analytics.types import Budget, UsageRow
+from analytics.types import Book, Budget, UsageRow
 
 logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import zoneinfo
+from collections.abc import Collection
 from decimal import Decimal
 
 from django.conf import settings
@@ -16,6 +17,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from analytics import budget_rules
 from analytics.types import BudgetAction, NearEdge, Scope, Window
 from providers.models import slug_validator
 
@@ -236,7 +238,10 @@ class Budget(models.Model):
         help_text="When the longest possible answer no longer fits: shorten it to a usual length, or deny it.",
     )
     severity = models.CharField(
-        max_length=16, choices=Severity, default=Severity.WARNING, help_text="Of the audit entry when it is reached."
+        max_length=16,
+        choices=Severity,
+        default=Severity.WARNING,
+        help_text="Of the audit entry when it is reached.",
     )
     starts_at = models.DateTimeField(null=True, blank=True, help_text="Empty: at once.")
     ends_at = models.DateTimeField(null=True, blank=True, help_text="Empty: never.")
@@ -269,8 +274,28 @@ class Budget(models.Model):
         ]
 
     def __str__(self) -> str:
-        whose = f"project {self.project}" if self.project else f"key {self.api_key}" if self.api_key else "everything"
-        return f"${self.limit_usd.normalize():f} a {self.window} for {whose}"
+        per = "in total" if self.window == Window.TOTAL else f"per {self.window}"
+        return f"${self.limit_usd.normalize():f} {per} for {self.whose}"
+
+    @property
+    def whose(self) -> str:
+        if self.api_key:
+            return f"key {self.api_key.name}"
+        return f"project {self.project.slug}" if self.project else "the installation"
+
+    def clean_fields(self, exclude: Collection[str] | None = None) -> None:
+        """As Django's, in our words."""
+        if isinstance(self.limit_usd, bool):
+            self.limit_usd = str(self.limit_usd)  # else Django makes a dollar of true
+        try:
+            super().clean_fields(exclude=exclude)
+        except ValidationError as error:
+            raise budget_rules.in_our_words(error) from error
+
+    def clean(self) -> None:
+        if self._state.adding and self.window == Window.TOTAL and self.starts_at is None:
+            self.starts_at = timezone.now()  # else it would count what was spent before anybody thought of it
+        budget_rules.check(self)
 
 
 class UsageKind(models.TextChoices):

@@ -216,6 +216,8 @@ COUNTERS_DEADLINE_S = env.float("COUNTERS_DEADLINE_S", 0.05)
 """Seconds that limits and budgets wait for their counters; then limits are open and budgets refuse."""
 RATE_WINDOW_S = env.float("RATE_WINDOW_S", 60.0)
 """Seconds that limits «per minute» look back. For tests: anything but 60 makes their name a lie."""
+BUDGET_LAYER_CHECK = "routing.patterns.layer_mistake"
+"""What says whether a budget may degrade to a layer: `analytics` knows no layers."""
 LOCAL_MODEL_PORT = env.int("LOCAL_MODEL_PORT", 3009)
 
 # -- Celery ------------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Finds patterns of an API key's allow-lists that match nothing there is: a slip of the pen, or a model to come.
 
-Reads the tables, switched-off rows too: what exists today may be switched on tomorrow. Refuses nothing.
+Reads the tables, switched-off rows too: what exists today may be switched on tomorrow. Refuses nothing, but says of a
+layer's name whether it is one.
 """
 
 from __future__ import annotations
@@ -38,6 +39,16 @@ def unmatched(*, models: Sequence[str], layers: Sequence[str]) -> list[Unmatched
         *_unmatched(models, noun="model", names=_model_names() if models else ()),
         *_unmatched(layers, noun="layer", names=_layer_names() if layers else ()),
     ]
+
+
+def layer_mistake(name: str) -> str | None:
+    """What is wrong with the name of a layer where one has to exist; None when it does."""
+    names = _layer_names()
+    if name in names:
+        return None
+    near = _near(name, names=names)
+    known = f"Did you mean {' or '.join(near)}?" if near else f"There is {', '.join(names) or 'none yet'}."
+    return f"There is no layer {name!r}. {known}"
 
 
 def _model_names() -> tuple[str, ...]:

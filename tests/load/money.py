@@ -25,7 +25,7 @@ print(starts_at.timestamp())
 
 
 def impose(*, key: str, run: Callable[..., str]) -> None:
-    """Returns once `key` is held to them; `run` is manage.py of the gateway. That serves already, so that what its store
-    counts is whole from the budget's first moment on."""
+    """Returns once `key` is held to them; `run` is manage.py of the gateway. That serves already, so that its store
+    counts from the budget's first moment on."""
     told = run("shell", "--no-imports", "--command", _ROWS.format(key=key, lead_s=LEAD_S))
     time.sleep(max(0.0, float(told.split()[-1]) - time.time()))

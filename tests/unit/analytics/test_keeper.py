@@ -11,12 +11,12 @@ from types import SimpleNamespace
 import pytest
 
 from analytics import budget_book, drainer, ids, keeper, ledger
-from analytics.types import Book
 from analytics.counters.sqlite_store import SqliteStore, unix_ms
 from analytics.counters.steps import Admit, Correct, Rate, Settle, Slots
 from analytics.lengths import DEFAULT, FEWEST, Lengths
 from analytics.models import AuditEntry
 from analytics.spool import Spool
+from analytics.types import Book
 from tests.unit.analytics.accounting import (
     account_of,
     balance,

@@ -4,7 +4,7 @@ import pytest
 
 from providers.models import Model, Provider
 from routing import patterns
-from routing.models import Layer
+from routing.models import Layer, Policy
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("layers")]
 
@@ -66,3 +66,18 @@ def test_without_a_near_name_none_is_made_up():
 def test_no_patterns_no_queries(django_assert_num_queries):
     with django_assert_num_queries(0):
         assert found() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("L1", None), ("l1", "There is no layer 'l1'. Did you mean L1"), ("zzz", "There is L0, L1, L2, L3.")],
+)
+def test_a_layer_that_has_to_exist_is_looked_for_by_its_exact_name(name, says):
+    mistake = patterns.layer_mistake(name)
+    assert mistake is None if says is None else says in mistake
+
+
+def test_without_layers_it_says_so():
+    Policy.objects.all().delete()
+    Layer.objects.all().delete()
+    assert patterns.layer_mistake("L1") == "There is no layer 'L1'. There is none yet."

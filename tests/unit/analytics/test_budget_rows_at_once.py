@@ -1,0 +1,80 @@
+"""Two writers of budgets at the same moment, each with a connection of its own and committed for real.
+
+Nothing is audited here: entries could not be deleted again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.db import connection
+
+from analytics import audit, budget_rows, keys, projects
+from analytics.models import Budget
+
+
+@pytest.fixture
+def targets(django_db_setup, django_db_blocker, monkeypatch):
+    """A project, its key and the installation, as `create` is told of them; gone after the test, like its budgets."""
+    monkeypatch.setattr(audit, "record", lambda *_, **__: None)
+    with django_db_blocker.unblock():
+        project = projects.create("at-once", actor="tests")
+        key = keys.create("at-once", actor="tests", project=project).row
+        yield {"installation": {}, "project": {"project": project}, "key": {"api_key": key}}
+        Budget.objects.all().delete()
+        key.delete()
+        project.delete()
+
+
+def at_once(*works: Callable[[], object]) -> list[object]:
+    """What each of them gave, or raised."""
+    start = threading.Barrier(len(works), timeout=10)
+
+    def run(work: Callable[[], object]) -> object:
+        try:
+            start.wait()
+            return work()
+        except ValidationError as error:
+            return error
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(works)) as pool:
+        return list(pool.map(run, works))
+
+
+@pytest.mark.parametrize("target", ["installation", "project", "key"])
+def test_of_several_that_overlap_one_is_made(targets, target):
+    def make():
+        return budget_rows.create(actor="tests", window="day", limit_usd="5", **targets[target])
+
+    outcomes = at_once(*[make] * 4)
+    assert Budget.objects.count() == 1
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Budget"] + ["ValidationError"] * 3
+
+
+def test_changes_of_one_row_are_all_kept(targets):
+    row = budget_rows.create(actor="tests", window="day", limit_usd="5")
+    changes = [{"limit_usd": "9"}, {"severity": "critical"}, {"near_edge": "deny"}]
+    at_once(*[lambda change=change: budget_rows.edit(row, actor="tests", changes=change) for change in changes])
+    row.refresh_from_db()
+    assert (row.limit_usd, row.severity, row.near_edge) == (9, "critical", "deny")
+
+
+def test_a_project_moves_zone_while_budgets_of_its_keys_are_made_and_changed(targets):
+    """Whatever the order of their locks, nobody waits for ever and every budget's windows move."""
+    project = targets["project"]["project"]
+    row = budget_rows.create(actor="tests", window="hour", limit_usd="5", **targets["key"])
+    was = row.defined_at
+    moved, made, changed = at_once(
+        lambda: projects.edit(project, actor="tests", changes={"time_zone": "Asia/Kathmandu"}),
+        lambda: budget_rows.create(actor="tests", window="day", limit_usd="5", **targets["key"]),
+        lambda: budget_rows.edit(row, actor="tests", changes={"limit_usd": "9"}),
+    )
+    row.refresh_from_db()
+    assert (moved.time_zone, made.window, changed.limit_usd, row.limit_usd) == ("Asia/Kathmandu", "day", 9, 9)
+    assert row.defined_at > was
