@@ -13,6 +13,7 @@ from django.db.migrations.executor import MigrationExecutor
 from routing import runtime, snapshot
 
 NOT_READABLE = "database not reachable, or its configuration not readable: see the log"
+COUNTERS_AWAY = "counters not reachable: limits are open, keys with a budget are refused"
 ROWS_WAIT = "usage rows wait in the spool: the database does not take them"
 
 
@@ -46,12 +47,18 @@ def look() -> Readiness:
         failing.append("spool not writable")
     if process.drainer.problem:
         degraded.append(ROWS_WAIT)
+    if not process.guard.is_here:
+        degraded.append(COUNTERS_AWAY)
     _look_at_configuration(failing, degraded, has_problem=bool(process.poller.problem))
     return Readiness(failing, degraded)
 
 
 def _dead_threads(process: runtime.Runtime) -> list[str]:
-    threads = {"ledger thread died": process.drainer, "configuration thread died": process.poller}
+    threads = {
+        "ledger thread died": process.drainer,
+        "configuration thread died": process.poller,
+        "counters thread died": process.keeper,
+    }
     return [reason for reason, thread in threads.items() if not thread.is_alive()]
 
 

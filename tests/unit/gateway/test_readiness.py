@@ -3,28 +3,26 @@
 import pytest
 from django.db import OperationalError, connection
 
-from analytics.drainer import Drainer
-from analytics.spool import Spool
 from gateway import readiness
 from providers.models import Model
 from routing import runtime, snapshot
 from routing.models import Layer
-from routing.runtime import Runtime
 from tests.unit.analytics.spools import full_disk
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def process(tmp_path, monkeypatch):
+def process(tmp_path, settings, monkeypatch):
     """The parts of a process that answers requests; its threads are not started and say they are alive."""
-    spool = Spool(tmp_path)
-    process = Runtime(spool, Drainer(spool, root=tmp_path, every_s=60), snapshot.Poller(every_s=60))
-    for thread in (process.drainer, process.poller):
+    settings.SPOOL_DIR, settings.COUNTERS_FILE = tmp_path / "spool", tmp_path / "counters.sqlite3"
+    process = runtime._made()
+    for thread in (process.drainer, process.poller, process.keeper):
         monkeypatch.setattr(thread, "is_alive", lambda: True)
     monkeypatch.setattr(runtime, "_current", process)
     yield process
-    spool.close()
+    process.guard.close()
+    process.spool.close()
 
 
 @pytest.fixture
@@ -106,6 +104,11 @@ class TestNotReady:
 
 
 class TestDegraded:
+    def test_while_the_counters_are_away(self, process, loaded):
+        process.guard.hear(False)
+        state = readiness.look()
+        assert (state.status, state.degraded) == ("degraded", [readiness.COUNTERS_AWAY])
+
     def test_when_rows_wait_in_the_spool(self, process, loaded):
         process.drainer.problem = "connection refused"
         state = readiness.look()

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from dataclasses import replace
-from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -16,6 +15,7 @@ from gateway.short_way import ShortWay
 from gateway.urls import short_way_views
 from routing import runtime, snapshot
 from tests.unit.routing import test_plan as plans
+from tests.unit.routing.use_case import parts_of
 from tests.upstream.log import Ending
 
 CHAT = "/v1/chat/completions"
@@ -29,7 +29,7 @@ def short_way(vendor, open_door, spool, monkeypatch):
     config = plans.snapshot(plans.candidate(plans.model("chunks=4;stall=mid", provider=provider), "L0"))
     config = replace(config, loaded_at=time.monotonic(), callers={keys.digest(SECRET): plans.ANYONE})
     monkeypatch.setattr(snapshot, "_current", config)
-    monkeypatch.setattr(runtime, "_current", SimpleNamespace(spool=spool))
+    monkeypatch.setattr(runtime, "_current", parts_of(spool))
     return ShortWay(short_way_views)
 
 

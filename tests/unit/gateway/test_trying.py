@@ -12,6 +12,7 @@ from analytics.types import UsageRow
 from gateway import trying
 from gateway.mending import Place
 from tests.unit.routing.test_plan import ACME, ANYONE, candidate, model, snapshot
+from tests.unit.routing.use_case import parts_of
 
 pytestmark = pytest.mark.usefixtures("open_door")
 
@@ -24,7 +25,7 @@ def attempt(vendor, spool):
         provider = replace(ACME, base_url=vendor.url, credential=credential, needs_credential=needs)
         config = snapshot(candidate(model(name, provider=provider, **priced), "L0"))
         return await trying.attempt(
-            PLACE, model=asked or name, is_stream=stream, config=config, owner=ANYONE, spool=spool
+            PLACE, model=asked or name, is_stream=stream, config=config, owner=ANYONE, parts=parts_of(spool)
         )
 
     return attempt

@@ -22,14 +22,18 @@ def own(tmp_path):
 
 
 @pytest.fixture
-def stop(own, tmp_path, monkeypatch, caplog):
+def stop(own, tmp_path, settings, monkeypatch, caplog):
     """Stops a process with that spool as `running` does."""
     caplog.set_level(logging.CRITICAL, logger="routing.runtime")
     # The transaction of the test is open on the connection that the drainer would close.
     monkeypatch.setattr(drainer, "connection", SimpleNamespace(close=lambda: None))
-    thread = Drainer(own, root=tmp_path, every_s=60)
-    thread.start()
-    return lambda: runtime._stop(own, drainer=thread, poller=SimpleNamespace(stop=lambda: None))
+    settings.SPOOL_DIR, settings.COUNTERS_FILE = tmp_path, tmp_path.with_name("counters.sqlite3")
+    made = runtime._made()
+    made.spool.remove()
+    made.spool, made.drainer = own, Drainer(own, root=tmp_path, every_s=60)
+    made.poller = SimpleNamespace(stop=lambda: None)
+    made.drainer.start()
+    return lambda: runtime._stop(made)
 
 
 def test_with_everything_in_the_ledger_the_folder_goes(own, stop, tmp_path):

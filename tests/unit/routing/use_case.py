@@ -46,6 +46,12 @@ class Parts:
     guard: Guard
 
 
+def parts_of(spool):
+    """What a process holds, around this spool; its counters stand in a file beside it."""
+    store = SqliteStore(spool.folder.parent / "counters.sqlite3", deadline_s=5.0)
+    return Parts(spool, Guard(store, keeper=Heard(), lengths=Lengths()))
+
+
 class Gateway:
     """The use case with everything it needs. Models are named by their scripts and cost 0.001 USD a token."""
 
