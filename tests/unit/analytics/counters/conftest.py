@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.redis_server import running
 from tests.unit.analytics.counters.stores import STORES, Clock, make_whole, opener
 
 
@@ -13,11 +14,11 @@ def clock():
 
 
 @pytest.fixture(params=STORES)
-def open_store(request, clock, tmp_path):
+async def open_store(request, clock, tmp_path):
     """Opens the same store again, as another process would."""
     opens, close = opener(request.param, folder=tmp_path, clock=clock, server=_server(request))
     yield opens
-    close()
+    await close()
 
 
 @pytest.fixture
@@ -35,3 +36,16 @@ def store(empty_store, clock):
 
 def _server(request):
     return request.getfixturevalue("redis_server") if request.param == "redis" else None
+
+
+@pytest.fixture(scope="session")
+def one_redis_server():
+    with running() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_server(one_redis_server):
+    """Running and empty."""
+    one_redis_server.flush()
+    return one_redis_server

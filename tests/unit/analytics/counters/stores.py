@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from analytics.counters.sqlite_store import SqliteStore
 from analytics.counters.steps import NO_END, Account, Admit, Rate, Rebuilt, Reserve, Settle, Slots
 from analytics.counters.store import Store
 
-STORES = ["sqlite"]
+STORES = ["sqlite", "redis"]
 NOON = 1_800_000_000_000
 SPAN_MS = 12_800
 """A window of 128 buckets of 100 ms."""
@@ -25,7 +25,9 @@ class Clock:
         return self.ms
 
 
-def opener(kind: str, *, folder: Path, clock: Clock, server: Any) -> tuple[Callable[[], Store], Callable[[], None]]:
+def opener(
+    kind: str, *, folder: Path, clock: Clock, server: Any
+) -> tuple[Callable[[], Store], Callable[[], Awaitable[None]]]:
     """A function that opens one store again and again, and one that closes all of these."""
     opened: list[Store] = []
 
@@ -38,8 +40,9 @@ def opener(kind: str, *, folder: Path, clock: Clock, server: Any) -> tuple[Calla
             opened.append(RedisStore(server.url, deadline_s=5, clock=clock))
         return opened[-1]
 
-    def close() -> None:
+    async def close() -> None:
         for store in opened:
+            await store.aclose()
             store.close()
 
     return opens, close

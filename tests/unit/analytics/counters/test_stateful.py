@@ -191,10 +191,8 @@ class Budgets(RuleBasedStateMachine):
             assert not open_ids
 
     def teardown(self) -> None:
-        for store in self.stores:
-            self.loop.run_until_complete(store.aclose())
+        self.loop.run_until_complete(self.closes())
         self.loop.close()
-        self.closes()
         shutil.rmtree(self.folder)
 
     def _reserve(self, who: int, request: Request, caps: tuple[int, ...]) -> bool:

@@ -1,0 +1,63 @@
+-- One hash holds all accounts and what says whether they may be believed, so that no eviction takes one of them alone:
+--   run whole began token until    the server's run, whole since, the rebuild that is marked
+--   s:NAME o:NAME e:NAME           an account: spent, open, its end
+--   f:NAME                         when it was marked for the first time
+-- Reservations are a second hash, id -> `cap|state|account<newline>account`, and two sorted sets of ids by their end:
+-- those that are open (state o) and those that lapsed (l). All are the last of KEYS, in this order.
+local MONEY, HELD, OPEN, LAPSED, LATE, TOLD = unpack(KEYS, #KEYS - 5)
+
+local function join(cap, state, names)
+  return text(cap) .. '|' .. state .. '|' .. table.concat(names, '\n')
+end
+
+-- Cap, state and names; nothing when there is no such reservation.
+local function held(id)
+  local found = redis.call('HGET', HELD, id)
+  if not found then return end
+  local cap, state, rest = string.match(found, '^(%d+)|(.)|(.*)$')
+  local names = {}
+  for name in string.gmatch(rest, '[^\n]+') do names[#names + 1] = name end
+  return tonumber(cap), state, names
+end
+
+-- What no longer is an account stays none.
+local function add(name, spent, open)
+  if redis.call('HEXISTS', MONEY, 's:' .. name) == 0 then return end
+  if spent ~= 0 then redis.call('HINCRBY', MONEY, 's:' .. name, spent) end
+  if open ~= 0 then redis.call('HINCRBY', MONEY, 'o:' .. name, open) end
+end
+
+local function set(list)
+  local found = {}
+  for _, name in ipairs(list) do found[name] = true end
+  return found
+end
+
+-- When the store is whole since; nothing when it is empty or of another life.
+local function whole_since()
+  local found = redis.call('HMGET', MONEY, 'run', 'whole')
+  return found[1] == ARGV[2] and tonumber(found[2] or nil) or nil
+end
+
+-- Token of the rebuild that is marked, ''.
+local function marked()
+  local found = redis.call('HMGET', MONEY, 'run', 'token', 'until')
+  if found[1] ~= ARGV[2] or not found[2] or tonumber(found[3]) <= now then return '' end
+  return found[2]
+end
+
+-- Charges those whose time is over at their caps; returns how many.
+local function lapse(at_most)
+  local due = redis.call('ZRANGEBYSCORE', OPEN, '-inf', now, 'WITHSCORES', 'LIMIT', 0, at_most)
+  for place = 1, #due, 2 do
+    local id = due[place]
+    local cap, _, names = held(id)
+    redis.call('ZREM', OPEN, id)
+    if cap then
+      for _, name in ipairs(names) do add(name, cap, -cap) end
+      redis.call('HSET', HELD, id, join(cap, 'l', names))
+      redis.call('ZADD', LAPSED, due[place + 1], id)
+    end
+  end
+  return #due / 2
+end

@@ -1,0 +1,169 @@
+"""Between the counters' steps and the words of Redis' scripts. Pure: no connection, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from analytics.counters.redis_link import Call, Word
+from analytics.counters.redis_scripts import script
+from analytics.counters.steps import (
+    Account,
+    Admit,
+    Admitted,
+    Balance,
+    Line,
+    Pulse,
+    RateState,
+    Rebuilt,
+    Reserve,
+    Reserved,
+    Settle,
+    Settled,
+)
+
+LAPSED_AT_ONCE = 500
+HOT = tuple(script(name) for name in ("admit", "reserve", "settle", "release"))
+_admit, _reserve, _settle, _release = HOT
+_lines = msgspec.json.Decoder(list[Line])
+
+
+class Keys:
+    """Names of all keys, with one hash tag: a cluster would hold them together."""
+
+    def __init__(self, prefix: str) -> None:
+        tag = f"{{{prefix}}}"
+        self.slot = f"{tag}:slot:"
+        self.rate = f"{tag}:rate:"
+        self.money = tuple(f"{tag}:{name}" for name in ("money", "held", "open", "lapsed", "late", "told"))
+
+
+def admit(keys: Keys, step: Admit) -> Call:
+    rate = f"{keys.rate}{step.span_ms}:"
+    names = [rate + each.name for each in step.rates]
+    words: list[Word] = [step.id, step.span_ms, step.ttl_ms, len(names)]
+    for each in step.rates:
+        words += (each.limit, each.cost)
+    for slot in step.slots:
+        names.append(keys.slot + slot.name)
+        words.append(slot.limit)
+    return Call(_admit, names, words)
+
+
+def admitted(answer: Sequence[int]) -> Admitted:
+    refused, retry_ms, bucket = answer[:3]
+    states = tuple(RateState(answer[at], answer[at + 1]) for at in range(3, len(answer), 2))
+    return Admitted(None if refused < 0 else refused, retry_ms, bucket, states)
+
+
+def reserve(keys: Keys, step: Reserve) -> Call:
+    words: list[Word] = [step.id, step.ttl_ms, step.caps[0], step.caps[1] if len(step.caps) > 1 else ""]
+    for account in step.accounts:
+        words += _described(account)
+    return Call(_reserve, keys.money, words)
+
+
+def reserved(answer: Sequence[int]) -> Reserved:
+    first = answer[0]
+    if first == -2:
+        return Reserved(None, None, tuple(answer[1:]), ())
+    if first == -1:
+        return Reserved(None, answer[1], (), _balances(answer, start=2))
+    return Reserved(first, None, (), _balances(answer, start=1))
+
+
+def settle(keys: Keys, step: Settle) -> Call:
+    names = [keys.slot + name for name in step.slots]
+    words: list[Word] = [step.id, step.span_ms, len(step.slots), len(step.corrections)]
+    for each in step.corrections:
+        names.append(f"{keys.rate}{step.span_ms}:{each.name}")
+        words += (each.bucket, each.by)
+    if step.nano_usd is None:
+        return Call(_release, names, words)
+    words.append(step.nano_usd)
+    names += keys.money
+    return Call(_settle, names, words)
+
+
+def settled(answer: Sequence[Any]) -> Settled:
+    spent = tuple((answer[at].decode(), answer[at + 1]) for at in range(1, len(answer), 2))
+    return Settled(bool(answer[0]), spent)
+
+
+def pulse(keys: Keys) -> Call:
+    return Call(script("pulse"), keys.money, ())
+
+
+def pulsed(answer: Sequence[Any]) -> Pulse:
+    return Pulse(None if answer[0] < 0 else answer[0], answer[1].decode())
+
+
+def lapse(keys: Keys) -> Call:
+    return Call(script("lapse"), keys.money, (LAPSED_AT_ONCE,))
+
+
+def balances(keys: Keys, names: Sequence[str]) -> Call:
+    return Call(script("balances"), keys.money, names)
+
+
+def balances_of(names: Sequence[str], answer: Sequence[int]) -> dict[str, Balance]:
+    found = zip(names, _balances(answer, start=1), strict=True)
+    return {name: balance for name, balance in found if balance.open >= 0}
+
+
+def missing_of(accounts: Sequence[Account], answer: Sequence[int]) -> list[Account]:
+    """From the answer to `balances` of their names."""
+    whole_since_ms, held = answer[0], balances_of([account.name for account in accounts], answer)
+    return [
+        account
+        for account in accounts
+        if account.name not in held and not (account.may_begin and 0 <= whole_since_ms <= account.starts_ms)
+    ]
+
+
+def first(keys: Keys, name: str) -> Call:
+    return Call(script("first"), keys.money, (name,))
+
+
+def begin(keys: Keys, token: str, *, ttl_ms: int) -> Call:
+    return Call(script("begin"), keys.money, (token, ttl_ms))
+
+
+def announce(keys: Keys, token: str, *, source: str, lines: Sequence[Line]) -> Call:
+    return Call(script("announce"), keys.money, (token, source, msgspec.json.encode(lines).decode()))
+
+
+def announced(keys: Keys, token: str) -> Call:
+    return Call(script("announced"), keys.money, (token,))
+
+
+def announced_by(answer: Sequence[bytes]) -> dict[str, list[Line]]:
+    return {answer[at].decode(): _lines.decode(answer[at + 1]) for at in range(0, len(answer), 2)}
+
+
+def finish(keys: Keys, token: str, rebuilt: Rebuilt) -> Call:
+    words: list[Word] = [token, rebuilt.ttl_ms, len(rebuilt.spent)]
+    for row in rebuilt.spent:
+        words += row
+    for held in rebuilt.held:
+        words += (held.id, held.cap, len(held.accounts), *held.accounts)
+    return Call(script("finish"), keys.money, words)
+
+
+def tidy(keys: Keys, names: Sequence[str], *, before_ms: int) -> Call:
+    return Call(script("tidy"), keys.money, (before_ms, *names))
+
+
+def _described(account: Account) -> Iterator[Word]:
+    yield account.name
+    yield "" if account.limit is None else account.limit
+    yield int(account.shorten)
+    yield int(account.may_begin)
+    yield account.starts_ms
+    yield account.ends_ms
+
+
+def _balances(answer: Sequence[int], *, start: int) -> tuple[Balance, ...]:
+    return tuple(Balance(answer[at], answer[at + 1]) for at in range(start, len(answer), 2))
