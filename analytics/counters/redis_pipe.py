@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import hiredis
 import redis
 
 from analytics.counters.redis_link import FAILURES, Call, Connection, Link
@@ -123,13 +124,12 @@ class Pipe:
 
     async def _send(self, connection: Connection, command: str, batch: list[_Waiting]) -> None:
         now = "" if self._clock is None else self._clock()
-        packed: list[bytes] = []
+        packed = []
         for waiting in batch:
             call = waiting.call
             script = call.script.sha if command == "EVALSHA" else call.script.body
-            packed += connection.pack_command(
-                command, script, len(call.keys), *call.keys, now, self._run_id, *call.args
-            )
+            words: Any = (command, script, len(call.keys), *call.keys, now, self._run_id, *call.args)
+            packed.append(hiredis.pack_command(words))
         await connection.send_packed_command([b"".join(packed)], check_health=False)
 
     async def _read(self, connection: Connection, waiting: _Waiting) -> bool:
