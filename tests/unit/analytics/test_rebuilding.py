@@ -138,7 +138,7 @@ class TestWhatIsCounted:
         rebuild(store)
         assert balance(store, budget) == (0, 2)
 
-    def test_lines_of_others_and_of_earlier_windows_do_not(self, store, rebuild, own, ours):
+    def test_lines_of_others_and_of_other_windows_do_not(self, store, rebuild, own, ours):
         at = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
         budget = make_budget("hour", api_key=ours.key, age_s=0)
         budget.defined_at = at - timedelta(days=1)
@@ -147,6 +147,7 @@ class TestWhatIsCounted:
         own.opened(holding(1, id=early.id, key_id=ours.key.pk))
         own.opened(holding(2, id=within.id, key_id=ours.key.pk))
         own.opened(holding(4, id=costing(0, at).id, key_id=ours.key.pk + 1))
+        own.opened(holding(8, id=costing(0, at + timedelta(minutes=30)).id, key_id=ours.key.pk))
         rebuild(store, at=at)
         assert balance(store, budget, at=at) == (0, 2)
 
