@@ -12,60 +12,19 @@ from typing import cast
 from django.contrib import admin
 from django.contrib.admin.widgets import AdminTextareaWidget
 from django.db import transaction
-from django.db.models import JSONField, Model, QuerySet
+from django.db.models import JSONField, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.html import format_html
 
 from analytics import keys
-from analytics.models import ApiKey, AuditEntry, Budget, Membership, Project, UsageRecord
+from analytics.admin_access import ForSuperusers, ReadOnlyAdmin
+from analytics.admin_budgets import BudgetAdmin, ProjectAdmin
+from analytics.models import ApiKey, AuditEntry, Budget, Project, UsageRecord
 
-
-class ForSuperusers:
-    """Shuts a page or an inline to everyone else, whatever permissions they were given."""
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        return request.user.is_superuser
-
-    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return request.user.is_superuser
-
-    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return request.user.is_superuser
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return request.user.is_superuser
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return request.user.is_superuser
-
-
-class ReadOnlyAdmin(ForSuperusers, admin.ModelAdmin):
-    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-
-class MembershipInline(ForSuperusers, admin.TabularInline):
-    model = Membership
-    extra = 0
-
-
-@admin.register(Project)
-class ProjectAdmin(ForSuperusers, admin.ModelAdmin):
-    list_display = ["slug", "name", "time_zone", "enabled"]
-    inlines = [MembershipInline]
-
-
-@admin.register(Budget)
-class BudgetAdmin(ForSuperusers, admin.ModelAdmin):
-    list_display = ["__str__", "action", "enabled"]
+admin.site.register(Budget, BudgetAdmin)
+admin.site.register(Project, ProjectAdmin)
 
 
 class IssuingRequest(HttpRequest):

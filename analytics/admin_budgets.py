@@ -1,0 +1,180 @@
+"""The pages of budgets and projects. Every write goes through `budget_rows` and `projects`, which check and audit it.
+
+Forms leave checking to the tables' own fields, so that a mistake is told here in the words of the API and the commands.
+"""
+
+from __future__ import annotations
+
+import zoneinfo
+from collections.abc import Collection, Iterable
+from decimal import Decimal
+from typing import Any, cast
+
+from django import forms
+from django.conf import settings
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+
+from analytics import budget_rows, budget_rules, projects
+from analytics.admin_access import ForSuperusers
+from analytics.models import Budget, Membership, Project
+
+
+class BudgetForm(forms.ModelForm):
+    limit_usd = forms.CharField(
+        label="Limit (USD)", max_length=40, widget=forms.TextInput(attrs={"inputmode": "decimal", "size": 12})
+    )
+
+    class Meta:
+        model = Budget
+        fields = ["project", "api_key", "window", "limit_usd", *budget_rows.EDITABLE[1:]]
+        labels = {"api_key": "API key", "near_edge": "Near the edge", "starts_at": "From", "ends_at": "Until"}
+        help_texts = {
+            "project": "Leave it empty for a budget of a key, or of the whole installation.",
+            "api_key": "Leave it empty for a budget of a project, or of the whole installation.",
+            "starts_at": "Empty: at once; a total budget counts from the moment it is made.",
+        }
+        error_messages = {name: words for name, words in budget_rules.WORDS.items() if name != "limit_usd"}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk and "limit_usd" in self.fields:
+            self.initial["limit_usd"] = f"{self.instance.limit_usd.normalize():f}"
+
+    def clean_limit_usd(self) -> Decimal:
+        """As the table's own field has it, so that no half of a number gets into the row that the page shows."""
+        try:
+            return cast(
+                Decimal, Budget._meta.get_field("limit_usd").clean(self.cleaned_data["limit_usd"], self.instance)
+            )
+        except ValidationError as error:
+            told = budget_rules.in_our_words(ValidationError({"limit_usd": error}))
+            raise ValidationError(told.error_dict["limit_usd"]) from error
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        # The page is one transaction: what is checked now still holds when it is saved.
+        budget_rows.lock(
+            self.instance
+            if self.instance.pk
+            else Budget(project=cleaned.get("project"), api_key=cleaned.get("api_key"))
+        )
+        return cleaned
+
+
+class BudgetAdmin(ForSuperusers, admin.ModelAdmin):
+    form = BudgetForm
+    list_display = ["id", "whose", "window", "limit", "action", "starts_at", "ends_at", "enabled"]
+    list_display_links = ["id", "whose"]
+    list_filter = ["enabled", "window", "action"]
+    list_select_related = ["project", "api_key__project"]
+    search_fields = ["project__slug", "api_key__name"]
+    autocomplete_fields = ["api_key"]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Budget | None = None) -> Any:
+        return [
+            ("Whose", {"fields": ["project", "api_key"]}),
+            ("How much", {"fields": ["limit_usd", "window"]}),
+            ("When it is reached", {"fields": ["action", "layer", "near_edge", "severity"]}),
+            (
+                "When it holds",
+                {
+                    "fields": ["starts_at", "ends_at", "enabled"],
+                    "description": f"Dates on this page are in the time zone {settings.TIME_ZONE}.",
+                },
+            ),
+        ]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Budget | None = None) -> list[str]:
+        return ["project", "api_key", "window"] if obj else []
+
+    @admin.display(description="whose")
+    def whose(self, row: Budget) -> str:
+        return row.whose
+
+    @admin.display(description="limit (USD)", ordering="limit_usd")
+    def limit(self, row: Budget) -> str:
+        return f"{row.limit_usd.normalize():f}"
+
+    def save_model(self, request: HttpRequest, obj: Budget, form: forms.ModelForm, change: bool) -> None:
+        actor = request.user.get_username()
+        if change:
+            changes = {name: form.cleaned_data[name] for name in form.changed_data}
+            budget_rows.edit(obj, actor=actor, changes=changes)
+        else:
+            budget_rows.add(obj, actor=actor)
+
+    def delete_model(self, request: HttpRequest, obj: Budget) -> None:
+        budget_rows.delete(obj, actor=request.user.get_username())
+
+    @transaction.atomic
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Budget]) -> None:
+        for row in queryset:
+            budget_rows.delete(row, actor=request.user.get_username())
+
+
+class ProjectForm(forms.ModelForm):
+    time_zone = forms.CharField(
+        initial="UTC", widget=forms.Select, help_text="Hours, days, weeks and months of budgets begin by it."
+    )
+
+    class Meta:
+        model = Project
+        fields = ["slug", *projects.EDITABLE]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        names = sorted(zoneinfo.available_timezones() | {self.instance.time_zone})
+        self.fields["time_zone"].widget.choices = [(name, name) for name in names]
+
+
+class MembershipInline(ForSuperusers, admin.TabularInline):
+    model = Membership
+    extra = 0
+
+
+class ProjectAdmin(ForSuperusers, admin.ModelAdmin):
+    form = ProjectForm
+    list_display = ["slug", "name", "time_zone", *projects.EDITABLE[2:]]
+    list_filter = ["enabled"]
+    search_fields = ["slug", "name"]
+    inlines = [MembershipInline]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Project | None = None) -> list[str]:
+        return ["slug"] if obj else []
+
+    def save_model(self, request: HttpRequest, obj: Project, form: forms.ModelForm, change: bool) -> None:
+        actor = request.user.get_username()
+        if change:
+            changes = {name: form.cleaned_data[name] for name in form.changed_data}
+            projects.edit(obj, actor=actor, changes=changes)
+        else:
+            projects.add(obj, actor=actor)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        before = projects.members(form.instance)
+        super().save_related(request, form, formsets, change)
+        projects.record_members(form.instance, actor=request.user.get_username(), before=before)
+
+    def get_deleted_objects(
+        self, objs: QuerySet[Project] | Iterable[Project], request: HttpRequest
+    ) -> tuple[list[Any], dict[str, Any], set[Any], list[Any]]:
+        """What goes with them, and what keeps them: Django looks for keys, and says which."""
+        to_delete, counts, missing, kept = super().get_deleted_objects(objs, request)  # type: ignore[arg-type]
+        return to_delete, counts, missing, [*kept, *_default_among(objs)]
+
+    def delete_model(self, request: HttpRequest, obj: Project) -> None:
+        projects.delete(obj, actor=request.user.get_username())
+
+    @transaction.atomic
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Project]) -> None:
+        for row in queryset:
+            projects.delete(row, actor=request.user.get_username())
+
+
+def _default_among(rows: Iterable[Model]) -> Collection[str]:
+    is_there = any(isinstance(row, Project) and row.slug == projects.DEFAULT for row in rows)
+    return ["The default project: keys that name no project belong to it"] if is_there else []
