@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 import msgspec
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandParser, DjangoHelpFormatter
 from django.db import DatabaseError
 from rich.console import Console
@@ -27,6 +28,13 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 def plain(text: str) -> str:
     """Text of a model or a vendor as a terminal may be given it: without what would move the cursor or set colours."""
     return _CONTROL.sub("", text)
+
+
+def by_field(error: ValidationError) -> str:
+    """What is wrong with which field, in one sentence for each."""
+    if not hasattr(error, "error_dict"):
+        return " ".join(error.messages)
+    return " ".join(f"{field}: {' '.join(said)}" for field, said in error.message_dict.items())
 
 
 class ExamplesFormatter(RawDescriptionHelpFormatter, DjangoHelpFormatter):
@@ -49,6 +57,8 @@ class ConsoleCommand(BaseCommand):
             self.run(options)
         except self.PROBLEMS as error:
             self.fail(str(error))
+        except ValidationError as error:
+            self.fail(by_field(error))
         except DatabaseError as error:
             from gateway import serving  # brings uvicorn, which a command that works has no use for
 
