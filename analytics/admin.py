@@ -1,88 +1,27 @@
-"""The plain admin of projects, keys, the ledger and the audit trail. The last two can only be read.
+"""The plain admin of projects, budgets, the ledger and the audit trail. The last two can only be read.
 
-The pages show every project's rows, so that they are for superusers until roles are enforced.
+API keys have a module of their own (`analytics.admin_keys`).
 """
 
 from __future__ import annotations
 
 import json
 from decimal import Decimal
-from typing import cast
 
 from django.contrib import admin
-from django.contrib.admin.widgets import AdminTextareaWidget
-from django.db import transaction
-from django.db.models import JSONField, QuerySet
+from django.db.models import QuerySet
 from django.forms import ModelForm
-from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
+from django.http import HttpRequest
 from django.utils.html import format_html
 
-from analytics import keys
-from analytics.admin_access import ForSuperusers, ReadOnlyAdmin
+from analytics.admin_access import ReadOnlyAdmin
 from analytics.admin_budgets import BudgetAdmin, ProjectAdmin
+from analytics.admin_keys import ApiKeyAdmin
 from analytics.models import ApiKey, AuditEntry, Budget, Project, UsageRecord
 
 admin.site.register(Budget, BudgetAdmin)
 admin.site.register(Project, ProjectAdmin)
-
-
-class IssuingRequest(HttpRequest):
-    """A request that made a key: it hangs here between `save_model` and `response_add`, and is stored nowhere."""
-
-    new_key: str
-
-
-@admin.register(ApiKey)
-class ApiKeyAdmin(ForSuperusers, admin.ModelAdmin):
-    """A new key is shown once, in the answer to saving it: a redirect would carry it through a cookie."""
-
-    list_display = ["name", "prefix", "project", "enabled", "expires_at"]
-    list_filter = ["enabled", "project"]
-    list_select_related = ["project"]
-    search_fields = ["name", "prefix"]
-    fields = [
-        "name",
-        "project",
-        "owner",
-        "prefix",
-        "scopes",
-        "allowed_models",
-        "allowed_layers",
-        "expires_at",
-        "enabled",
-    ]
-    readonly_fields = ["prefix"]
-    formfield_overrides = {JSONField: {"widget": AdminTextareaWidget(attrs={"rows": 3})}}
-
-    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, str | list[str]]:
-        only = list(Project.objects.values_list("pk", flat=True)[:2])
-        chosen: dict[str, str | list[str]] = {"project": str(only[0])} if len(only) == 1 else {}
-        return chosen | super().get_changeform_initial_data(request)
-
-    def save_model(self, request: HttpRequest, obj: ApiKey, form: ModelForm, change: bool) -> None:
-        actor = request.user.get_username()
-        if change:
-            keys.change(obj, actor=actor)
-        else:
-            cast(IssuingRequest, request).new_key = keys.issue(obj, actor=actor)
-
-    def response_add(self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None) -> HttpResponse:
-        context = self.admin_site.each_context(request) | {
-            "title": "The new API key",
-            "opts": self.opts,
-            "row": obj,
-            "new_key": cast(IssuingRequest, request).new_key,
-        }
-        return TemplateResponse(request, "analytics/api_key_shown.html", context, headers={"Cache-Control": "no-store"})
-
-    def delete_model(self, request: HttpRequest, obj: ApiKey) -> None:
-        keys.delete(obj, actor=request.user.get_username())
-
-    @transaction.atomic
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
-        for row in queryset:
-            keys.delete(row, actor=request.user.get_username())
+admin.site.register(ApiKey, ApiKeyAdmin)
 
 
 def as_usd(usd: Decimal | None) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from ipaddress import ip_network
+from datetime import datetime
 
 from django.db.models import QuerySet
 
+from analytics import networks
 from analytics.models import ApiKey, Project
 from analytics.types import Caller, Limits, Scope
 
@@ -72,11 +73,24 @@ def _collect(callers: Callers, *, rows: QuerySet[ApiKey]) -> Callers:
             continue
         found = {bytes(row.key_hash): caller}
         if row.previous_hash is not None and row.previous_until is not None:
-            until = min(row.previous_until, caller.expires_at or row.previous_until)
-            found[bytes(row.previous_hash)] = replace(caller, key_prefix=row.previous_prefix, expires_at=until)
+            found[bytes(row.previous_hash)] = _previous(caller, prefix=row.previous_prefix, until=row.previous_until)
         callers.by_hash.update(found)
         callers.hashes_of[row.pk] = tuple(found)
     return callers
+
+
+def _previous(caller: Caller, *, prefix: str, until: datetime) -> Caller:
+    """The caller under its key from before the rotation: for as long as the grace period lasts, if not shorter."""
+    if caller.expires_at is not None and caller.expires_at < until:
+        return replace(caller, key_prefix=prefix)
+    return replace(caller, key_prefix=prefix, expires_at=until, was_rotated=True)
+
+
+def _listed(values: object) -> list[str]:
+    """Raises: TypeError. An allow-list of another kind must not be taken for an empty one, which allows all."""
+    if not isinstance(values, list):
+        raise TypeError(f"{values!r} is not a list")
+    return values
 
 
 def _caller(row: ApiKey) -> Caller:
@@ -87,12 +101,12 @@ def _caller(row: ApiKey) -> Caller:
         project_id=row.project_id,
         project=row.project.slug,
         scopes=frozenset(Scope(scope) for scope in row.scopes),
-        allowed_models=tuple(row.allowed_models),
-        allowed_layers=tuple(row.allowed_layers),
+        allowed_models=tuple(_listed(row.allowed_models)),
+        allowed_layers=tuple(_listed(row.allowed_layers)),
         expires_at=row.expires_at,
         enabled=row.enabled and row.project.enabled,
-        allowed_endpoints=tuple(row.allowed_endpoints),
-        allowed_networks=tuple(ip_network(network) for network in row.allowed_networks),
+        allowed_endpoints=tuple(_listed(row.allowed_endpoints)),
+        allowed_networks=tuple(networks.network(text) for text in _listed(row.allowed_networks)),
         key_limits=_limits(row),
         project_limits=_limits(row.project),
     )

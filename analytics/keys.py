@@ -1,29 +1,55 @@
-"""API keys: made, shown once, recognised by a keyed hash. The key itself is never stored and cannot be shown again.
+"""API keys: made, shown once, changed, rotated, switched off. The key itself is never stored and cannot be shown again.
 
 A key carries 256 random bits, so a fast hash is enough: there is nothing to guess. The hash is keyed, so that a
 stolen database alone does not let anyone test keys, and versioned, so that its key can be replaced one day.
+
+Every change writes its audit entry in its own transaction, and nothing when nothing changed; it is in force in every
+process within two seconds. What may stand in a field is `ApiKey`'s business (`analytics.key_rules`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from enum import StrEnum
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.db.models import Max, Model, Q, QuerySet
+from django.utils import timezone
 
 from analytics import audit
-from analytics.models import ApiKey, Project, default_scopes
+from analytics.models import ApiKey, Project, UsageRecord, default_scopes
+from analytics.types import storable
 
 START = "agw_"
 PREFIX_LENGTH = 10
 HASH_VERSION = 1
+DAY_S = 24 * 3600
+GRACE_S = DAY_S
+"""For how long the key from before a rotation stays valid, unless said otherwise."""
+MOST_GRACE_S = 30 * DAY_S
+
+LIMITS = ("requests_per_minute", "tokens_per_minute", "concurrent_requests")
+LISTS = ("scopes", "allowed_models", "allowed_layers", "allowed_endpoints", "allowed_networks")
+FIELDS = ("name", "project", "owner", *LISTS, *LIMITS, "expires_at", "enabled")
+"""What `edit` may change."""
 
 
 class KeyProblem(Exception):
-    """An API key cannot be made or found; the message is for the person who asked."""
+    """An API key cannot be found; the message is for the person who asked."""
+
+
+class State(StrEnum):
+    ACTIVE = "active"
+    DISABLED = "disabled"
+    """Itself, or its project."""
+    EXPIRED = "expired"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +57,8 @@ class NewKey:
     row: ApiKey
     secret: str = field(repr=False)
     """The key itself: show it once, then forget it."""
+    dropped_prefix: str = ""
+    """Of a still older key that was valid until this rotation ended its grace period."""
 
 
 def digest(secret: str) -> bytes:
@@ -44,109 +72,277 @@ def create(
     *,
     actor: str,
     project: Project | None = None,
+    owner: Model | None = None,
     scopes: list[str] | None = None,
     allowed_models: list[str] | None = None,
     allowed_layers: list[str] | None = None,
+    allowed_endpoints: list[str] | None = None,
+    allowed_networks: list[str] | None = None,
+    requests_per_minute: int | None = None,
+    tokens_per_minute: int | None = None,
+    concurrent_requests: int | None = None,
     expires_at: datetime | None = None,
 ) -> NewKey:
     """Makes a key in `project` (the default one unless given).
 
-    Raises: KeyProblem when the name is taken; ValidationError when a field is wrong.
+    Raises: ValidationError naming the fields that are wrong; a name that is taken is one.
     """
     row = ApiKey(
         project=project or Project.objects.get(slug="default"),
-        name=name,
         scopes=default_scopes() if scopes is None else scopes,
-        allowed_models=allowed_models or [],
-        allowed_layers=allowed_layers or [],
+        requests_per_minute=requests_per_minute,
+        tokens_per_minute=tokens_per_minute,
+        concurrent_requests=concurrent_requests,
         expires_at=expires_at,
     )
-    row.clean_fields(exclude=["key_hash", "prefix"])
+    _assign(row, {"name": name, "owner": owner})
+    row.allowed_models, row.allowed_layers = allowed_models or [], allowed_layers or []
+    row.allowed_endpoints, row.allowed_networks = allowed_endpoints or [], allowed_networks or []
+    row.full_clean(exclude=["key_hash", "prefix"], validate_unique=False, validate_constraints=False)
     return NewKey(row, issue(row, actor=actor))
 
 
 def issue(row: ApiKey, *, actor: str) -> str:
-    """Gives an unsaved row its key and saves it; returns the key, which nobody can ask for again.
+    """Gives an unsaved row that was found valid its key and saves it; returns the key, which nobody can ask for again.
 
-    Raises: KeyProblem when the name is taken in its project.
+    Raises: ValidationError on `name` when another has taken it meanwhile.
     """
-    secret = START + secrets.token_urlsafe(32)
-    row.prefix, row.key_hash, row.hash_version = secret[:PREFIX_LENGTH], digest(secret), HASH_VERSION
+    secret = _new_secret(row)
     try:
         with transaction.atomic():
             row.save(force_insert=True)
-            audit.record("api_key.created", actor=actor, target=str(row), project_id=row.project_id, after=_shown(row))
+            _record("created", row, actor=actor, after=described(row))
     except IntegrityError as error:
-        raise KeyProblem(
-            f"A key named {row.name!r} exists already in {row.project.slug}; choose another name."
-        ) from error
+        raise _explained(error, row) from error
     return secret
 
 
-def change(row: ApiKey, *, actor: str) -> None:
-    """Saves a row that was edited in memory; in force in every process within two seconds.
+def edit(row: ApiKey, *, actor: str, changes: Mapping[str, object]) -> ApiKey:
+    """Gives the named fields new values, and leaves what others changed meanwhile; returns the row as it is now.
 
-    Raises: IntegrityError when its new name is taken in its project; ApiKey.DoesNotExist when it was deleted meanwhile.
+    A key that moves to another project takes its budgets with it.
+    Raises: ValidationError naming the fields; ApiKey.DoesNotExist when it was deleted meanwhile.
     """
-    with transaction.atomic():
-        before = _state(ApiKey.objects.select_for_update().get(pk=row.pk))
-        row.save(force_update=True)
-        after = _state(row)
-        if after != before:
-            audit.record(
-                "api_key.changed",
-                actor=actor,
-                target=str(row),
-                project_id=row.project_id,
-                before=before,
-                after=after,
-            )
+    if unknown := sorted(changes.keys() - set(FIELDS)):
+        raise ValidationError({name: [f"A key has no field {name!r} that can be changed."] for name in unknown})
+    return _edit(row, actor=actor, changes=changes, action="changed")
 
 
-def delete(row: ApiKey, *, actor: str) -> None:
-    """Deletes a key; refused by every process within two seconds. Nothing happens when it is gone already."""
-    target, before = str(row), _state(row)
+def rotate(row: ApiKey, *, actor: str, grace_s: int = GRACE_S) -> NewKey:
+    """Gives it another key; the one until now stays valid for `grace_s`, 0 ends it at once. One from before that,
+    still in its own grace period, ends at once: a row has room for two.
+
+    Raises: ValidationError on `grace_s`; ApiKey.DoesNotExist.
+    """
+    if type(grace_s) is not int or not 0 <= grace_s <= MOST_GRACE_S:
+        raise ValidationError({"grace_s": [f"Use a whole number of seconds from 0 to {MOST_GRACE_S} (30 days)."]})
     with transaction.atomic():
-        if row.delete()[0]:
-            audit.record("api_key.deleted", actor=actor, target=target, project_id=row.project_id, before=before)
+        found = _locked(row)
+        now = timezone.now()
+        dropped = found.previous_prefix if found.previous_until is not None and found.previous_until > now else ""
+        before = _rotation(found)
+        if grace_s:
+            found.previous_prefix, found.previous_hash = found.prefix, bytes(found.key_hash)
+            found.previous_hash_version = found.hash_version
+            found.previous_until = now + timedelta(seconds=grace_s)
+        else:
+            found.previous_prefix, found.previous_hash, found.previous_until = "", None, None
+        secret = _new_secret(found)
+        found.save(update_fields=[*_KEY_COLUMNS, "updated_at"])
+        _record("rotated", found, actor=actor, before=before, after=_rotation(found) | {"dropped": dropped or None})
+    return NewKey(found, secret, dropped)
+
+
+_KEY_COLUMNS = (
+    "prefix", "key_hash", "hash_version",
+    "previous_prefix", "previous_hash", "previous_hash_version", "previous_until",
+)  # fmt: skip
+
+
+def enable(row: ApiKey, *, actor: str) -> None:
+    """Switches a key on. Nothing happens when it is on already."""
+    _switch(row, is_on=True, actor=actor)
 
 
 def disable(row: ApiKey, *, actor: str) -> None:
-    """Switches a key off; in force in every process within two seconds. Nothing happens when it is off already."""
+    """Switches a key off. Nothing happens when it is off already."""
+    _switch(row, is_on=False, actor=actor)
+
+
+def expire(row: ApiKey, *, actor: str, at: datetime | None = None) -> ApiKey:
+    """Ends a key now, or at a time to come. Nothing happens when it has ended and no time is given.
+
+    Raises: ValidationError on `expires_at`; ApiKey.DoesNotExist.
+    """
+    now = timezone.now()
+    if isinstance(at, datetime) and timezone.is_aware(at) and at <= now:
+        raise ValidationError({"expires_at": ["This lies in the past; give no time to end it now."]})
     with transaction.atomic():
-        if ApiKey.objects.filter(pk=row.pk, enabled=True).update(enabled=False):
-            audit.record("api_key.disabled", actor=actor, target=str(row), project_id=row.project_id)
-    row.enabled = False
+        found = _locked(row)
+        if at is None and found.is_over():
+            return found
+        return _edit(found, actor=actor, changes={"expires_at": at or now}, action="expired")
 
 
-def find(name: str) -> ApiKey:
-    """The key of this name, id or prefix.
+def delete(row: ApiKey, *, actor: str) -> None:
+    """Deletes a key and its budgets; what it used stays in the ledger. Nothing happens when it is gone already."""
+    with transaction.atomic():
+        found = ApiKey.objects.select_for_update().filter(pk=row.pk).first()
+        if found is not None:
+            before = described(found) | {"budgets": [str(budget) for budget in found.budgets.all()]}
+            _record("deleted", found, actor=actor, before=before)
+            found.delete()
+
+
+def find(name: str, *, project: Project | None = None) -> ApiKey:
+    """The key of this name, prefix (the one from before a rotation too) or id, within `project` where one is given.
 
     Raises: KeyProblem when there is none, or more than one.
     """
+    rows_of = ApiKey.objects.filter(project=project) if project else ApiKey.objects.all()
     by_id = {"pk": int(name)} if name.isascii() and name.isdecimal() and len(name) < 19 else None
-    for condition in ({"name": name}, {"prefix": name[:PREFIX_LENGTH]}, by_id):
-        rows = list(ApiKey.objects.filter(**condition)[:2]) if condition else []
+    prefix = name[:PREFIX_LENGTH]
+    is_storable = bool(name) and storable(name, most=len(name)) == name
+    conditions = ({"name": name}, {"prefix": prefix}, by_id, {"previous_prefix": prefix}) if is_storable else ()
+    for condition in conditions:
+        rows = list(rows_of.filter(**condition)[:2]) if condition else []
         if len(rows) > 1:
-            raise KeyProblem(f"More than one key is called {name!r}; use its id (see `keys list`).")
+            raise KeyProblem(f"More than one key is called {name!r}; say its project or its id (see `keys list`).")
         if rows:
             return rows[0]
-    raise KeyProblem(f"There is no key called {name!r}; `keys list` shows them.")
+    within = f" in {project.slug}" if project else ""
+    raise KeyProblem(f"There is no key called {name!r}{within}; `keys list` shows them.")
 
 
-def _shown(row: ApiKey) -> dict[str, object]:
-    return {
-        "scopes": row.scopes,
-        "allowed_models": row.allowed_models,
-        "allowed_layers": row.allowed_layers,
+def state(row: ApiKey) -> State:
+    if not row.enabled or not row.project.enabled:
+        return State.DISABLED
+    return State.EXPIRED if row.is_over() else State.ACTIVE
+
+
+def in_state(rows: QuerySet[ApiKey], wanted: State) -> QuerySet[ApiKey]:
+    """Those of `rows` whose `state` is this one."""
+    is_on, is_over = Q(enabled=True, project__enabled=True), Q(expires_at__lte=timezone.now())
+    if wanted is State.DISABLED:
+        return rows.exclude(is_on)
+    return rows.filter(is_on, is_over) if wanted is State.EXPIRED else rows.filter(is_on).exclude(is_over)
+
+
+def last_used_at(row: ApiKey) -> datetime | None:
+    """When its last request in the ledger began. Nothing in the key's own row moves with a request."""
+    found: datetime | None = UsageRecord.objects.filter(key_id=row.pk).aggregate(last=Max("started_at"))["last"]
+    return found
+
+
+def told_of_move(row: ApiKey, *, to: Project) -> str:
+    """What moving a key means, in a sentence."""
+    budgets = row.budgets.count()
+    own = f" Its {_count(budgets, 'budget')} {'goes' if budgets == 1 else 'go'} with it." if budgets else ""
+    return (
+        f"The key {row.name} counts in the budgets and limits of {to.slug} from now on; what it used so far stays with "
+        f"the project it was used in.{own}"
+    )
+
+
+def told_of_deletion(row: ApiKey) -> str:
+    """What deleting a key means, in a sentence."""
+    budgets = row.budgets.count()
+    own = f", its {_count(budgets, 'budget')} with it" if budgets else ""
+    return f"The key {row.name} goes for good{own}; what it used stays in the ledger."
+
+
+def described(row: ApiKey) -> dict[str, object]:
+    """Every field that can be changed, as the audit trail keeps it: nothing secret."""
+    plain: dict[str, object] = {name: getattr(row, name) for name in ("name", *LISTS, *LIMITS, "enabled")}
+    return plain | {
+        "project": row.project.slug,
+        "owner": row.owner.get_username() if row.owner else None,
         "expires_at": row.expires_at.isoformat() if row.expires_at else None,
     }
 
 
-def _state(row: ApiKey) -> dict[str, object]:
-    return _shown(row) | {
-        "name": row.name,
-        "enabled": row.enabled,
-        "project": row.project.slug,
-        "owner": row.owner.get_username() if row.owner else None,
-    }
+def _edit(row: ApiKey, *, actor: str, changes: Mapping[str, object], action: str) -> ApiKey:
+    try:
+        with transaction.atomic():
+            found = _locked(row)
+            before, zone = described(found), found.project.time_zone
+            _assign(found, changes)
+            # Other fields may have been written past these checks: that must not keep this one from being mended.
+            others = {known.name for known in ApiKey._meta.concrete_fields} - changes.keys()
+            found.full_clean(exclude=others, validate_unique=False, validate_constraints=False)
+            after = described(found)
+            moved = [name for name in changes if after[name] != before[name]]
+            if not moved:
+                return found
+            found.save(update_fields=[*moved, "updated_at"])
+            _touch_budgets(found, moved=moved, has_other_zone=found.project.time_zone != zone)
+            told = {"before": {name: before[name] for name in moved}, "after": {name: after[name] for name in moved}}
+            _record(action, found, actor=actor, **told)
+    except IntegrityError as error:
+        raise _explained(error, found) from error
+    return found
+
+
+def _touch_budgets(row: ApiKey, *, moved: list[str], has_other_zone: bool) -> None:
+    """Processes hold a budget with its key's name and its project's time zone, and look again when its row moves. In
+    another zone its windows begin at other times: what it counts is another thing from now on."""
+    if {"name", "project"} & set(moved):
+        now = timezone.now()
+        row.budgets.update(updated_at=now, **({"defined_at": now} if has_other_zone else {}))
+
+
+def _assign(row: ApiKey, changes: Mapping[str, object]) -> None:
+    for name, value in changes.items():
+        if name == "project" and not isinstance(value, Project):
+            raise ValidationError({name: ["Use a project."]})
+        if name == "owner" and not isinstance(value, get_user_model() | None):
+            raise ValidationError({name: ["Use a user."]})
+        setattr(row, name, value)
+
+
+def _switch(row: ApiKey, *, is_on: bool, actor: str) -> None:
+    with transaction.atomic():
+        # One statement, unchecked: switching off must work on a row that somebody wrote past our checks.
+        changed = ApiKey.objects.filter(pk=row.pk, enabled=not is_on).update(enabled=is_on, updated_at=timezone.now())
+        if changed:
+            told = {"before": {"enabled": not is_on}, "after": {"enabled": is_on}}
+            _record("enabled" if is_on else "disabled", row, actor=actor, **told)
+    row.enabled = is_on
+
+
+def _locked(row: ApiKey) -> ApiKey:
+    return ApiKey.objects.select_for_update().get(pk=row.pk)
+
+
+def _new_secret(row: ApiKey) -> str:
+    secret = START + secrets.token_urlsafe(32)
+    row.prefix, row.key_hash, row.hash_version = secret[:PREFIX_LENGTH], digest(secret), HASH_VERSION
+    return secret
+
+
+def _rotation(row: ApiKey) -> dict[str, object]:
+    until = row.previous_until.isoformat() if row.previous_until else None
+    return {"prefix": row.prefix, "previous_prefix": row.previous_prefix or None, "previous_until": until}
+
+
+def _record(
+    action: str,
+    row: ApiKey,
+    *,
+    actor: str,
+    before: Mapping[str, object] | None = None,
+    after: Mapping[str, object] | None = None,
+) -> None:
+    audit.record(
+        f"api_key.{action}", actor=actor, target=str(row), project_id=row.project_id, before=before, after=after
+    )
+
+
+def _explained(error: IntegrityError, row: ApiKey) -> Exception:
+    """Two made or renamed at once: what the second is told is what it would have been told a moment later."""
+    is_taken = ApiKey.objects.filter(project=row.project_id, name=row.name).exclude(pk=row.pk).exists()
+    return ValidationError({"name": [row.taken()]}) if is_taken else error
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -5,7 +5,6 @@ Rows of the ledger carry plain values instead of foreign keys: deleting a key ne
 
 from __future__ import annotations
 
-import ipaddress
 import zoneinfo
 from collections.abc import Collection
 from decimal import Decimal
@@ -17,7 +16,14 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from analytics import budget_rules
+from analytics import budget_rules, key_rules
+from analytics.key_rules import (
+    WholeNumberField,
+    validate_endpoints,
+    validate_networks,
+    validate_patterns,
+    validate_scopes,
+)
 from analytics.types import BudgetAction, NearEdge, Scope, Window
 from providers.models import slug_validator
 
@@ -27,41 +33,14 @@ def validate_time_zone(name: str) -> None:
         raise ValidationError(f"{name!r} is not a time zone; use an IANA name such as Europe/Berlin.")
 
 
-def validate_scopes(scopes: object) -> None:
-    known = {scope.value for scope in Scope}
-    if not isinstance(scopes, list) or not all(isinstance(scope, str) and scope in known for scope in scopes):
-        raise ValidationError(f"Scopes are a list out of: {', '.join(sorted(known))}.")
-
-
-def validate_patterns(patterns: object) -> None:
-    if not isinstance(patterns, list) or not all(isinstance(pattern, str) and pattern for pattern in patterns):
-        raise ValidationError('Use a list of patterns, such as ["gpt-*", "openrouter/*"]; an empty list allows all.')
-
-
-def validate_endpoints(patterns: object) -> None:
-    if not isinstance(patterns, list) or not all(isinstance(path, str) and path.startswith("/") for path in patterns):
-        raise ValidationError('Use a list of paths or patterns, such as ["/v1/chat/*"]; an empty list allows all.')
-
-
-def validate_networks(networks: object) -> None:
-    says = 'Use a list of addresses or networks, such as ["192.0.2.7", "2001:db8::/32"]; an empty list allows all.'
-    if not isinstance(networks, list) or not all(isinstance(network, str) for network in networks):
-        raise ValidationError(says)
-    for network in networks:
-        try:
-            ipaddress.ip_network(network)
-        except ValueError as error:
-            raise ValidationError(f"{network!r} is not an address or network: {error}. {says}") from error
-
-
 MOST_REQUESTS = 10_000_000
 MOST_TOKENS = 10_000_000_000
 MOST_BUDGET_USD = Decimal(1_000_000)
 """Counters keep billionths of a dollar in what a double holds exactly (2^53): nine times this."""
 
 
-def limit_field(most: int, *, help_text: str) -> models.BigIntegerField[int | None, int | None]:
-    return models.BigIntegerField(
+def limit_field(most: int, *, help_text: str) -> WholeNumberField:
+    return WholeNumberField(
         null=True,
         blank=True,
         validators=[MinValueValidator(1), MaxValueValidator(most)],
@@ -194,12 +173,38 @@ class ApiKey(models.Model):
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}...)"
 
+    def clean_fields(self, exclude: Collection[str] | None = None) -> None:
+        """As Django's, and before it converts: a name is a text, a switch true or false, an expiry in reach."""
+        left_out = set(exclude or ())
+        asked = {name: getattr(self, name) for name in ("name", "enabled", "expires_at") if name not in left_out}
+        found = key_rules.mistakes(asked)
+        if self._state.adding and "expires_at" in asked and "expires_at" not in found and self.is_over():
+            found["expires_at"] = "This lies in the past."
+        errors = {name: [ValidationError(mistake)] for name, mistake in found.items()}
+        try:
+            super().clean_fields(exclude=left_out | found.keys())
+        except ValidationError as error:
+            error.update_error_dict(errors)
+        if errors:
+            raise ValidationError(errors)
+
     def clean(self) -> None:
-        # An emptied form field arrives as None, and Django runs no validators on the empty {}: both mean no patterns.
-        self.allowed_models = self.allowed_models or []
-        self.allowed_layers = self.allowed_layers or []
-        self.allowed_endpoints = self.allowed_endpoints or []
-        self.allowed_networks = self.allowed_networks or []
+        self.scopes = key_rules.each_once(self.scopes)
+        for field in ("allowed_models", "allowed_layers", "allowed_endpoints", "allowed_networks"):
+            # An emptied form field arrives as None, and Django runs no validators on the empty {}: both mean nothing.
+            setattr(self, field, key_rules.each_once(getattr(self, field) or []))
+        if not isinstance(self.name, str) or key_rules.has_unseen(self.name):
+            return  # refused already, and nothing to ask a database for
+        self.name = self.name.strip()
+        namesakes = ApiKey.objects.filter(project=self.project_id, name=self.name)
+        if self.project_id and namesakes.exclude(pk=self.pk).exists():
+            raise ValidationError({"name": self.taken()})
+
+    def taken(self) -> str:
+        return f"A key named {self.name!r} already exists in {self.project.slug}; choose another name."
+
+    def is_over(self) -> bool:
+        return self.expires_at is not None and self.expires_at <= timezone.now()
 
 
 class Severity(models.TextChoices):

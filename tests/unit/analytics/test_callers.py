@@ -112,3 +112,16 @@ def test_a_key_written_past_our_checks_opens_nothing_and_keeps_no_other_from_bei
     ApiKey.objects.filter(pk=bad.pk).update(scopes=["everything"])
     loaded = callers.load_all()
     assert set(loaded.hashes_of) == {ours.key.pk}
+
+
+@pytest.mark.parametrize("field", ["models", "layers", "endpoints", "networks"])
+@pytest.mark.parametrize("value", ["", "*", {}, 0, {"a": 1}], ids=repr)
+def test_an_allow_list_that_is_no_list_allows_nothing(ours, field, value):
+    ApiKey.objects.update(**{f"allowed_{field}": value})
+    assert callers.load_all().by_hash == {}
+
+
+def test_ipv4_written_as_ipv6_is_the_same_network():
+    made = keys.create("app", actor="tests", allowed_networks=["::ffff:10.0.0.0/104", "2001:db8::/32"])
+    caller = callers.load_all().by_hash[keys.digest(made.secret)]
+    assert [str(network) for network in caller.allowed_networks] == ["10.0.0.0/8", "2001:db8::/32"]

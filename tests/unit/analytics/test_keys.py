@@ -1,16 +1,18 @@
 """API keys: made, shown once, recognised, switched off."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, connection, transaction
+from django.db import connection
+from django.utils import timezone
 
 from analytics import keys
 from analytics.keys import KeyProblem
-from analytics.models import ApiKey, AuditEntry, Project
+from analytics.models import ApiKey, AuditEntry, Budget, Project
 
 pytestmark = pytest.mark.django_db
+PAST = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def make(name="app", **fields):
@@ -66,23 +68,31 @@ class TestCreate:
             True,
         )
 
-    def test_it_keeps_what_was_asked_for(self):
-        until = datetime(2027, 1, 1, tzinfo=UTC)
-        project = Project.objects.create(slug="other", name="Other")
-        make(project=project, scopes=["chat"], allowed_models=["m*"], allowed_layers=["L0"], expires_at=until)
+    def test_it_keeps_what_was_asked_for(self, django_user_model):
+        asked = {
+            "project": Project.objects.create(slug="other", name="Other"),
+            "owner": django_user_model.objects.create_user("ada"),
+            "scopes": ["chat"],
+            "allowed_models": ["m*"],
+            "allowed_layers": ["L0"],
+            "allowed_endpoints": ["/v1/chat/*"],
+            "allowed_networks": ["192.0.2.0/24", "::1"],
+            "requests_per_minute": 60,
+            "tokens_per_minute": 10_000_000_000,
+            "concurrent_requests": 1,
+            "expires_at": timezone.now() + timedelta(days=1),
+        }
+        make(**asked)
         row = ApiKey.objects.get()
-        assert (row.project, row.scopes, row.allowed_models, row.allowed_layers, row.expires_at) == (
-            project,
-            ["chat"],
-            ["m*"],
-            ["L0"],
-            until,
-        )
+        assert {name: getattr(row, name) for name in asked} == asked
 
     def test_a_name_is_taken_once_in_a_project(self):
         make()
-        with pytest.raises(KeyProblem, match="'app' exists already in default"):
+        with pytest.raises(ValidationError) as refused:
             make()
+        assert refused.value.message_dict == {
+            "name": ["A key named 'app' already exists in default; choose another name."]
+        }
         assert ApiKey.objects.count() == 1
         assert audited("api_key.created").count() == 1
 
@@ -92,28 +102,82 @@ class TestCreate:
         assert ApiKey.objects.filter(name="app").count() == 2
 
     @pytest.mark.parametrize(
-        "fields",
+        ("fields", "wrong"),
         [
-            {"name": ""},
-            {"name": "x" * 101},
-            {"scopes": ["everything"]},
-            {"scopes": "chat"},
-            {"scopes": []},
-            {"allowed_models": [""]},
-            {"allowed_layers": [1]},
+            ({"name": ""}, "name"),
+            ({"name": " \t "}, "name"),
+            ({"name": "x" * 101}, "name"),
+            ({"name": "a\0b"}, "name"),
+            ({"name": "a\nb"}, "name"),
+            ({"name": "a\u202eb"}, "name"),
+            ({"name": "a\udc80b"}, "name"),
+            ({"name": 5}, "name"),
+            ({"name": None}, "name"),
+            ({"owner": "ada"}, "owner"),
+            ({"scopes": ["everything"]}, "scopes"),
+            ({"scopes": "chat"}, "scopes"),
+            ({"scopes": []}, "scopes"),
+            ({"scopes": [["chat"]]}, "scopes"),
+            ({"allowed_models": [""]}, "allowed_models"),
+            ({"allowed_models": ["a\0"]}, "allowed_models"),
+            ({"allowed_models": ["x" * 201]}, "allowed_models"),
+            ({"allowed_models": ["x"] * 1001}, "allowed_models"),
+            ({"allowed_layers": [1]}, "allowed_layers"),
+            ({"allowed_layers": "L0"}, "allowed_layers"),
+            ({"allowed_endpoints": ["v1/chat"]}, "allowed_endpoints"),
+            ({"allowed_endpoints": [" /v1/chat"]}, "allowed_endpoints"),
+            ({"allowed_networks": ["10.0.0.1/8"]}, "allowed_networks"),
+            ({"allowed_networks": ["example.org"]}, "allowed_networks"),
+            ({"allowed_networks": [167772160]}, "allowed_networks"),
+            ({"expires_at": PAST}, "expires_at"),
+            ({"expires_at": datetime(2999, 1, 1, tzinfo=UTC)}, "expires_at"),
+            ({"expires_at": datetime(2999, 1, 1)}, "expires_at"),
+            ({"expires_at": "2027-01-01"}, "expires_at"),
+            ({"expires_at": 5}, "expires_at"),
+            *(
+                ({limit: value}, limit)
+                for limit in keys.LIMITS
+                for value in (0, -1, 2**63, 10**30, 1.5, 1.0, True, "5", [5])
+            ),
         ],
     )
-    def test_a_wrong_field_is_refused_and_nothing_is_stored(self, fields):
-        with pytest.raises(ValidationError):
+    def test_a_wrong_field_is_named_and_nothing_is_stored(self, fields, wrong):
+        with pytest.raises(ValidationError) as refused:
             make(**fields)
+        assert list(refused.value.message_dict) == [wrong]
         assert not ApiKey.objects.exists()
         assert not audited("api_key.created").exists()
+
+    def test_all_that_is_wrong_is_told_at_once(self):
+        with pytest.raises(ValidationError) as refused:
+            make("", scopes="chat", requests_per_minute=True, expires_at=PAST)
+        assert set(refused.value.message_dict) == {"name", "scopes", "requests_per_minute", "expires_at"}
+
+    def test_a_network_with_host_bits_says_which_was_meant(self):
+        with pytest.raises(
+            ValidationError, match=r"write 10\.0\.0\.0/8 for the network, or 10\.0\.0\.1 for the address"
+        ):
+            make(allowed_networks=["10.0.0.1/8"])
+
+    def test_repetitions_and_space_around_a_name_are_dropped(self):
+        row = make("  app ", scopes=["chat", "chat"], allowed_models=["a", "b", "a"]).row
+        assert (row.name, row.scopes, row.allowed_models) == ("app", ["chat"], ["a", "b"])
+
+    def test_a_name_that_is_taken_in_between_is_told_in_the_same_words(self, monkeypatch):
+        """Nobody had it when the fields were looked at."""
+        make()
+        monkeypatch.setattr(ApiKey, "clean", lambda row: None)
+        with pytest.raises(ValidationError) as refused:
+            make()
+        assert "'app' already exists in default" in refused.value.message_dict["name"][0]
+        assert audited("api_key.created").count() == 1
 
     def test_it_is_audited_without_the_key(self):
         row = make(scopes=["chat"]).row
         entry = audited("api_key.created").get()
         assert (entry.actor, entry.project_id, entry.target) == ("tests", row.project_id, str(row))
-        assert entry.after == {"scopes": ["chat"], "allowed_models": [], "allowed_layers": [], "expires_at": None}
+        assert (entry.after["name"], entry.after["scopes"], entry.after["project"]) == ("app", ["chat"], "default")
+        assert not {"key_hash", "previous_hash", "key"} & entry.after.keys()
 
 
 class TestDigest:
@@ -135,57 +199,6 @@ class TestDigest:
         assert len(keys.digest("agw_x")) == 32
 
 
-class TestChange:
-    def test_it_saves_and_tells_what_changed_into_what(self):
-        row = make().row
-        row.name, row.scopes, row.allowed_models, row.allowed_layers = "renamed", ["admin"], ["gpt-*"], ["L0"]
-        row.expires_at, row.enabled = datetime(2027, 1, 1, tzinfo=UTC), False
-        keys.change(row, actor="somebody")
-        assert ApiKey.objects.get().name == "renamed"
-        entry = audited("api_key.changed").get()
-        assert (entry.actor, entry.project_id, entry.target) == ("somebody", row.project_id, str(row))
-        assert entry.before == {
-            "name": "app",
-            "scopes": ["chat", "usage:own"],
-            "allowed_models": [],
-            "allowed_layers": [],
-            "expires_at": None,
-            "enabled": True,
-            "project": "default",
-            "owner": None,
-        }
-        assert entry.after == {
-            "name": "renamed",
-            "scopes": ["admin"],
-            "allowed_models": ["gpt-*"],
-            "allowed_layers": ["L0"],
-            "expires_at": "2027-01-01T00:00:00+00:00",
-            "enabled": False,
-            "project": "default",
-            "owner": None,
-        }
-
-    def test_a_new_project_and_owner_are_told_too(self, django_user_model):
-        row = make().row
-        row.project = Project.objects.create(slug="other", name="Other")
-        row.owner = django_user_model.objects.create_user("ada")
-        keys.change(row, actor="tests")
-        after = audited("api_key.changed").get().after
-        assert (after["project"], after["owner"]) == ("other", "ada")
-
-    def test_saving_it_as_it_was_tells_nothing(self):
-        keys.change(make().row, actor="tests")
-        assert not audited("api_key.changed").exists()
-
-    def test_what_cannot_be_saved_is_not_told(self):
-        make("taken")
-        row = make().row
-        row.name = "taken"
-        with pytest.raises(IntegrityError), transaction.atomic():
-            keys.change(row, actor="tests")
-        assert not audited("api_key.changed").exists()
-
-
 class TestDelete:
     def test_it_goes_and_the_trail_keeps_what_it_was(self):
         row = make(scopes=["chat"]).row
@@ -201,6 +214,14 @@ class TestDelete:
         )
         assert (entry.before["name"], entry.before["scopes"]) == ("app", ["chat"])
 
+    def test_its_budgets_go_with_it_and_the_trail_keeps_them(self):
+        row = make().row
+        Budget.objects.create(api_key=row, window="day", limit_usd=5)
+        assert "its 1 budget with it" in keys.told_of_deletion(row)
+        keys.delete(row, actor="tests")
+        assert not Budget.objects.exists()
+        assert audited("api_key.deleted").get().before["budgets"] == [f"$5 a day for key {row}"]
+
     def test_one_that_is_gone_already_tells_nothing(self):
         row = make().row
         keys.delete(ApiKey.objects.get(), actor="tests")
@@ -208,24 +229,58 @@ class TestDelete:
         assert audited("api_key.deleted").count() == 1
 
 
-class TestDisable:
-    def test_it_switches_the_key_off_and_says_so(self):
+class TestSwitching:
+    def test_off_and_on_again_are_told(self):
         row = make().row
         keys.disable(row, actor="somebody")
         assert (row.enabled, ApiKey.objects.get().enabled) == (False, False)
-        assert audited("api_key.disabled").get().actor == "somebody"
+        keys.enable(row, actor="somebody")
+        assert (row.enabled, ApiKey.objects.get().enabled) == (True, True)
+        off, on = audited("api_key.disabled").get(), audited("api_key.enabled").get()
+        assert (off.actor, off.before, off.after) == ("somebody", {"enabled": True}, {"enabled": False})
+        assert (on.actor, on.before, on.after) == ("somebody", {"enabled": False}, {"enabled": True})
 
-    def test_twice_is_once(self):
+    @pytest.mark.parametrize("switch", [keys.disable, keys.enable])
+    def test_twice_is_once(self, switch):
         row = make().row
-        keys.disable(row, actor="tests")
-        keys.disable(row, actor="tests")
-        assert audited("api_key.disabled").count() == 1
+        ApiKey.objects.update(enabled=switch is keys.disable)
+        switch(row, actor="tests")
+        switch(row, actor="tests")
+        assert audited("api_key.disabled").count() + audited("api_key.enabled").count() == 1
 
-    def test_it_leaves_other_keys_alone(self):
+    def test_other_keys_are_left_alone(self):
         row, other = make("a").row, make("b").row
         keys.disable(row, actor="tests")
         other.refresh_from_db()
         assert other.enabled
+
+    def test_a_key_that_cannot_be_read_can_be_switched_off(self):
+        row = make().row
+        ApiKey.objects.update(scopes="nonsense", allowed_networks=["nowhere"])
+        keys.disable(row, actor="tests")
+        assert not ApiKey.objects.get().enabled
+
+
+class TestState:
+    def test_it_is_the_same_for_a_row_and_for_a_query(self):
+        rows = {
+            "active": make("active").row,
+            "expired": make("expired").row,
+            "disabled": make("disabled").row,
+            "of a disabled project": make("x", project=Project.objects.create(slug="o", name="O", enabled=False)).row,
+            "disabled and expired": make("both").row,
+        }
+        past = timezone.now() - timedelta(seconds=1)
+        ApiKey.objects.filter(name__in=["expired", "both"]).update(expires_at=past)
+        ApiKey.objects.filter(name__in=["disabled", "both"]).update(enabled=False)
+        ApiKey.objects.filter(name="active").update(expires_at=timezone.now() + timedelta(days=1))
+        for row in rows.values():
+            row.refresh_from_db()
+        assert [keys.state(row).value for row in rows.values()] == ["active", "expired"] + ["disabled"] * 3
+        for state in keys.State:
+            assert set(keys.in_state(ApiKey.objects.all(), state)) == {
+                r for r in rows.values() if keys.state(r) is state
+            }
 
 
 class TestFind:
@@ -239,7 +294,12 @@ class TestFind:
         named = make(str(first.pk)).row
         assert keys.find(str(first.pk)) == named
 
-    @pytest.mark.parametrize("name", ["", "nobody", "agw_", "0", "²", "9" * 30, "-1"])
+    def test_by_the_prefix_from_before_a_rotation(self):
+        made = make()
+        keys.rotate(made.row, actor="tests")
+        assert keys.find(made.secret) == made.row
+
+    @pytest.mark.parametrize("name", ["", "nobody", "agw_", "0", "²", "9" * 30, "-1", "a\0b", "\udc80"])
     def test_what_is_not_there_is_a_problem(self, name):
         make()
         with pytest.raises(KeyProblem, match="There is no key called"):
@@ -250,3 +310,17 @@ class TestFind:
         make(project=Project.objects.create(slug="other", name="Other"))
         with pytest.raises(KeyProblem, match="More than one"):
             keys.find("app")
+
+    def test_its_project_tells_which(self):
+        row = make().row
+        other = Project.objects.create(slug="other", name="Other")
+        theirs = make(project=other).row
+        assert keys.find("app", project=other) == theirs
+        assert keys.find("app", project=row.project) == row
+
+    def test_another_projects_key_is_not_found_whatever_it_is_called_by(self):
+        made = make()
+        other = Project.objects.create(slug="other", name="Other")
+        for name in ("app", str(made.row.pk), made.secret):
+            with pytest.raises(KeyProblem, match="in other"):
+                keys.find(name, project=other)

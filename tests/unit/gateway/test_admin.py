@@ -8,8 +8,8 @@ from django.contrib import admin
 from django.contrib.auth.models import Permission
 from django.utils import timezone
 
-from analytics import ids, keys, partitions
-from analytics.models import ApiKey, AuditEntry, Outcome, Project, UsageRecord
+from analytics import ids, partitions
+from analytics.models import AuditEntry, Outcome, Project, UsageRecord
 from providers import credentials
 from providers.models import ConfigChange, ConfigVersion, Credential, Provider
 
@@ -89,81 +89,6 @@ class TestStaff:
         assert "/admin/analytics/apikey/" in admin_client.get("/admin/").content.decode()
         for table, row in rows.items():
             assert admin_client.get(f"/admin/analytics/{table}/{row.pk}/change/").status_code == 200
-
-
-def key_form(**fields):
-    return {"name": "new", "project": Project.objects.get(slug="default").pk, "scopes": '["chat"]',
-            "allowed_models": "[]", "allowed_layers": "[]", "enabled": "on"} | fields  # fmt: skip
-
-
-def test_a_new_key_is_shown_once(admin_client, ours):
-    answer = admin_client.post("/admin/analytics/apikey/add/", key_form())
-    page = answer.content.decode()
-    (secret,) = re.findall(r"agw_[\w-]{43}", page)
-    assert answer.status_code == 200
-    assert "no-store" in answer.headers["Cache-Control"]
-    assert "shown this once" in page
-    assert 'href="/admin/analytics/apikey/"' in page
-    assert 'href="/admin/analytics/apikey/add/"' in page
-    assert secret not in str(answer.headers) + str(answer.cookies)
-    assert secret not in admin_client.get("/admin/analytics/apikey/").content.decode()
-    row = ApiKey.objects.get(key_hash=keys.digest(secret))
-    assert row.name == "new"
-    again = admin_client.get(f"/admin/analytics/apikey/{row.pk}/change/").content.decode()
-    assert secret not in again
-    assert AuditEntry.objects.filter(action="api_key.created", actor="admin", target=str(row)).exists()
-
-
-class TestKeyForm:
-    def form(self, client):
-        return client.get("/admin/analytics/apikey/add/").context["adminform"].form
-
-    def test_the_only_project_is_chosen(self, admin_client, ours):
-        assert self.form(admin_client)["project"].value() == str(ours.project.pk)
-
-    def test_nothing_is_chosen_among_several(self, admin_client, ours, theirs):
-        assert not self.form(admin_client)["project"].value()
-
-    @pytest.mark.parametrize("field", ["scopes", "allowed_models", "allowed_layers"])
-    def test_a_list_gets_a_few_rows_and_an_example(self, admin_client, ours, field):
-        field = self.form(admin_client)[field]
-        assert 'rows="3"' in str(field)
-        assert "Example: [" in field.help_text
-
-
-@pytest.mark.parametrize(
-    ("field", "value", "says"),
-    [("scopes", '["everything"]', "Scopes are a list out of"), ("allowed_models", '"gpt"', "Use a list of patterns")],
-)
-def test_a_wrong_field_is_refused_beside_it(admin_client, ours, field, value, says):
-    assert says in admin_client.post("/admin/analytics/apikey/add/", key_form(**{field: value})).content.decode()
-    assert ApiKey.objects.count() == 1
-
-
-def test_changing_a_key_is_audited(admin_client, ours):
-    form = key_form(name="first", scopes='["admin"]', allowed_models="", enabled="")
-    answer = admin_client.post(f"/admin/analytics/apikey/{ours.key.pk}/change/", form)
-    assert answer.status_code == 302
-    entry = AuditEntry.objects.get(action="api_key.changed")
-    assert (entry.actor, entry.target) == ("admin", str(ours.key))
-    assert (entry.before["scopes"], entry.after["scopes"]) == (["chat", "usage:own"], ["admin"])
-    assert (entry.before["enabled"], entry.after["enabled"]) == (True, False)
-    assert ApiKey.objects.get(pk=ours.key.pk).allowed_models == []
-
-
-def test_deleting_a_key_is_audited(admin_client, ours):
-    admin_client.post(f"/admin/analytics/apikey/{ours.key.pk}/delete/", {"post": "yes"})
-    assert not ApiKey.objects.exists()
-    entry = AuditEntry.objects.get(action="api_key.deleted")
-    assert (entry.actor, entry.target, entry.before["name"]) == ("admin", str(ours.key), "first")
-
-
-def test_deleting_several_keys_is_audited_for_each(admin_client, ours, theirs):
-    chosen = {"action": "delete_selected", "_selected_action": [ours.key.pk, theirs.key.pk], "post": "yes"}
-    admin_client.post("/admin/analytics/apikey/", chosen)
-    assert not ApiKey.objects.exists()
-    entries = AuditEntry.objects.filter(action="api_key.deleted", actor="admin")
-    assert {entry.project_id for entry in entries} == {ours.project.pk, theirs.project.pk}
 
 
 class TestProvider:

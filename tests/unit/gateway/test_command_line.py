@@ -46,7 +46,7 @@ def test_each_way_to_ask_shows_our_commands_first_with_a_line_each(shown, words)
     lines = ours.split("AI MCP Gateway\n")[1].strip().splitlines()
     assert [line.split()[0] for line in lines] == OURS
     assert all(len(line.split()) > 3 and line.endswith(".") for line in lines)
-    assert "  keys        Makes, lists and disables API keys." in lines
+    assert "  keys        Makes API keys, lists, changes, rotates, switches off and deletes them." in lines
     assert {"migrate", "check", "shell", "createsuperuser"} <= set(others.replace(",", "").split())
 
 

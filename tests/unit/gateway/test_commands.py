@@ -1,13 +1,10 @@
-"""`keys`, `models`, `providers` and `route`, called as the command line calls them."""
+"""`models`, `providers` and `route`, called as the command line calls them."""
 
 import json
-from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.core.management import call_command
 
-from analytics import keys
-from analytics.models import ApiKey, AuditEntry
 from providers import credentials
 from providers.models import Credential, Provider
 
@@ -28,68 +25,6 @@ def run(capsys):
         return status, written.out, written.err
 
     return run
-
-
-class TestKeys:
-    def test_a_new_key_is_shown_once_and_works(self, run):
-        status, out, _ = run("keys", "create", "laptop", "--json")
-        made = json.loads(out)
-        assert status == 0
-        assert ApiKey.objects.get(key_hash=keys.digest(made["key"])).name == "laptop"
-        assert made["key"] not in run("keys", "list", "--json")[1]
-
-    def test_it_may_be_narrowed_and_expire(self, run):
-        run("keys", "create", "ci", "--layer", "L0", "--model", "openai/*", "--scope", "chat", "--expires-in", "30d")
-        row = ApiKey.objects.get()
-        assert (row.allowed_layers, row.allowed_models, row.scopes) == (["L0"], ["openai/*"], ["chat"])
-        assert timedelta(days=29) < row.expires_at - datetime.now(UTC) <= timedelta(days=30)
-
-    def test_a_pattern_that_matches_nothing_is_kept_with_a_warning(self, run, layers):
-        status, out, err = run("keys", "create", "ci", "--model", "upp/m1", "--model", "m*", "--layer", "l0")
-        assert (status, ApiKey.objects.get().allowed_models) == (0, ["upp/m1", "m*"])
-        model, layer = err.splitlines()
-        assert model.startswith("keys: warning: No model matches 'upp/m1' yet. Did you mean up/m1")
-        assert layer.startswith("keys: warning: No layer matches 'l0' yet. Did you mean L0")
-        assert "warning" not in out
-
-    def test_in_json_the_warnings_are_a_list(self, run, layers):
-        _, out, err = run("keys", "create", "ci", "--model", "zzz*", "--json")
-        assert (json.loads(out)["warnings"], err) == (["No model matches 'zzz*' yet."], "")
-        assert json.loads(run("keys", "create", "fine", "--layer", "L0", "--json")[1])["warnings"] == []
-
-    @pytest.mark.parametrize(
-        ("words", "says"),
-        [
-            (("create", "first"), "'first' exists already in default; choose another name"),
-            (("create", "x", "--project", "nowhere"), "no project 'nowhere'; there is default"),
-            (("create", "x", "--expires-in", "soon"), "write a number and one of m, h, d, w"),
-            (("create", "x" * 101), "at most 100 characters"),
-            (("create", "x", "--model", ""), "list of patterns"),
-            (("disable", "nobody"), "no key called 'nobody'; `keys list` shows them"),
-        ],
-    )
-    def test_a_mistake_is_one_sentence_and_changes_nothing(self, run, ours, words, says):
-        status, _, err = run("keys", *words)
-        assert (status, err.count("\n")) == (1, 1)
-        assert err.startswith("keys: ")
-        assert says in err
-        assert ApiKey.objects.count() == 1
-
-    @pytest.mark.parametrize("by", ["name", "prefix", "pk"])
-    def test_a_key_is_disabled_by_name_prefix_or_id(self, run, ours, by):
-        assert run("keys", "disable", str(getattr(ours.key, by)))[0] == 0
-        ours.key.refresh_from_db()
-        assert not ours.key.enabled
-        assert AuditEntry.objects.filter(action="api_key.disabled", actor="command line").count() == 1
-
-    def test_the_list_tells_the_state(self, run, ours):
-        keys.create("old", actor="tests", expires_at=datetime.now(UTC) - timedelta(days=1))
-        keys.disable(ours.key, actor="tests")
-        states = {row["name"]: row["state"] for row in json.loads(run("keys", "list", "--json")[1])}
-        assert states == {"first": "disabled", "old": "expired"}
-
-    def test_without_keys_it_says_how_to_make_one(self, run):
-        assert "keys create NAME" in run("keys", "list")[1]
 
 
 class TestModels:
