@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from gateway import secrets
+from gateway import client_address, secrets
 from gateway.env import env, read_dotenv
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -144,6 +144,8 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.bool("SECURE_COOKIES", not IS_E
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 12 * 3600
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("TRUST_X_FORWARDED_PROTO", False) else None
+TRUSTED_PROXIES = client_address.trusted(env.list("TRUSTED_PROXIES", []))
+"""Networks of the proxies whose `X-Forwarded-For` is believed, for API keys that are held to addresses."""
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 AUTH_PASSWORD_VALIDATORS = [

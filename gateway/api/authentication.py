@@ -1,10 +1,13 @@
-"""Who is asking: an API key looked up in the snapshot. No query, no I/O; the same class on both ways in."""
+"""Who is asking: an API key looked up in the snapshot, and whether it may be used here. No query, no I/O; the same
+class on both ways in."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from typing import Any
 
+from django.http import HttpRequest
 from rest_framework import exceptions
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
@@ -12,9 +15,11 @@ from rest_framework.request import Request
 
 from analytics import keys
 from analytics.types import Caller, Scope
+from gateway import client_address
 from routing import snapshot
 
 NO_KEY = "Send an API key as 'Authorization: Bearer KEY'."
+LONGEST_PATH_TOLD = 200
 
 
 class ApiKeyAuthentication(BaseAuthentication):
@@ -26,7 +31,10 @@ class ApiKeyAuthentication(BaseAuthentication):
         kind, _, secret = header.partition(" ")
         if kind.lower() != "bearer" or not secret.strip():
             return None
-        return None, caller_of(secret.strip())
+        caller = caller_of(secret.strip())
+        if caller.allowed_networks or caller.allowed_endpoints:
+            _refuse_elsewhere(caller, request=request._request)
+        return None, caller
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="gateway"'
@@ -40,8 +48,25 @@ def caller_of(secret: str) -> Caller:
     if not caller.enabled:
         raise exceptions.AuthenticationFailed("This API key is disabled.", code="api_key_disabled")
     if caller.expires_at is not None and caller.expires_at <= datetime.now(UTC):
-        raise exceptions.AuthenticationFailed("This API key has expired.", code="api_key_expired")
+        text = "This API key was rotated: use the new one." if caller.was_rotated else "This API key has expired."
+        raise exceptions.AuthenticationFailed(text, code="api_key_expired")
     return caller
+
+
+def _refuse_elsewhere(caller: Caller, *, request: HttpRequest) -> None:
+    """Holds a key to the addresses and paths it is for. Raises: PermissionDenied."""
+    if caller.allowed_networks:
+        address = client_address.of(request.META)
+        if address is None:
+            text = "This API key may be used from certain addresses alone, and this request's address is not known."
+            raise exceptions.PermissionDenied(text, code="address_not_allowed")
+        if not client_address.is_within(address, caller.allowed_networks):
+            text = f"This API key may not be used from {address}."
+            raise exceptions.PermissionDenied(text, code="address_not_allowed")
+    allowed = caller.allowed_endpoints
+    if allowed and not any(fnmatchcase(request.path, pattern) for pattern in allowed):
+        text = f"This API key may not be used for {request.path[:LONGEST_PATH_TOLD]}."
+        raise exceptions.PermissionDenied(text, code="endpoint_not_allowed")
 
 
 class IsCallerOrUser(BasePermission):

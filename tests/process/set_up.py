@@ -19,6 +19,9 @@ KEYS: dict[str, dict[str, Any]] = {
     "fenced": {"allowed_layers": ["L0", "L1"]},
     "to_revoke": {},
     "to_delete": {},
+    "to_rotate": {},
+    "spare": {},
+    "to_confine": {},
 }
 """What is made in the default project, with the arguments of `analytics.keys.create`."""
 

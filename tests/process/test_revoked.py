@@ -32,6 +32,13 @@ def statuses(pair: list[Gateway], key: str) -> list[int]:
     return [httpx.post(gateway.chat_url, headers=gateway.headers(key), json=body).status_code for gateway in pair]
 
 
+def codes(pair: list[Gateway], key: str) -> list[str | None]:
+    """Of the errors with which both servers answer a chat with this key; None where it is answered."""
+    body = {"model": "cheap", "messages": [{"role": "user", "content": "Hello"}]}
+    answers = [httpx.post(gateway.chat_url, headers=gateway.headers(key), json=body).json() for gateway in pair]
+    return [answer.get("error", {}).get("code") for answer in answers]
+
+
 def listed(pair: list[Gateway]) -> list[set[str]]:
     """The models that both servers list."""
     answers = [httpx.get(f"{gateway.url}/v1/models", headers=gateway.headers()).json() for gateway in pair]
@@ -81,6 +88,37 @@ def test_a_key_whose_rights_are_cut_is_refused(installed: Installation, pair: li
     in_force(lambda: statuses(pair, "colleague") == [403, 403], what="refused")
     installed.execute(f"UPDATE {KEYS} SET scopes = '[\"chat\", \"usage:own\"]' WHERE name = 'colleague'")
     in_force(lambda: statuses(pair, "colleague") == [200, 200], what="welcome again")
+
+
+def test_a_key_that_is_rotated_works_under_both_until_the_grace_period_ends(
+    installed: Installation, pair: list[Gateway]
+) -> None:
+    """Its new key is the one that another row was made with. It may not chat, which shows whose key is whose."""
+    installed.execute_all(
+        f"CREATE TABLE aside AS SELECT prefix, key_hash FROM {KEYS} WHERE name = 'spare'",
+        f"DELETE FROM {KEYS} WHERE name = 'spare'",
+        f"UPDATE {KEYS} SET previous_prefix = prefix, previous_hash = key_hash, previous_until = '2099-01-01 00:00:00Z',"
+        " prefix = (SELECT prefix FROM aside), key_hash = (SELECT key_hash FROM aside), "
+        "allowed_endpoints = '[\"/v1/models\"]' WHERE name = 'to_rotate'",
+        "DROP TABLE aside",
+    )
+    refused = ["endpoint_not_allowed"] * 2
+    in_force(lambda: codes(pair, "to_rotate") == codes(pair, "spare") == refused, what="both known, neither may chat")
+    installed.execute(f"UPDATE {KEYS} SET allowed_endpoints = '[]' WHERE name = 'to_rotate'")
+    in_force(lambda: codes(pair, "to_rotate") == codes(pair, "spare") == [None, None], what="both welcome")
+    installed.execute(f"UPDATE {KEYS} SET previous_until = '2026-01-01 00:00:00Z' WHERE name = 'to_rotate'")
+    in_force(lambda: codes(pair, "to_rotate") == ["api_key_expired"] * 2, what="the old one refused")
+    assert codes(pair, "spare") == [None, None]
+
+
+def test_a_key_is_held_to_its_networks_and_ends_when_it_expires(installed: Installation, pair: list[Gateway]) -> None:
+    assert codes(pair, "to_confine") == [None, None]
+    installed.execute(f"UPDATE {KEYS} SET allowed_networks = '[\"192.0.2.0/24\"]' WHERE name = 'to_confine'")
+    in_force(lambda: codes(pair, "to_confine") == ["address_not_allowed"] * 2, what="refused from here")
+    installed.execute(f"UPDATE {KEYS} SET allowed_networks = '[\"127.0.0.0/8\"]' WHERE name = 'to_confine'")
+    in_force(lambda: codes(pair, "to_confine") == [None, None], what="welcome from here")
+    installed.execute(f"UPDATE {KEYS} SET expires_at = '2026-01-01 00:00:00Z' WHERE name = 'to_confine'")
+    in_force(lambda: codes(pair, "to_confine") == ["api_key_expired"] * 2, what="expired")
 
 
 def test_a_model_that_is_switched_off_is_no_longer_listed(installed: Installation, pair: list[Gateway]) -> None:
