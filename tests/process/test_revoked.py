@@ -97,9 +97,9 @@ def test_a_key_that_is_rotated_works_under_both_until_the_grace_period_ends(
     installed.execute_all(
         f"CREATE TABLE aside AS SELECT prefix, key_hash FROM {KEYS} WHERE name = 'spare'",
         f"DELETE FROM {KEYS} WHERE name = 'spare'",
-        f"UPDATE {KEYS} SET previous_prefix = prefix, previous_hash = key_hash, previous_until = '2099-01-01 00:00:00Z',"
-        " prefix = (SELECT prefix FROM aside), key_hash = (SELECT key_hash FROM aside), "
-        "allowed_endpoints = '[\"/v1/models\"]' WHERE name = 'to_rotate'",
+        f"UPDATE {KEYS} SET previous_prefix = prefix, previous_hash = key_hash, "
+        "previous_until = '2099-01-01 00:00:00Z', prefix = (SELECT prefix FROM aside), "
+        "key_hash = (SELECT key_hash FROM aside), allowed_endpoints = '[\"/v1/models\"]' WHERE name = 'to_rotate'",
         "DROP TABLE aside",
     )
     refused = ["endpoint_not_allowed"] * 2
