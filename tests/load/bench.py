@@ -1,14 +1,14 @@
 """The gateway's cost beside the floor's.
 
-Run: `python -m tests.load.bench [--short] [--money] [--redis URL] [--json FILE] [--record] [--self-check]`
+Run: `python -m tests.load.bench [--short] [--money] [--redis [URL]] [--json FILE] [--record] [--self-check]`
 
 All servers share one core, taking turns round by round; upstream and clients share another. A run fails, with a
 sentence, when an answer is not what the upstream sent, when the ledger or the upstream counted anything but one row
 and one call for each request, or when a recorded ratio, a ceiling or the memory bound does not hold (`judge`).
 
 `--money` measures the gateway a second time, with limits of every kind and a budget on its key, none ever reached; its
-ratios have records and ceilings of their own. `--redis` measures that a third time, with limits and budget kept in that
-Redis; these ratios are shown, not judged.
+ratios have records and ceilings of their own. `--redis` measures that a third time, with limits and budget kept in the
+Redis at that address, else in one of the bench's own; these ratios are shown, not judged.
 
 `--self-check` measures the floor against itself: how far a ratio of 1 strays on this machine.
 """
@@ -182,7 +182,7 @@ def _read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.load.bench", description="The gateway beside the floor.")
     parser.add_argument("--short", action="store_true", help="an eighth of the requests")
     parser.add_argument("--money", action="store_true", help="with limits and a budget on the key, beside the usual")
-    parser.add_argument("--redis", metavar="URL", help="and these kept in Redis")
+    parser.add_argument("--redis", nargs="?", const="", metavar="URL", help="and these kept in Redis")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
     parser.add_argument("--record", action="store_true", help=f"write the ratios to {judge.RECORDED.name}")
     parser.add_argument("--self-check", action="store_true", help="the floor against itself")
@@ -208,7 +208,7 @@ def _run(options: argparse.Namespace, console: Console) -> tuple[Measured, ...]:
         subjects = [stack.enter_context(bench.floor("floor"))]
         if options.self_check:
             subjects.append(stack.enter_context(bench.floor("floor again")))
-        for variant in _variants(options):
+        for variant in _variants(options, stack):
             subjects.append(stack.enter_context(bench.gateway(variant)))
         for number in range(1, options.rounds + 1):
             console.print(f"round {number} of {options.rounds}", style="dim")
@@ -221,14 +221,24 @@ def _run(options: argparse.Namespace, console: Console) -> tuple[Measured, ...]:
         return tuple(map(_measured, subjects))
 
 
-def _variants(options: argparse.Namespace) -> Iterator[Variant]:
+def _variants(options: argparse.Namespace, stack: ExitStack) -> Iterator[Variant]:
     if options.self_check:
         return
     yield PLAIN
     if options.money:
         yield MONEY
     if options.redis is not None:
-        yield Variant("with money, Redis", has_money=True, redis=options.redis)
+        url = options.redis or stack.enter_context(_redis())
+        yield Variant("with money, Redis", has_money=True, redis=url)
+
+
+@contextmanager
+def _redis() -> Iterator[str]:
+    """The address of a Redis of the bench's own."""
+    from tests import redis_server  # wants a client library and a server that no other run does
+
+    with redis_server.running() as server:
+        yield server.url
 
 
 def _cores() -> tuple[int, int]:

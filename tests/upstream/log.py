@@ -122,8 +122,8 @@ def read(path: Path) -> list[Seen]:
 
 
 def calls(records: Iterable[Seen]) -> list[Call]:
-    """Every request in the records with its answer, in the order of arrival."""
+    """Every POST in the records with its answer, in the order of arrival."""
     seen = list(records)
     answers = {record.sequence: record for record in seen if isinstance(record, SeenAnswer)}
-    found = [record for record in seen if isinstance(record, SeenRequest)]
+    found = [record for record in seen if isinstance(record, SeenRequest) and record.method == "POST"]
     return [Call(request=request, answer=answers.get(request.sequence)) for request in found]
