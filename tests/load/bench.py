@@ -118,6 +118,7 @@ class Turn:
 
     async def take(self, count: int) -> None:
         """The CPU counted includes what comes after the answers: the rows of the ledger."""
+        await self.crowd.open()
         begin_ms = self.subject.server.cpu_ms()
         volley = await self.crowd.send(self._request, count=count)
         self._account(volley)

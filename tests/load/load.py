@@ -11,11 +11,14 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import cast
 
 import httptools
 
 ANSWER_S = 30.0
+_LOOPS_TO_NOTICE = 3
+"""Rounds of the event loop until it has read that the other side closed, and told the connection."""
 
 
 class LoadError(Exception):
@@ -61,23 +64,38 @@ def post(path: str, body: bytes, *, headers: Mapping[str, str], marker: bytes = 
 @asynccontextmanager
 async def crowd(port: int, *, size: int) -> AsyncIterator[Crowd]:
     """So many open connections to a local port. Raises: LoadError when it refuses them."""
-    loop = asyncio.get_running_loop()
+    made = Crowd([Connection() for _ in range(size)], port=port)
     try:
-        pairs = [await loop.create_connection(Connection, "127.0.0.1", port) for _ in range(size)]
-    except OSError as error:
-        raise LoadError(f"port {port} does not accept: {error}") from error
-    try:
-        yield Crowd([connection for _, connection in pairs])
+        await made.open()
+        yield made
     finally:
-        for transport, _ in pairs:
-            transport.close()
+        made.close()
 
 
 class Crowd:
     """Clients that each send their next request as soon as they have the last answer."""
 
-    def __init__(self, connections: list[Connection]) -> None:
+    def __init__(self, connections: list[Connection], *, port: int) -> None:
         self._connections = connections
+        self._port = port
+
+    async def open(self) -> None:
+        """Opens what is not open: a server closes what was idle for too long while others had their turns.
+
+        Raises: LoadError."""
+        for _ in range(_LOOPS_TO_NOTICE):
+            await asyncio.sleep(0)
+        loop = asyncio.get_running_loop()
+        try:
+            for connection in self._connections:
+                if not connection.is_open:
+                    await loop.create_connection(partial(_same, connection), "127.0.0.1", self._port)
+        except OSError as error:
+            raise LoadError(f"port {self._port} does not accept: {error}") from error
+
+    def close(self) -> None:
+        for connection in self._connections:
+            connection.close()
 
     async def send(self, request: Request, *, count: int) -> Volley:
         """Sends `count` requests in all. Raises: LoadError."""
@@ -97,6 +115,10 @@ class Crowd:
                 raise LoadError(f"no whole answer within {ANSWER_S} s") from error
 
 
+def _same(connection: Connection) -> Connection:
+    return connection
+
+
 class Connection(asyncio.Protocol):
     """One keep-alive connection with one request on its way at a time."""
 
@@ -106,6 +128,14 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._answer = Answer(0.0)
         self._marker = b""
+
+    @property
+    def is_open(self) -> bool:
+        return self._transport is not None and not self._transport.is_closing()
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
 
     def ask(self, request: Request) -> asyncio.Future[Answer]:
         if self._transport is None:
