@@ -114,7 +114,7 @@ class ApiKeyAdmin(ForSuperusers, admin.ModelAdmin):
     readonly_fields = ["prefix", "previous_key", "last_used", "created_at"]
     formfield_overrides = {JSONField: {"widget": AdminTextareaWidget(attrs={"rows": 3})}}
 
-    @admin.display(description="state")
+    @admin.display(description="state", ordering="enabled")
     def state(self, row: ApiKey) -> str:
         return keys.state(row).value
 
