@@ -21,10 +21,10 @@ def path(tmp_path):
 
 
 @pytest.fixture
-def open_store(clock, tmp_path):
+async def open_store(clock, tmp_path):
     opens, close = opener("sqlite", folder=tmp_path, clock=clock, server=None)
     yield opens
-    close()
+    await close()
 
 
 @pytest.fixture
@@ -68,13 +68,13 @@ class TestADeletedFile:
         assert open_store().balances(["b1"]) == {"b1": Balance(7, 0)}
         assert path.with_name(f"{path.name}-wal").exists()
 
-    def test_comes_back_with_its_folder(self, clock, tmp_path):
+    async def test_comes_back_with_its_folder(self, clock, tmp_path):
         opens, close = opener("sqlite", folder=tmp_path / "var", clock=clock, server=None)
         store = opens()
         make_whole(store)
         shutil.rmtree(tmp_path / "var")
         assert store.pulse().whole_since_ms is None
-        close()
+        await close()
 
 
 class TestAReplacedFile:
