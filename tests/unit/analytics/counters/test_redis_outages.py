@@ -6,7 +6,7 @@ import time
 import pytest
 
 from analytics.counters.redis_store import RedisStore
-from analytics.counters.steps import Balance, Pulse
+from analytics.counters.steps import NO_END, Balance, Held, Pulse, Rebuilt
 from analytics.counters.store import StoreAway
 from tests.redis_server import running, slowed
 from tests.unit.analytics.counters.stores import account, admit, make_whole, reserve, settle
@@ -139,8 +139,8 @@ class TestAKilledRedis:
         assert store.balances(["b1"]) == {}
 
     async def test_is_not_believed_what_it_loaded_from_a_dump(self, server, store):
-        server.save()
         await store.reserve(reserve("r1", 40, accounts=[account()]))
+        server.save()
         server.restart()
         with server.client() as client:
             assert client.exists("{agw}:money")
@@ -158,12 +158,13 @@ async def test_a_redis_that_was_emptied_holds_no_account(server, store):
     assert store.missing([account()]) == [account()]
 
 
-async def test_a_settlement_after_the_store_was_emptied_is_kept_for_the_rebuild(server, store):
+async def test_what_settles_while_an_emptied_store_is_rebuilt_is_spent_once(server, store):
     await store.reserve(reserve("r1", 40))
     server.flush()
-    assert not (await store.settle(settle("r1", 7))).was_open
     assert store.begin("t", ttl_ms=5_000)
-    assert not (await store.settle(settle("r2", 7))).was_open
+    assert not (await store.settle(settle("r1", 7))).was_open
+    assert store.finish("t", Rebuilt((("b1", NO_END, 10),), (Held("r1", 40, ("b1",)),), ttl_ms=1_000))
+    assert store.balances(["b1"]) == {"b1": Balance(17, 0)}
 
 
 async def test_scripts_that_the_server_forgot_are_sent_again(server, store):
