@@ -21,7 +21,7 @@ MOST_TOKENS = 1 << 52
 """More than any limit: a client may ask for answers of any length, a store's numbers have an end."""
 
 
-class _Name(NamedTuple):
+class Whose(NamedTuple):
     """Whose counter of what."""
 
     whose: str
@@ -41,7 +41,7 @@ class Quota(msgspec.Struct, frozen=True):
 class LimitReached(Exception):
     """A limit does not let the request through. Nothing of it was counted."""
 
-    def __init__(self, name: _Name, *, limit: int, cost: int, retry_s: float | None, quotas: tuple[Quota, ...]) -> None:
+    def __init__(self, name: Whose, *, limit: int, cost: int, retry_s: float | None, quotas: tuple[Quota, ...]) -> None:
         super().__init__(f"The {name.whose}'s limit of {limit:,} {IN_WORDS[name.kind]} is reached.")
         self.kind = name.kind
         self.whose = name.whose
@@ -118,30 +118,30 @@ def _limits(caller: Caller) -> list[tuple[str, str, Limits]]:
     return own + shared if caller.project_limits != NO_LIMITS else own
 
 
-def _rates(caller: Caller, *, tokens: int, usual_tokens: int) -> tuple[list[_Name], tuple[Rate, ...]]:
-    names: list[_Name] = []
+def _rates(caller: Caller, *, tokens: int, usual_tokens: int) -> tuple[list[Whose], tuple[Rate, ...]]:
+    names: list[Whose] = []
     rates: list[Rate] = []
     for whose, start, limits in _limits(caller):
         if limits.requests_per_minute is not None:
-            names.append(_Name(whose, REQUESTS))
+            names.append(Whose(whose, REQUESTS))
             rates.append(Rate(f"{start}:{REQUESTS}", limits.requests_per_minute, 1))
         if limits.tokens_per_minute is not None:
             most = limits.tokens_per_minute
-            names.append(_Name(whose, TOKENS))
+            names.append(Whose(whose, TOKENS))
             rates.append(Rate(f"{start}:{TOKENS}", most, max(tokens, min(tokens + usual_tokens, most))))
     return names, tuple(rates)
 
 
-def _slots(caller: Caller) -> tuple[list[_Name], tuple[Slots, ...]]:
+def _slots(caller: Caller) -> tuple[list[Whose], tuple[Slots, ...]]:
     found = [
-        (_Name(whose, PLACES), Slots(f"{start}:{PLACES}", limits.concurrent_requests))
+        (Whose(whose, PLACES), Slots(f"{start}:{PLACES}", limits.concurrent_requests))
         for whose, start, limits in _limits(caller)
         if limits.concurrent_requests is not None
     ]
     return [name for name, _ in found], tuple(slot for _, slot in found)
 
 
-def _quotas(names: list[_Name], rates: tuple[Rate, ...], states: tuple[RateState, ...]) -> tuple[Quota, ...]:
+def _quotas(names: list[Whose], rates: tuple[Rate, ...], states: tuple[RateState, ...]) -> tuple[Quota, ...]:
     tightest: dict[str, Quota] = {}
     for name, rate, state in zip(names, rates, states, strict=True):
         quota = Quota(name.kind, rate.limit, max(rate.limit - state.used, 0), state.reset_ms)
@@ -151,7 +151,7 @@ def _quotas(names: list[_Name], rates: tuple[Rate, ...], states: tuple[RateState
     return tuple(tightest.values())
 
 
-def _refusal(step: Admit, admitted: Admitted, *, names: list[_Name], quotas: tuple[Quota, ...]) -> LimitReached:
+def _refusal(step: Admit, admitted: Admitted, *, names: list[Whose], quotas: tuple[Quota, ...]) -> LimitReached:
     place = admitted.refused or 0
     if place >= len(step.rates):
         slot = step.slots[place - len(step.rates)]

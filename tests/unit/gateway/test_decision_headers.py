@@ -1,5 +1,6 @@
 """What an answer's headers tell of the decision stays small, whatever a client sends."""
 
+import msgspec
 import pytest
 
 from gateway.api.chat import decision_headers
@@ -32,3 +33,9 @@ def test_of_many_the_first_are_told_and_the_others_counted(count):
 def test_an_endless_one_is_cut():
     assert told("é" * 5_000) == "é" * 1_000
     assert told("x" * 5_000, "y").endswith("x; and 1 more")
+
+
+def test_a_layer_lowered_for_a_budget_is_a_warning():
+    lowered = msgspec.structs.replace(make(), warnings=("a budget is reached: no layer above L0",))
+    headers = decision_headers(lowered, candidate=candidate(), attempts=1)
+    assert headers["X-Gateway-Warnings"] == "a budget is reached: no layer above L0"

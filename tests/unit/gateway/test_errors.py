@@ -11,17 +11,21 @@ from django.http import Http404
 from django.test import RequestFactory
 from rest_framework import exceptions
 
+from analytics.limits import LimitReached, Quota, Whose
+from analytics.types import Window
 from gateway.api import errors
 from gateway.api.bodies import BadBody
 from providers.types import FailureKind, ProviderError
 from routing.attempts import AttemptsError, Step
-from routing.chat import NobodyAnswered, NothingToTry, NotRecordable
+from routing.chat import MoneyUnknown, NobodyAnswered, NothingToTry, NotRecordable, OverBudget
 from routing.decision import UnknownModel
 from routing.need import UnknownLayer
 from routing.snapshot import NotLoaded, Stale
 from routing.types import Dropped, DropReason, Plan
+from tests.unit.gateway.test_over_limit import reached
 from tests.unit.routing.test_decision import make
 from tests.unit.routing.test_plan import ANYONE, candidate
+from tests.unit.routing.use_case import budget
 
 STEP = Step("acme", "m", "L0", "server_error", 503, "busy", 0.0, 5.0)
 
@@ -251,3 +255,26 @@ class TestHandlersOfAddresses:
     def test_elsewhere_it_is_a_page(self):
         assert errors.not_found(RequestFactory().get("/x"), Http404())["Content-Type"].startswith("text/html")
         assert errors.server_error(RequestFactory().get("/x"))["Content-Type"].startswith("text/html")
+
+
+class TestMoneyAndLimits:
+    def test_a_reached_limit_is_429_with_quotas(self):
+        quotas = (Quota("requests", 60, 0, 6200),)
+        error = LimitReached(Whose("key", "requests"), limit=60, cost=1, retry_s=6.2, quotas=quotas)
+        status, body, headers = handled(error)
+        assert (status, body["type"], body["code"]) == (429, "rate_limit_error", "rate_limit_exceeded")
+        assert (headers["Retry-After"], headers["X-RateLimit-Limit-Requests"]) == ("7", "60")
+
+    def test_a_reached_budget_is_402_with_the_request_and_the_budget(self):
+        found = reached(budget("20", window=Window.DAY), spent="20")
+        made = make()
+        status, body, headers = handled(OverBudget(made, reached=found))
+        assert (status, body["type"], body["code"]) == (402, "insufficient_quota", "budget_spent")
+        assert body["gateway"]["request_id"] == headers["X-Gateway-Request-Id"] == str(made.request_id)
+        assert (body["gateway"]["budget"], body["gateway"]["limit_usd"]) == (1, "20")
+        assert int(headers["Retry-After"]) >= 1
+
+    def test_money_that_nobody_knows_is_503(self):
+        status, body, headers = handled(MoneyUnknown(make()))
+        assert (status, body["type"], body["code"]) == (503, "api_error", "budget_unavailable")
+        assert headers["Retry-After"] == "1"

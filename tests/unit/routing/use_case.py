@@ -1,23 +1,26 @@
 """What the tests of the use case share: requests to it, and providers whose answers are written by hand."""
 
 import asyncio
-from contextlib import asynccontextmanager
+import sqlite3
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from decimal import Decimal
 
 import msgspec
 
-from analytics import ids
+from analytics import accounts, ids
 from analytics.counters.guard import Guard
 from analytics.counters.sqlite_store import SqliteStore
-from analytics.counters.steps import Rebuilt
+from analytics.counters.steps import Balance, Rebuilt, nano
 from analytics.lengths import Lengths
 from analytics.spool import Reader, Spool
-from analytics.types import NO_BOOK, Opened, UsageRow
+from analytics.types import NO_BOOK, Book, Budget, BudgetAction, BudgetScope, NearEdge, Opened, UsageRow, Window
 from gateway.api import bodies
 from providers.types import Timeouts
 from routing import chat
-from routing.types import Wishes
-from tests.unit.routing.test_plan import ACME, ANYONE, POLICY, candidate, model, snapshot
+from routing.types import Candidate, Wishes
+from tests.unit.routing.test_plan import ACME, ANYONE, LONG_AGO, POLICY, candidate, model, snapshot
 
 STOPS_SOON = Timeouts(connect_s=0.1, headers_s=0.05, first_content_s=0.1, between_frames_s=0.15)
 
@@ -40,6 +43,27 @@ class Heard:
         self.reached_budgets.append(budget.id)
 
 
+def budget(usd="100", **fields):
+    """A budget of the key, for good, of so many USD; it refuses, and shortens near its edge."""
+    usual = {
+        "id": 1,
+        "scope": BudgetScope.KEY,
+        "name": "first",
+        "project_id": None,
+        "key_id": 1,
+        "window": Window.TOTAL,
+        "zone": "UTC",
+        "action": BudgetAction.REFUSE,
+        "layer": "",
+        "near_edge": NearEdge.SHORTEN,
+        "severity": "warning",
+        "starts_at": None,
+        "ends_at": None,
+        "defined_at": LONG_AGO,
+    }
+    return Budget(limit_usd=Decimal(usd), **(usual | fields))
+
+
 @dataclass
 class Parts:
     spool: Spool
@@ -58,7 +82,8 @@ class Gateway:
     def __init__(self, vendor, spool):
         self.vendor = vendor
         self.spool = spool
-        self.store = SqliteStore(spool.folder.parent / "counters.sqlite3", deadline_s=5.0)
+        self.counters = spool.folder.parent / "counters.sqlite3"
+        self.store = SqliteStore(self.counters, deadline_s=5.0)
         self.store.begin("first", ttl_ms=1000)
         self.store.finish("first", Rebuilt((), (), 1000))
         self.heard = Heard()
@@ -66,6 +91,9 @@ class Gateway:
         self.caller = ANYONE
         self.budgets = NO_BOOK
         self.policy = POLICY
+        self.dearest = None
+        self.spent_before = {}
+        """Nano-dollars, by account."""
         self.marker = str(ids.new())
         self._seen_before = len(vendor.requests())
 
@@ -73,19 +101,81 @@ class Gateway:
         provider = replace(
             ACME, base_url=url or self.vendor.url, credential=credential, timeouts=timeouts or ACME.timeouts
         )
-        config = snapshot(
-            *(candidate(model(script, provider=provider, usd=usd), "L0") for script in scripts), policy=self.policy
-        )
+        candidates = [
+            one if isinstance(one, Candidate) else candidate(model(one, provider=provider, usd=usd), "L0")
+            for one in scripts
+        ]
+        config = snapshot(*candidates, policy=self.policy)
         messages = [{"role": "user", "content": "one two three"}]
         body = {"model": "auto", "messages": messages, "stream": stream, "marker": self.marker} | fields
         return (chat.stream if stream else chat.complete)(
             bodies.chat_request(msgspec.json.encode(body)),
             wishes=wishes or Wishes(layer="L0"),
             caller=self.caller,
-            snapshot=replace(config, budgets=self.budgets),
+            snapshot=replace(config, budgets=self.budgets, dearest=self.dearest),
             request_id=ids.new(),
             parts=Parts(self.spool, self.guard),
         )
+
+    def candidate(self, script, layer="L0", *, usd="0.001", url=None, timeouts=None, dialect="openai", **fields):
+        """A model at the provider, in a layer."""
+        url = url or self.vendor.url
+        provider = replace(ACME, base_url=url, timeouts=timeouts or ACME.timeouts, dialect=dialect)
+        return candidate(model(script, provider=provider, usd=usd, **fields), layer)
+
+    def hold(self, *budgets, spent="0"):
+        """Holds everybody to these, of each of which `spent` USD are spent."""
+        self.budgets = Book(installation=budgets)
+        found = [accounts.account(one, at=datetime.now(UTC)) for one in budgets]
+        self.spent_before = {account.name: nano(Decimal(spent)) for account in found}
+        rebuilt = Rebuilt(tuple((one.name, one.ends_ms, nano(Decimal(spent))) for one in found), (), 1000)
+        self.store.begin("again", ttl_ms=60_000)
+        assert self.store.finish("again", rebuilt)
+
+    def balances(self):
+        """Of each budget, in order."""
+        found = self.store.balances(list(self.spent_before))
+        return [found[name] for name in self.spent_before]
+
+    def counted(self):
+        """What stands in each rate, by its name."""
+        return dict(self._query("SELECT name, sum(used) FROM rates GROUP BY name"))
+
+    def places(self):
+        """Names of the places that are taken."""
+        return [name for (name,) in self._query("SELECT name FROM slots ORDER BY name")]
+
+    def assert_settled(self):
+        """The one row says what was spent, and nothing is left open."""
+        row = self.row
+        assert row.budget_usd >= row.cost_usd
+        assert self.balances() == [Balance(was + nano(row.budget_usd), 0) for was in self.spent_before.values()]
+        assert self.places() == []
+        assert self._query("SELECT id FROM reservations") == []
+        return row
+
+    def forget(self, budget_id):
+        """Somebody empties the account of this budget."""
+        with closing(sqlite3.connect(self.counters)) as connection, connection:
+            connection.execute("DELETE FROM accounts WHERE name LIKE ?", (f"b{budget_id}.%",))
+
+    @contextmanager
+    def counters_away(self):
+        """Somebody else has the counters, and does not let go."""
+        guard, impatient = self.guard, SqliteStore(self.counters, deadline_s=0.01)
+        with closing(sqlite3.connect(self.counters, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            self.guard = Guard(impatient, keeper=self.heard, lengths=guard.lengths)
+            try:
+                yield
+            finally:
+                self.guard = guard
+                other.execute("ROLLBACK")
+        impatient.close()
+
+    def _query(self, query):
+        with closing(sqlite3.connect(self.counters)) as connection:
+            return connection.execute(query).fetchall()
 
     async def relay(self, *scripts, **options):
         """A stream read to its end, and everything it relayed."""
