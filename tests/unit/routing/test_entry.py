@@ -194,7 +194,7 @@ class TestBill:
         assert bill.counted_usd == entry.decision.need.input_tokens + 2 * (9 + 3 * UNSEEN_TOKENS)
 
     def test_but_no_more_than_was_asked_for(self, begin):
-        bill, entry = self.bill(begin, None, content_chars=900, asked=request("dear", max_tokens=20))
+        bill, entry = self.bill(begin, None, content_chars=40, asked=request("dear", max_tokens=20))
         assert bill.counted_usd == entry.decision.need.input_tokens + 2 * 20
 
     def test_with_the_input_alone_the_output_is_an_estimate_from_the_text(self, begin):
