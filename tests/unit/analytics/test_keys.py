@@ -220,7 +220,7 @@ class TestDelete:
         assert "its 1 budget with it" in keys.told_of_deletion(row)
         keys.delete(row, actor="tests")
         assert not Budget.objects.exists()
-        assert audited("api_key.deleted").get().before["budgets"] == [f"$5 a day for key {row}"]
+        assert audited("api_key.deleted").get().before["budgets"] == [f"$5 per day for key {row.name}"]
 
     def test_one_that_is_gone_already_tells_nothing(self):
         row = make().row

@@ -153,7 +153,7 @@ def test_a_name_that_is_taken_in_between_is_told_and_nothing_is_made(admin_clien
 
 def test_deleting_a_key_shows_the_budgets_that_go_with_it(admin_client, ours):
     Budget.objects.create(api_key=ours.key, window="day", limit_usd=5)
-    assert "$5 a day" in admin_client.get(f"{LIST}{ours.key.pk}/delete/").content.decode()
+    assert "$5 per day" in admin_client.get(f"{LIST}{ours.key.pk}/delete/").content.decode()
 
 
 class TestRotate:

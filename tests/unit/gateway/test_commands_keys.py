@@ -207,11 +207,11 @@ class TestShow:
         shown = told("show", "first")
         assert shown["last_used_at"] == began[0].isoformat(timespec="seconds")
         assert (shown["prefix"], shown["previous_prefix"]) == (rotated.row.prefix, ours.key.prefix)
-        assert shown["budgets"][0].startswith("$5 a day")
+        assert shown["budgets"][0].startswith("$5 per day")
         text = run("show", "first")[1]
         for part in (
             f"{ours.key.prefix}... until",
-            "$5 a day",
+            "$5 per day",
             shown["last_used_at"],
             "all",
             "never",

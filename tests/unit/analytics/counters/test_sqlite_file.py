@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import threading
 import time
+from contextlib import closing
 
 import pytest
 
@@ -99,6 +100,15 @@ class TestAReplacedFile:
         assert open_store().pulse().whole_since_ms is None
 
 
+def _break_page_of(table, path):
+    with closing(sqlite3.connect(path)) as database:
+        (page,) = database.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,)).fetchone()
+        (size,) = database.execute("PRAGMA page_size").fetchone()
+    data = bytearray(path.read_bytes())
+    data[(page - 1) * size : page * size] = b"\xff" * size
+    path.write_bytes(data)
+
+
 class TestABrokenFile:
     def test_is_made_anew(self, open_store, path):
         path.write_bytes(b"not a database, but as long as one " * 100)
@@ -109,11 +119,9 @@ class TestABrokenFile:
 
     def test_in_use_is_away_once_and_then_made_anew(self, store, open_store, path):
         store.close()
-        data = bytearray(path.read_bytes())
-        data[4096:] = b"\xff" * (len(data) - 4096)
-        path.write_bytes(data)
+        _break_page_of("accounts", path)
         broken = open_store()
-        broken._file.current()  # the first page is whole: it opens
+        broken._file.current()  # the first pages are whole: it opens
         with pytest.raises(StoreAway):
             broken.balances(["b1"])
             broken.pulse()
