@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+import msgspec
+
 from analytics.counters.steps import NANO, NO_END, Account
 from analytics.periods import Period, period
 from analytics.types import Budget, BudgetAction, NearEdge, Window
@@ -17,18 +19,40 @@ SETTLING_IN = timedelta(seconds=2)
 """A budget is enforced from so long after it was made or redefined: by then every process knows it, and its account
 holds what was spent in the window before."""
 
+KNOWN_AFTER = timedelta(seconds=1)
+"""Requests count in it from so long after, as soon as its account is there: none may start behind its filling and
+before it is enforced, and be counted nowhere."""
+
+MOST_KEPT = 20_000
 _periods: dict[tuple[Window, str], Period] = {}
 """The last one looked up for each window and zone: most requests are in it."""
+_accounts: dict[int, _Kept] = {}
+"""The last one looked up for each budget, by its id."""
 
 
-def in_force(budgets: Iterable[Budget], *, at: datetime) -> list[Budget]:
-    """Those whose dates hold at `at`, without those that are still settling in."""
-    return [budget for budget in budgets if _is_dated(budget, at=at) and at >= budget.defined_at + SETTLING_IN]
+class _Kept(msgspec.Struct, frozen=True):
+    budget: Budget
+    span: Period
+    account: Account
+
+
+def in_force(budgets: Iterable[Budget], *, at: datetime, after: timedelta = SETTLING_IN) -> list[Budget]:
+    """Those whose dates hold at `at`, and which were defined as they are so long before."""
+    return [budget for budget in budgets if _is_dated(budget, at=at) and at >= budget.defined_at + after]
 
 
 def account(budget: Budget, *, at: datetime) -> Account:
     """The budget's account for a request that started at `at`, which lies within its dates."""
-    found = span(budget, at=at)
+    kept = _accounts.get(budget.id)
+    if kept is None or kept.budget is not budget or not _lies_in(kept.span, at):
+        if len(_accounts) >= MOST_KEPT:
+            _accounts.clear()
+        found = span(budget, at=at)
+        kept = _accounts[budget.id] = _Kept(budget, found, _account(budget, found))
+    return kept.account
+
+
+def _account(budget: Budget, found: Period) -> Account:
     return Account(
         name=f"b{budget.id}.{_ms(budget.defined_at)}.{_ms(found.start)}",
         limit=None if budget.action is BudgetAction.NOTE else int(budget.limit_usd * NANO),  # down: never above it
@@ -53,9 +77,13 @@ def _is_dated(budget: Budget, *, at: datetime) -> bool:
 
 def _period(window: Window, *, zone: str, at: datetime) -> Period:
     known = _periods.get((window, zone))
-    if known is None or at < known.start or (known.end is not None and at >= known.end):
+    if known is None or not _lies_in(known, at):
         known = _periods[window, zone] = period(window, zone=zone, at=at)
     return known
+
+
+def _lies_in(span: Period, at: datetime) -> bool:
+    return span.start <= at and (span.end is None or at < span.end)
 
 
 def _ms(moment: datetime) -> int:

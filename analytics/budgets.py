@@ -70,6 +70,8 @@ class Reservation:
     """Nano-dollars that are held."""
     was_asked: bool = False
     """Whether the counters may hold something for it."""
+    settling: frozenset[int] = frozenset()
+    """Ids of budgets that are not enforced yet: they count the request if their accounts are there."""
     lifted: set[int] = field(default_factory=set)
     """Ids of budgets that were reached and let it go on in a lower layer."""
 
@@ -126,7 +128,7 @@ class Reservation:
         try:
             reserved = await self._asked(enforced, caps)
         except StoreError as error:
-            if not any(account.limit is not None for _, account in enforced):
+            if all(self._may_miss(*pair) for pair in enforced):
                 return 0  # only counted: not worth a refusal
             raise Unavailable from error
         for (budget, account), balance in zip(enforced, reserved.balances, strict=False):
@@ -142,17 +144,20 @@ class Reservation:
         raise reached
 
     async def _asked(self, enforced: list[tuple[Budget, Account]], caps: tuple[int, ...]) -> Reserved:
-        """What the counters say; without the accounts that only count, where just those are missing."""
+        """What the counters say; without the accounts that may be missing, where just those are."""
         ttl_ms = round(self.ttl_s * 1000)
         named = tuple(account for _, account in enforced)
         reserved = await self.guard.reserve(Reserve(self.request_id, caps, named, ttl_ms))
-        if not reserved.missing or any(named[place].limit is not None for place in reserved.missing):
+        if not reserved.missing or not all(self._may_miss(*enforced[place]) for place in reserved.missing):
             return reserved
         held = [account for place, account in enumerate(named) if place not in reserved.missing]
         if not held:
             return Reserved(0, None, (), ())
         enforced[:] = [pair for pair in enforced if pair[1] in held]
         return await self.guard.reserve(Reserve(self.request_id, caps, tuple(held), ttl_ms))
+
+    def _may_miss(self, budget: Budget, account: Account) -> bool:
+        return account.limit is None or budget.id in self.settling
 
     def _enforced(self) -> list[tuple[Budget, Account]]:
         """With those whose action is to refuse first: their no is the last word."""
@@ -170,10 +175,12 @@ class Reservation:
 
 def reservation(guard: Guard, budgets: Sequence[Budget], *, request_id: str, at: datetime, ttl_s: float) -> Reservation:
     """Of a request that started at `at`, by the budgets that hold then. Nothing is reserved yet."""
-    held_to = tuple(accounts.in_force(budgets, at=at)) if budgets else ()
+    held_to = tuple(accounts.in_force(budgets, at=at, after=accounts.KNOWN_AFTER)) if budgets else ()
     named = tuple(accounts.account(budget, at=at) for budget in held_to)
-    # Those that are settling in may be given what is open by whoever fills their accounts.
-    return Reservation(guard, request_id, ttl_s, held_to, named, was_asked=len(held_to) < len(budgets))
+    settling = frozenset(budget.id for budget in held_to if at < budget.defined_at + accounts.SETTLING_IN)
+    # Those that settle in may be given what is open by whoever fills their accounts.
+    was_asked = len(held_to) < len(budgets)
+    return Reservation(guard, request_id, ttl_s, held_to, named, was_asked=was_asked, settling=settling)
 
 
 def _reached(budget: Budget, account: Account, *, balance: Balance, caps: tuple[int, ...]) -> Reached:

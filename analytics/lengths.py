@@ -15,6 +15,8 @@ from django.db import DatabaseError, InterfaceError
 
 from analytics.models import Outcome, UsageKind, UsageRecord
 
+ANY_MODEL = 0
+"""In place of a model's id: what a key's answers are like before it is known which model answers."""
 DEFAULT = 512
 """Output tokens, where too little is known."""
 QUANTILE_PERCENT = 95

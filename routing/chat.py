@@ -13,6 +13,7 @@ import msgspec
 from analytics import budgets, ids, limits
 from analytics.budgets import BudgetError, Degrades, Reached
 from analytics.counters.guard import Guard
+from analytics.lengths import ANY_MODEL
 from analytics.limits import NO_LEASE, Lease, Quota
 from analytics.models import Outcome
 from analytics.spool import Spool, SpoolError
@@ -219,7 +220,7 @@ async def _admitted(asked: _Asked, *, need: Need, guard: Guard, ttl_s: float) ->
     if not limits.has_any(asked.caller):
         return NO_LEASE
     answers = (need.max_output_tokens or 0) * need.answers
-    usual = 0 if need.max_output_tokens else guard.lengths.usual(key_id=asked.caller.key_id, model_id=0)
+    usual = 0 if need.max_output_tokens else guard.lengths.usual(key_id=asked.caller.key_id, model_id=ANY_MODEL)
     return await limits.admit(
         guard,
         asked.caller,

@@ -16,6 +16,7 @@ from analytics import cost
 from analytics.budgets import MOST_NANO, Degrades, Reached, Reservation
 from analytics.counters.guard import Guard
 from analytics.counters.steps import Settle, nano
+from analytics.lengths import ANY_MODEL
 from analytics.limits import NO_LEASE, Lease
 from analytics.models import Outcome
 from analytics.spool import Spool
@@ -136,14 +137,21 @@ class Entry:
     def ended(self, finish_reason: str, *, usage: Usage | None) -> None:
         """The answer ended so: whether at a length its budget had left, and how long it was, for those to come."""
         self.is_capped = finish_reason == "length" and self.cap_tokens is not None
-        if usage is not None and self.candidate is not None and (self.reservation.budgets or self.lease.rates):
-            self.guard.lengths.learn(
-                key_id=self.caller.key_id,
-                model_id=self.candidate.model.id,
-                tokens=usage.output_tokens,
-                was_capped=self.is_capped,
-                choices=self.decision.need.answers,
-            )
+        if usage is None or self.candidate is None:
+            return
+        if self.reservation.budgets:
+            self._learn(usage, model_id=self.candidate.model.id)
+        if self.lease.rates:
+            self._learn(usage, model_id=ANY_MODEL)
+
+    def _learn(self, usage: Usage, *, model_id: int) -> None:
+        self.guard.lengths.learn(
+            key_id=self.caller.key_id,
+            model_id=model_id,
+            tokens=usage.output_tokens,
+            was_capped=self.is_capped,
+            choices=self.decision.need.answers,
+        )
 
     def settle(
         self,

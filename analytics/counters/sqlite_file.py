@@ -32,6 +32,10 @@ CREATE TABLE IF NOT EXISTS meta (
 CREATE TABLE IF NOT EXISTS rates (
     name TEXT, span_ms INTEGER, bucket INTEGER, used INTEGER NOT NULL, PRIMARY KEY (name, span_ms, bucket)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS heads (
+    name TEXT, span_ms INTEGER, bucket INTEGER NOT NULL, used INTEGER NOT NULL, before INTEGER NOT NULL,
+    PRIMARY KEY (name, span_ms)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS slots (
     name TEXT, id TEXT, ends_ms INTEGER NOT NULL, PRIMARY KEY (name, id)
 ) WITHOUT ROWID;

@@ -2,6 +2,9 @@
 
 A window is a ring of 128 buckets (of a millisecond at least) and one more: requests reach a vendor a little later than
 they are admitted, so what was counted stays for a whole bucket longer than the window is.
+
+What is counted in the newest bucket stands in the rate's head, beside the sum of those before it: as long as a bucket
+lasts, counting is one statement. Every other step spills the head into its bucket first, and sums up anew.
 """
 
 from __future__ import annotations
@@ -17,6 +20,19 @@ SLACK = 1
 
 _OLDEST = "SELECT bucket, used FROM rates WHERE name=? AND span_ms=? AND bucket>=? AND used > 0 ORDER BY bucket"
 _CORRECT = "INSERT INTO rates VALUES (?1, ?2, ?3, max(0, ?4)) ON CONFLICT DO UPDATE SET used = max(0, used + ?4)"
+_COUNT_AT_ONCE = (
+    "UPDATE heads SET used = used + ?1 WHERE name=?2 AND span_ms=?3 AND bucket=?4 AND before + used + ?1 <= ?5"
+    " RETURNING before + used"
+)
+_SPILL = (
+    "INSERT INTO rates SELECT name, span_ms, bucket, used FROM heads WHERE name=? AND span_ms=? AND used > 0"
+    " ON CONFLICT DO UPDATE SET used = used + excluded.used"
+)
+_SPILT = "UPDATE heads SET used = 0 WHERE name=? AND span_ms=?"
+_TAKE_OUT = "DELETE FROM rates WHERE name=? AND span_ms=? AND bucket=? RETURNING used"
+_HEAD = "INSERT OR REPLACE INTO heads VALUES (?, ?, ?, ?, ?)"
+_CORRECT_HEAD = "UPDATE heads SET used = max(0, used + ?) WHERE name=? AND span_ms=? AND bucket=?"
+_CORRECT_SUM = "UPDATE heads SET before = max(0, before + ?1) WHERE name=?2 AND span_ms=?3 AND bucket - ?5 <= ?4"
 _OTHERS = "SELECT count(*) FROM slots WHERE name=? AND ends_ms>? AND id<>?"
 _PLACE = "INSERT INTO slots VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET ends_ms = excluded.ends_ms"
 _GIVE_BACK = "DELETE FROM slots WHERE name=? AND id=?"
@@ -41,8 +57,23 @@ class Window:
         return -(-first_without * self.span_ms // self.buckets) - self.now
 
 
+def admit_at_once(db: sqlite3.Connection, step: Admit, *, now: int) -> Admitted | None:
+    """In one statement and without a transaction, where that is all it takes: a single rate that has room, and whose
+    newest bucket is that of now. None: nothing was done."""
+    if len(step.rates) != 1 or step.slots or not step.rates[0].cost:
+        return None
+    (rate,), window = step.rates, Window(step.span_ms, now=now)
+    row = db.execute(_COUNT_AT_ONCE, (rate.cost, rate.name, step.span_ms, window.current, rate.limit)).fetchone()
+    if row is None:
+        return None
+    return Admitted(None, 0, window.current, (RateState(row[0], window.leaves_in_ms(window.current)),))
+
+
 def admit(db: sqlite3.Connection, step: Admit, *, now: int) -> Admitted:
     window = Window(step.span_ms, now=now)
+    for rate in step.rates:
+        db.execute(_SPILL, (rate.name, step.span_ms))
+        db.execute(_SPILT, (rate.name, step.span_ms))
     found = _used(db, step.rates, window)
     full = [place for place, rate in enumerate(step.rates) if found[place][0] + rate.cost > rate.limit]
     refused, retry_ms = (full[0], 0) if full else (_full_slot(db, step, now=now), 0)
@@ -51,6 +82,8 @@ def admit(db: sqlite3.Connection, step: Admit, *, now: int) -> Admitted:
         retry_ms = -1 if -1 in waits else max(waits)
     if refused is None:
         _count(db, step, window)
+    for rate, (used, _) in zip(step.rates, found, strict=True):
+        _make_head(db, rate.name, window, used=used + rate.cost if refused is None else used)
     states = tuple(
         _state(rate, window, used=used, newest=newest, granted=refused is None)
         for rate, (used, newest) in zip(step.rates, found, strict=True)
@@ -65,21 +98,27 @@ def give_back(db: sqlite3.Connection, id: str, *, slots: tuple[str, ...]) -> Non
 
 def correct(db: sqlite3.Connection, corrections: tuple[Correct, ...], *, span_ms: int, now: int) -> None:
     window = Window(span_ms, now=now)
-    for correction in corrections:
-        if correction.bucket >= window.oldest:
-            db.execute(_CORRECT, (correction.name, span_ms, correction.bucket, correction.by))
+    for name, bucket, by in ((one.name, one.bucket, one.by) for one in corrections):
+        if bucket >= window.oldest and not db.execute(_CORRECT_HEAD, (by, name, span_ms, bucket)).rowcount:
+            db.execute(_CORRECT, (name, span_ms, bucket, by))
+            db.execute(_CORRECT_SUM, (by, name, span_ms, bucket, window.buckets + SLACK))
 
 
 def tidy(db: sqlite3.Connection, *, now: int) -> None:
     db.execute("DELETE FROM slots WHERE ends_ms <= ?", (now,))
-    spans = [span_ms for (span_ms,) in db.execute("SELECT DISTINCT span_ms FROM rates")]
+    spans = [span_ms for (span_ms,) in db.execute("SELECT span_ms FROM rates UNION SELECT span_ms FROM heads")]
     for span_ms in spans:
         window = Window(span_ms, now=now)
         # Buckets of the future are left from a clock that went wrong and was put right: they would refuse for long.
-        db.execute(
-            "DELETE FROM rates WHERE span_ms = ? AND NOT bucket BETWEEN ? AND ?",
-            (span_ms, window.oldest, window.current + window.buckets),
-        )
+        within = (span_ms, window.oldest, window.current + window.buckets)
+        db.execute("DELETE FROM rates WHERE span_ms = ? AND NOT bucket BETWEEN ? AND ?", within)
+        db.execute("DELETE FROM heads WHERE span_ms = ? AND NOT bucket BETWEEN ? AND ?", within)
+
+
+def _make_head(db: sqlite3.Connection, name: str, window: Window, *, used: int) -> None:
+    """`used` in the whole window."""
+    newest = sum(found for (found,) in db.execute(_TAKE_OUT, (name, window.span_ms, window.current)).fetchall())
+    db.execute(_HEAD, (name, window.span_ms, window.current, newest, used - newest))
 
 
 def _used(db: sqlite3.Connection, rates: tuple[Rate, ...], window: Window) -> list[tuple[int, int | None]]:

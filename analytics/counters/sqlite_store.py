@@ -54,12 +54,12 @@ class SqliteStore:
         self._turn = threading.Lock()
 
     async def admit(self, step: Admit) -> Admitted:
-        return self._do(lambda opened: limits.admit(opened.db, step, now=self._clock()))
+        now = self._clock()
+        at_once = self._do(lambda opened: limits.admit_at_once(opened.db, step, now=now), begin=False)
+        return at_once or self._do(lambda opened: limits.admit(opened.db, step, now=now))
 
     async def reserve(self, step: Reserve) -> Reserved:
-        return self._do(
-            lambda opened: money.reserve(opened.db, step, now=self._clock(), whole_since_ms=_whole_since_ms(opened))
-        )
+        return self._do(lambda opened: _reserve(opened, step, now=self._clock()))
 
     async def settle(self, step: Settle) -> Settled:
         return self.settle_now([step])[0]
@@ -106,12 +106,14 @@ class SqliteStore:
         with self._turn:
             self._file.close()
 
-    def _do(self, work: Callable[[Opened], Answer]) -> Answer:
-        """One transaction, all of it or nothing. Raises: StoreAway."""
+    def _do(self, work: Callable[[Opened], Answer], *, begin: bool = True) -> Answer:
+        """One transaction, all of it or nothing; without `begin` one statement. Raises: StoreAway."""
         if not self._turn.acquire(timeout=self._deadline_s):
             raise StoreAway("another thread has the counters")
         try:
             opened = self._file.current()
+            if not begin:
+                return work(opened)
             opened.db.execute("BEGIN IMMEDIATE")
             answer = work(opened)
             opened.db.execute("COMMIT")
@@ -129,6 +131,15 @@ def _whole_since_ms(opened: Opened) -> int | None:
     if opened.whole_since_ms is None:
         opened.whole_since_ms = rebuild.whole_since_ms(opened.db, life=opened.life)
     return opened.whole_since_ms
+
+
+def _reserve(opened: Opened, step: Reserve, *, now: int) -> Reserved:
+    whole_since_ms = _whole_since_ms(opened)
+    if whole_since_ms is not None:
+        at_once = money.reserve_at_once(opened.db, step, now=now)
+        if at_once is not None:
+            return at_once
+    return money.reserve(opened.db, step, now=now, whole_since_ms=whole_since_ms)
 
 
 def _settle(db: sqlite3.Connection, step: Settle, *, now: int) -> Settled:

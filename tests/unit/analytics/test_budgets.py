@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 
 from analytics import accounts, budgets
+from analytics.accounts import KNOWN_AFTER
 from analytics.budgets import Degrades, Reached, Unavailable
 from analytics.counters.guard import Guard
 from analytics.counters.sqlite_store import SqliteStore
@@ -226,9 +227,9 @@ class TestWhichHold:
         [
             {"starts_at": NOW + timedelta(days=1)},
             {"ends_at": NOW - timedelta(days=1)},
-            {"defined_at": NOW - timedelta(seconds=1)},
+            {"defined_at": NOW - KNOWN_AFTER + timedelta(microseconds=1)},
         ],
-        ids=["not yet", "no more", "still settling in"],
+        ids=["not yet", "no more", "not known everywhere yet"],
     )
     def test_only_those_in_force(self, held, dates):
         reservation = budgets.reservation(
