@@ -148,6 +148,8 @@ class Guard:
         """The keeper has asked the store how it is. Called from its thread."""
         if is_well and not self.is_here:
             logger.warning("The counters are back; limits and budgets are enforced again")
+        elif self.is_here and not is_well:
+            logger.error("The counters are away, limits are open and budgets refuse: the keeper cannot reach them")
         self.is_here = is_well
 
     def _lost(self, error: StoreError) -> None:

@@ -140,6 +140,12 @@ class TestAway:
         guard.hear(True)
         assert (await guard.admit(ADMIT)).refused is None
 
+    async def test_the_keeper_may_find_it_away_first_and_that_is_said_too(self, waiting, heard, caplog):
+        guard = Guard(waiting, keeper=heard, lengths=Lengths())
+        guard.hear(False)
+        guard.hear(False)
+        assert caplog.text.count("The counters are away") == 1
+
     async def test_what_cannot_be_settled_at_once_is_settled_later(self, tmp_path, heard):
         guard = guarding(whole(Failing(tmp_path / "counters.sqlite3", deadline_s=5.0)), heard)
         guard.settle(SETTLE)
