@@ -26,7 +26,9 @@ from analytics.spending import By
 from analytics.types import Book, Budget, BudgetScope, Opened, UsageRow
 from providers import sqlite_file
 
-TTL_MS = 30_000
+TTL_MS = 5_000
+"""How long a rebuild may take at first: so long everybody's budgets wait when whoever is at it is killed. The keeper
+takes twice as long when that was too short."""
 HELD_TTL_MS = 600_000
 """A request that was open lapses so long after the rebuild, if nobody settles it before."""
 SLOW_TO_BEGIN = timedelta(minutes=1)
