@@ -178,9 +178,13 @@ class SlowLine:
         while True:
             try:
                 client, _ = self._listener.accept()
-                server = socket.create_connection(("127.0.0.1", self._server.port))
             except OSError:
                 return
+            try:
+                server = socket.create_connection(("127.0.0.1", self._server.port))
+            except OSError:
+                client.close()  # as if there were nobody
+                continue
             self._ends += [client, server]
             for source, target, is_answer in ((client, server, False), (server, client, True)):
                 threading.Thread(target=self._relay, args=(source, target, is_answer), daemon=True).start()
