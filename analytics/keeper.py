@@ -39,6 +39,7 @@ SEED_AGAIN_S = 5.0
 LONGEST_PAUSE_S = 5.0
 """Between two tries to fill accounts."""
 LONGEST_TTL_MS = 600_000
+FLUSH_AT_STOP_S = 1.0
 AT_ONCE = 100
 MOST_LATER = 100_000
 """Settlements that wait for the store; the oldest go first, and are corrected when their reservations have lapsed."""
@@ -162,7 +163,7 @@ class Keeper(threading.Thread):
         if self.is_alive():
             return False
         try:
-            self._try("settlements", self._flush)
+            self._flush_at_last()
             self._try("audit entries", self._tell)
         finally:
             connection.close()  # this thread's own
@@ -207,6 +208,15 @@ class Keeper(threading.Thread):
         return True
 
     # Settling what was left.
+
+    def _flush_at_last(self) -> None:
+        """A store that was busy for a moment gets another chance: what is left open now stays so until it lapses."""
+        give_up_at = time.monotonic() + FLUSH_AT_STOP_S
+        while True:
+            self._try("settlements", self._flush)
+            if not self._later or time.monotonic() >= give_up_at:
+                return
+            time.sleep(self._every_s)
 
     def _flush(self) -> None:
         while self._later:

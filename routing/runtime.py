@@ -113,11 +113,13 @@ def _first_looks(made: Runtime) -> None:
 
 def _stop(made: Runtime) -> None:
     made.poller.stop()
+    spool, drainer = made.spool, made.drainer
+    is_drained = drainer.stop(timeout_s=DRAIN_AT_STOP_S)
+    # Behind the drainer: what a dead process held is settled by the keeper once its rows are in the ledger.
     if made.keeper.is_alive() and not made.keeper.stop(timeout_s=DRAIN_AT_STOP_S):
         logger.warning("Reservations are left open in the counters; they are settled by the ledger's rows")
     made.guard.close()
-    spool, drainer = made.spool, made.drainer
-    if drainer.stop(timeout_s=DRAIN_AT_STOP_S):
+    if is_drained:
         spool.remove()
     else:
         logger.warning("Usage rows are left in %s; the next process to start puts them into the ledger", spool.folder)

@@ -64,3 +64,21 @@ async def test_it_runs_once_the_configuration_was_looked_at(tmp_path, settings, 
     monkeypatch.setattr(snapshot.Poller, "_poll", look)
     async with runtime.running() as process:
         assert looked[:1] == [process.poller]
+
+
+def test_what_the_drainer_replays_last_is_settled_by_the_keeper():
+    order = []
+
+    def stopping(name):
+        return lambda **_: order.append(name) or True
+
+    runtime._stop(
+        SimpleNamespace(
+            poller=SimpleNamespace(stop=stopping("poller")),
+            drainer=SimpleNamespace(stop=stopping("drainer")),
+            keeper=SimpleNamespace(stop=stopping("keeper"), is_alive=lambda: True),
+            guard=SimpleNamespace(close=stopping("guard")),
+            spool=SimpleNamespace(remove=stopping("spool")),
+        )
+    )
+    assert order == ["poller", "drainer", "keeper", "guard", "spool"]
