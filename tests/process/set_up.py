@@ -24,6 +24,13 @@ KEYS: dict[str, dict[str, Any]] = {
     "to_confine": {},
 }
 """What is made in the default project, with the arguments of `analytics.keys.create`."""
+LIMITED = tuple(f"limited{number}" for number in range(10))
+"""Keys of the project `limited`; tests give them limits."""
+BUDGETS: dict[str, dict[str, Any]] = {
+    "default": {"window": "total", "limit_usd": 1},
+    "budgeted": {"window": "total", "limit_usd": 1000},
+}
+"""Disabled ones, of a project or of the only key in a project of the same name: tests switch on what they need."""
 
 
 def main() -> None:
@@ -46,7 +53,21 @@ def _make_keys() -> dict[str, str]:
     made = {name: keys.create(name, actor="tests", **arguments).secret for name, arguments in KEYS.items()}
     theirs = Project.objects.create(slug="theirs", name="Theirs")
     scopes = ["chat", "usage:own", "usage:project"]
-    return made | {"theirs": keys.create("theirs", actor="tests", project=theirs, scopes=scopes).secret}
+    made["theirs"] = keys.create("theirs", actor="tests", project=theirs, scopes=scopes).secret
+    return made | _make_money()
+
+
+def _make_money() -> dict[str, str]:
+    """Keys in projects of their own, so that what they are held to holds nobody else."""
+    from analytics import keys
+    from analytics.models import Budget, Project
+
+    projects = {slug: Project.objects.create(slug=slug, name=slug.title()) for slug in ("limited", "budgeted")}
+    made = [keys.create(name, actor="tests", project=projects["limited"]) for name in LIMITED]
+    budgeted = keys.create("budgeted", actor="tests", project=projects["budgeted"])
+    Budget.objects.create(project=Project.objects.get(slug="default"), enabled=False, **BUDGETS["default"])
+    Budget.objects.create(api_key=budgeted.row, enabled=False, **BUDGETS["budgeted"])
+    return {new.row.name: new.secret for new in (*made, budgeted)}
 
 
 if __name__ == "__main__":
