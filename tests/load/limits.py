@@ -21,6 +21,8 @@ from tests.upstream import process as upstream_process
 
 PROCESSES = 4
 USED = 0.97
+PATIENT = {"COUNTERS_DEADLINE_S": "2"}
+"""Where the processes share two cores with their clients, 50 ms pass without an outage, and limits would be open."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -45,12 +47,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _on_redis(stack: ExitStack, installation: Installation) -> list[Gateway]:
     redis = stack.enter_context(redis_server.running())
-    start = gateway_process.start(installation, env={"REDIS_URL": redis.url}, workers=PROCESSES)
+    env = {"REDIS_URL": redis.url, **PATIENT}
+    start = gateway_process.start(installation, env=env, workers=PROCESSES)
     return [stack.enter_context(start)]
 
 
 def _embedded(stack: ExitStack, installation: Installation) -> list[Gateway]:
-    return [stack.enter_context(gateway_process.start(installation)) for _ in range(PROCESSES)]
+    return [stack.enter_context(gateway_process.start(installation, env=PATIENT)) for _ in range(PROCESSES)]
 
 
 if __name__ == "__main__":
