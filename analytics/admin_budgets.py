@@ -18,9 +18,10 @@ from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from analytics import budget_rows, budget_rules, projects
+from analytics import budget_rows, budget_rules, projects, standing
 from analytics.admin_access import ForSuperusers
 from analytics.models import Budget, Membership, Project
+from analytics.standing import Standing
 
 
 class BudgetForm(forms.ModelForm):
@@ -67,7 +68,7 @@ class BudgetForm(forms.ModelForm):
 
 class BudgetAdmin(ForSuperusers, admin.ModelAdmin):
     form = BudgetForm
-    list_display = ["id", "whose", "window", "limit", "action", "starts_at", "ends_at", "enabled"]
+    list_display = ["id", "whose", "window", "limit", "spent", "held", "action", "starts_at", "ends_at", "enabled"]
     list_display_links = ["id", "whose"]
     list_filter = ["enabled", "window", "action"]
     list_select_related = ["project", "api_key__project"]
@@ -99,6 +100,22 @@ class BudgetAdmin(ForSuperusers, admin.ModelAdmin):
     def limit(self, row: Budget) -> str:
         return f"{row.limit_usd.normalize():f}"
 
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """With how the budgets of this page stand: the counters are asked once for all of them."""
+        changelist = super().get_changelist_instance(request)
+        standings = standing.of(changelist.result_list)
+        for row in changelist.result_list:
+            row.standing = standings[row.pk]
+        return changelist
+
+    @admin.display(description="spent (USD)", empty_value="-")
+    def spent(self, row: Budget) -> str | None:
+        return _plain(_standing(row).spent_usd)
+
+    @admin.display(description="held (USD)", empty_value="-")
+    def held(self, row: Budget) -> str | None:
+        return _plain(_standing(row).held_usd)
+
     def save_model(self, request: HttpRequest, obj: Budget, form: forms.ModelForm, change: bool) -> None:
         actor = request.user.get_username()
         if change:
@@ -114,6 +131,14 @@ class BudgetAdmin(ForSuperusers, admin.ModelAdmin):
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Budget]) -> None:
         for row in queryset:
             budget_rows.delete(row, actor=request.user.get_username())
+
+
+def _standing(row: Budget) -> Standing:
+    return cast(Standing, getattr(row, "standing", standing.UNKNOWN))
+
+
+def _plain(usd: Decimal | None) -> str | None:
+    return None if usd is None else f"{usd.normalize():f}"
 
 
 class ProjectForm(forms.ModelForm):

@@ -9,14 +9,13 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.conf import settings
 from django.core.management.base import CommandParser
 from django.db.models import Q
-from django.utils import timezone
 
-from analytics import budget_rows, keys, projects
+from analytics import budget_rows, keys, projects, standing
 from analytics.models import ApiKey, Budget, Project, Severity
 from analytics.types import BudgetAction, NearEdge, Window
+from gateway import budget_listing
 from gateway.command_line import ActionParser
 from gateway.console import ACTOR, ConsoleCommand
 
@@ -81,11 +80,13 @@ examples:
         project, key = _target(options)
         if not (project or key or options["installation"]):
             raise BadOption("Say whose budget it is: --installation, --project SLUG or --key NAME.")
-        zone = _zone(key.project if key else project)
+        zone = budget_listing.zone_of_project(key.project if key else project)
         given = {name: value for name, value in _changes(options, zone=zone).items() if value not in (None, "none")}
         row = budget_rows.create(actor=ACTOR, project=project, api_key=key, window=options["window"], **given)
         self._tell(
-            row, options, says="is made" + (f" and counts from {_time(row.starts_at, row)}" * bool(row.starts_at))
+            row,
+            options,
+            says="is made" + (f" and counts from {budget_listing.moment(row.starts_at, row)}" * bool(row.starts_at)),
         )
 
     def _list(self, options: Mapping[str, Any]) -> None:
@@ -99,41 +100,33 @@ examples:
             rows = rows.filter(Q(project=project) | Q(api_key__project=project))
         elif options["installation"]:
             rows = rows.filter(project=None, api_key=None)
+        standings = standing.of(rows)
         if options["json"]:
-            self.print_json([_json(row) for row in rows])
+            self.print_json([budget_listing.as_json(row, standings[row.pk]) for row in rows])
             return
-        headings = ["id", "whose", "limit", "per", "action", "near the edge", "from", "until", "state"]
-        shown = [
-            (row.pk, row.whose, f"${row.limit_usd.normalize():f}", row.window, _action(row), row.near_edge,
-             _time(row.starts_at, row) or "-", _time(row.ends_at, row) or "-", _state(row))
-            for row in rows
-        ]  # fmt: skip
+        shown = [budget_listing.as_row(row, standings[row.pk]) for row in rows]
         make = "manage.py budgets create --installation --limit 100 --per month"
-        self.print_table(headings, shown, empty=f"No budgets here: nothing is held back. Make one: {make}")
+        self.print_table(
+            budget_listing.HEADINGS, shown, empty=f"No budgets here: nothing is held back. Make one: {make}"
+        )
 
     def _show(self, options: Mapping[str, Any]) -> None:
         row = budget_rows.find(options["id"])
+        found = standing.of([row])[row.pk]
         if options["json"]:
-            self.print_json(_json(row))
+            self.print_json(budget_listing.as_json(row, found))
             return
-        lines = {
-            "whose": row.whose,
-            "limit": f"${row.limit_usd.normalize():f}",
-            "per": f"{row.window}, by the clock of {_zone_of(row)}",
-            "action": _action(row),
-            "near the edge": row.near_edge,
-            "severity": row.severity,
-            "from": _time(row.starts_at, row) or "at once",
-            "until": _time(row.ends_at, row) or "for good",
-            "state": _state(row),
-        }
         self.stdout.write(f"Budget {row.pk}")
-        for name, value in lines.items():
+        for name, value in budget_listing.as_lines(row, found).items():
             self.stdout.write(f"  {name:<14} {value}")
 
     def _set(self, options: Mapping[str, Any]) -> None:
         row = budget_rows.find(options["id"])
-        given = {name: value for name, value in _changes(options, zone=_zone_of(row)).items() if value is not None}
+        given = {
+            name: value
+            for name, value in _changes(options, zone=budget_listing.zone_of(row)).items()
+            if value is not None
+        }
         changes = {name: None if value == "none" else value for name, value in given.items()}
         if not changes:
             raise BadOption("Say what to change, such as --limit 7.50; --help shows what there is.")
@@ -170,7 +163,7 @@ examples:
 
     def _tell(self, row: Budget, options: Mapping[str, Any], *, says: str) -> None:
         if options["json"]:
-            self.print_json(_json(row))
+            self.print_json(budget_listing.as_json(row, standing.of([row])[row.pk]))
         else:
             self.stdout.write(f"Budget {row.pk} ({row}) {says}.")
 
@@ -223,50 +216,3 @@ def _moment(text: str | None, *, zone: str, option: str) -> datetime | str | Non
             f"{option} {text!r}: write a date or a time, such as 2026-12-01 or 2026-12-01T09:00."
         ) from error
     return found if found.tzinfo else found.replace(tzinfo=ZoneInfo(zone))
-
-
-def _zone(project: Project | None) -> str:
-    return project.time_zone if project else settings.TIME_ZONE
-
-
-def _zone_of(row: Budget) -> str:
-    return _zone(row.api_key.project if row.api_key else row.project)
-
-
-def _time(moment: datetime | None, row: Budget) -> str:
-    zone = _zone_of(row)
-    return f"{moment.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M} {zone}" if moment else ""
-
-
-def _action(row: Budget) -> str:
-    return f"{row.action} to {row.layer}" if row.layer else row.action
-
-
-def _state(row: Budget) -> str:
-    now = timezone.now()
-    if not row.enabled:
-        return "disabled"
-    if row.ends_at and row.ends_at <= now:
-        return "over"
-    return "to come" if row.starts_at and row.starts_at > now else "active"
-
-
-def _json(row: Budget) -> dict[str, Any]:
-    project = row.api_key.project if row.api_key else row.project
-    zone = ZoneInfo(_zone_of(row))
-    return {
-        "id": row.pk,
-        "project": project.slug if project else None,
-        "key": row.api_key.name if row.api_key else None,
-        "window": row.window,
-        "limit_usd": f"{row.limit_usd.normalize():f}",
-        "action": row.action,
-        "layer": row.layer or None,
-        "near_edge": row.near_edge,
-        "severity": row.severity,
-        "time_zone": str(zone),
-        "starts_at": row.starts_at.astimezone(zone).isoformat(timespec="seconds") if row.starts_at else None,
-        "ends_at": row.ends_at.astimezone(zone).isoformat(timespec="seconds") if row.ends_at else None,
-        "enabled": row.enabled,
-        "state": _state(row),
-    }

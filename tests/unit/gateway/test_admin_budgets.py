@@ -5,8 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from analytics import budget_rows, keys, projects
+from analytics import budget_rows, keys, projects, standing
 from analytics.models import AuditEntry, Budget, Membership, Project
+from analytics.standing import Standing
 
 pytestmark = pytest.mark.django_db
 
@@ -110,6 +111,20 @@ class TestBudget:
         admin_client.post(BUDGETS, chosen)
         assert not Budget.objects.exists()
         assert AuditEntry.objects.filter(action="budget.deleted", actor="admin").count() == 3
+
+    def test_the_list_tells_what_was_spent_and_is_held(self, admin_client, ours, monkeypatch):
+        make(), make(window="month")
+        asked = []
+
+        def of(rows):
+            asked.append(len(rows))
+            return {row.pk: Standing(Decimal("1.250"), None) for row in rows}
+
+        monkeypatch.setattr(standing, "of", of)
+        page = admin_client.get(BUDGETS).content.decode()
+        assert asked == [2]
+        assert '<td class="field-spent">1.25</td>' in page
+        assert '<td class="field-held">-</td>' in page
 
     def test_the_list_takes_as_many_queries_for_many(self, admin_client, ours, django_assert_max_num_queries):
         for window in ("hour", "day", "week", "month"):

@@ -2,12 +2,14 @@
 
 import json
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 from django.core.management import call_command
 
-from analytics import keys, projects
+from analytics import keys, projects, standing
 from analytics.models import AuditEntry, Budget, Project
+from analytics.standing import Standing
 
 pytestmark = pytest.mark.django_db
 
@@ -112,6 +114,42 @@ class TestCreate:
         status, _, err = run(*ALL)
         assert status == 1
         assert f"starts_at: Budget {Budget.objects.get().pk} (" in err
+
+
+class TestStanding:
+    """What was spent and is held, out of the counters; `?` while they cannot tell."""
+
+    @pytest.fixture
+    def stands(self, run, monkeypatch):
+        run(*ALL)
+
+        def stands(**fields):
+            monkeypatch.setattr(standing, "of", lambda rows: {row.pk: Standing(**fields) for row in rows})
+
+        return stands
+
+    def test_the_list_has_both(self, run, stands):
+        stands(spent_usd=Decimal("1.250"), held_usd=Decimal("0.5"))
+        out = run("budgets", "list")[1]
+        assert out.splitlines()[0].split()[4:6] == ["spent", "held"]
+        assert "$1.25" in out
+        assert "$0.5 " in out
+
+    def test_one_shows_them_with_its_window(self, run, stands):
+        began = datetime(2040, 1, 1, tzinfo=UTC)
+        stands(spent_usd=Decimal(2), held_usd=Decimal(0), window_starts_at=began, window_ends_at=None)
+        number = str(Budget.objects.get().pk)
+        out = run("budgets", "show", number)[1]
+        assert ["spent", "$2"] in [line.split() for line in out.splitlines()]
+        assert "from 2040-01-01 00:00 UTC" in out
+        shown = json.loads(run("budgets", "show", number, "--json")[1])
+        assert (shown["spent_usd"], shown["held_usd"], shown["window_ends_at"]) == ("2", "0", None)
+        assert shown["window_starts_at"] == "2040-01-01T00:00:00+00:00"
+
+    def test_nothing_is_invented_while_the_counters_are_away(self, run, stands):
+        stands()
+        assert run("budgets", "list")[1].splitlines()[1].split()[5:7] == ["?", "?"]
+        assert json.loads(run("budgets", "list", "--json")[1])[0]["spent_usd"] is None
 
 
 class TestList:

@@ -1,0 +1,92 @@
+"""How budgets stand at a moment: what was spent and what is held in the window they are in, by the counters.
+
+For lists and pages: reads, and begins no account. A request's own way to the counters is `analytics.budgets`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+from django.utils import timezone
+
+from analytics import accounts, budget_book
+from analytics.counters.opening import open_store
+from analytics.counters.steps import Account, Balance, usd
+from analytics.counters.store import Store, StoreError
+from analytics.models import Budget as Row
+from analytics.types import Budget
+
+logger = logging.getLogger(__name__)
+
+_NOTHING = Balance(0, 0)
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """Of one budget. Amounts are None where nobody knows: the counters are away or being filled, or the budget counts
+    nothing now. The window is None for a budget whose dates do not hold now."""
+
+    spent_usd: Decimal | None = None
+    held_usd: Decimal | None = None
+    """The caps of requests under way."""
+    window_starts_at: datetime | None = None
+    window_ends_at: datetime | None = None
+    """None in a window without end as well."""
+
+
+UNKNOWN = Standing()
+
+
+def of(rows: Iterable[Row], *, at: datetime | None = None) -> Mapping[int, Standing]:
+    """By the rows' ids. Asks the counters once for all of them; their outage is no error."""
+    now = at or timezone.now()
+    budgets = {row.pk: _dated(row, at=now) for row in rows}
+    counting = {
+        number: accounts.account(found, at=now) for number, (found, is_on) in budgets.items() if found and is_on
+    }
+    balances = _balances(list(counting.values())) if counting else {}
+    return {
+        number: _standing(budget, balances.get(counting[number].name) if number in counting else None, at=now)
+        for number, (budget, _) in budgets.items()
+    }
+
+
+def _dated(row: Row, *, at: datetime) -> tuple[Budget | None, bool]:
+    """The budget, if its dates hold at `at`, and whether it counts."""
+    try:
+        budget = budget_book.frozen(row)
+    except ValueError:
+        return None, False  # written past our checks; `budget_book` has logged it
+    has_begun = budget.starts_at is None or budget.starts_at <= at
+    is_over = budget.ends_at is not None and budget.ends_at <= at
+    return (budget if has_begun and not is_over else None), row.enabled
+
+
+def _standing(budget: Budget | None, balance: Balance | None, *, at: datetime) -> Standing:
+    if budget is None:
+        return UNKNOWN
+    span = accounts.span(budget, at=at)
+    if balance is None:
+        return Standing(None, None, span.start, span.end)
+    return Standing(usd(balance.spent), usd(balance.open), span.start, span.end)
+
+
+def _balances(wanted: list[Account]) -> dict[str, Balance]:
+    """By account. One that the store may begin at zero stands at zero; one it lacks otherwise is left out."""
+    try:
+        with closing(open_store()) as store:
+            return _read(store, wanted)
+    except StoreError as error:
+        logger.warning("What budgets have spent cannot be told: %s", error)
+        return {}
+
+
+def _read(store: Store, wanted: list[Account]) -> dict[str, Balance]:
+    found = store.balances([account.name for account in wanted])
+    unseen = [account for account in wanted if account.name not in found]
+    missing = {account.name for account in store.missing(unseen)} if unseen else set()
+    return found | {account.name: _NOTHING for account in unseen if account.name not in missing}
