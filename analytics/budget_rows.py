@@ -38,6 +38,7 @@ def create(
     severity: str = "warning",
     starts_at: datetime | None = None,
     ends_at: datetime | None = None,
+    enabled: bool = True,
 ) -> Budget:
     """Makes a budget of a key, a project, or the whole installation where neither is named. A total one without a start
     starts now.
@@ -55,6 +56,7 @@ def create(
         severity=severity,
         starts_at=starts_at,
         ends_at=ends_at,
+        enabled=enabled,
     )
     return add(row, actor=actor)
 

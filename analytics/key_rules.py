@@ -30,6 +30,7 @@ ENDPOINTS = 'Use a list of paths or patterns, such as ["/v1/chat/*"]; an empty l
 NETWORKS = 'Use a list of addresses or networks, such as ["192.0.2.7", "2001:db8::/32"]; an empty list allows all.'
 WHOLE_NUMBER = "Use a whole number."
 TEXT = "Use a text."
+UNSEEN = "Use no control characters, and none that cannot be seen."
 TRUE_OR_FALSE = "Use true or false."
 MOMENT = "Use a date and time with its time zone, such as 2027-01-31T12:00:00Z."
 
@@ -90,7 +91,7 @@ def _name_mistake(name: object) -> str:
         return TEXT
     if name and not name.strip():
         return "This field cannot be blank."
-    return "Use no control characters, and none that cannot be seen." if has_unseen(name) else ""
+    return UNSEEN if has_unseen(name) else ""
 
 
 def _switch_mistake(enabled: object) -> str:

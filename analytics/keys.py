@@ -82,6 +82,7 @@ def create(
     tokens_per_minute: int | None = None,
     concurrent_requests: int | None = None,
     expires_at: datetime | None = None,
+    enabled: bool = True,
 ) -> NewKey:
     """Makes a key in `project` (the default one unless given).
 
@@ -94,6 +95,7 @@ def create(
         tokens_per_minute=tokens_per_minute,
         concurrent_requests=concurrent_requests,
         expires_at=expires_at,
+        enabled=enabled,
     )
     _assign(row, {"name": name, "owner": owner})
     row.allowed_models, row.allowed_layers = allowed_models or [], allowed_layers or []

@@ -34,6 +34,7 @@ def create(
     requests_per_minute: int | None = None,
     tokens_per_minute: int | None = None,
     concurrent_requests: int | None = None,
+    enabled: bool = True,
 ) -> Project:
     """Makes a project, called like its slug unless named. Raises: ValidationError naming the fields."""
     row = Project(
@@ -43,6 +44,7 @@ def create(
         requests_per_minute=requests_per_minute,
         tokens_per_minute=tokens_per_minute,
         concurrent_requests=concurrent_requests,
+        enabled=enabled,
     )
     return add(row, actor=actor)
 

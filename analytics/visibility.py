@@ -1,11 +1,16 @@
-"""Who may see which rows of the ledger: the one place that filters, for every list, page, API and tool."""
+"""Who may see which rows of the ledger, and change which of the configuration: the one place that filters, for every
+list, page, API and tool."""
 
 from __future__ import annotations
 
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
-from django.db.models import QuerySet
+from typing import Any
 
-from analytics.models import Membership, UsageRecord
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db.models import Q, QuerySet
+
+from analytics.authority import Authority
+from analytics.models import ApiKey, Budget, Membership, Project, UsageRecord
 from analytics.types import Caller, Scope
 
 
@@ -30,3 +35,31 @@ def records_of_user(user: AbstractBaseUser | AnonymousUser) -> QuerySet[UsageRec
         return records
     projects = Membership.objects.filter(user=user.pk).values("project_id")
     return records.filter(project_id__in=projects)
+
+
+def projects_of(authority: Authority) -> QuerySet[Project]:
+    """Projects it may see and change."""
+    rows = Project.objects.all()
+    return rows if authority.project_ids is None else rows.filter(pk__in=authority.project_ids)
+
+
+def keys_of(authority: Authority) -> QuerySet[ApiKey]:
+    """API keys it may see and change."""
+    rows = ApiKey.objects.select_related("project", "owner")
+    return rows if authority.project_ids is None else rows.filter(project__in=authority.project_ids)
+
+
+def budgets_of(authority: Authority) -> QuerySet[Budget]:
+    """Budgets it may see and change: of its projects and their keys; the installation's only for who may do all."""
+    rows = Budget.objects.select_related("project", "api_key__project")
+    if authority.project_ids is None:
+        return rows
+    return rows.filter(Q(project__in=authority.project_ids) | Q(api_key__project__in=authority.project_ids))
+
+
+def users_of(authority: Authority) -> QuerySet[Any]:
+    """Users it may name: members of its projects."""
+    rows = get_user_model().objects.all()
+    if authority.project_ids is None:
+        return rows
+    return rows.filter(pk__in=Membership.objects.filter(project__in=authority.project_ids).values("user_id"))

@@ -1,13 +1,15 @@
-"""How `manage.py keys` shows a key: as JSON, as a row of a table, as a page of its own. Never its secret."""
+"""How `manage.py keys` and the API show a key: as JSON, as a row of a table, as a page of its own. Never its secret."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
 from analytics import keys
 from analytics.keys import NewKey, State
 from analytics.models import ApiKey
+from routing import patterns
 
 HEADINGS = ["id", "name", "prefix", "project", "owner", "state", "scopes", "only for", "limits", "expires"]
 _LIMITS = {
@@ -99,6 +101,15 @@ def rotation_notes(made: NewKey, *, old_prefix: str) -> list[str]:
     if keys.state(row) is not State.ACTIVE:
         notes.append(f"None of them works: {reason(row)}.")
     return notes
+
+
+def warnings(row: ApiKey, *, about: Collection[str]) -> list[str]:
+    """Of patterns just given, in the fields named, that match nothing there is."""
+    slips = patterns.unmatched(
+        models=row.allowed_models if "allowed_models" in about else (),
+        layers=row.allowed_layers if "allowed_layers" in about else (),
+    )
+    return [str(slip) for slip in slips]
 
 
 def reason(row: ApiKey) -> str:

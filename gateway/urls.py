@@ -6,6 +6,9 @@ from django.contrib import admin
 from django.urls import path
 from django.views.generic import RedirectView
 
+from gateway.api.admin_budgets import BudgetsView, BudgetView
+from gateway.api.admin_keys import KeysView, KeyView, RotateView
+from gateway.api.admin_projects import ProjectsView, ProjectView
 from gateway.api.chat import ChatCompletionsView
 from gateway.api.health import HealthView, ReadyView
 from gateway.api.models import LayersView, ModelsView, ModelView
@@ -29,6 +32,13 @@ urlpatterns = [
     path("v1/models/<path:name>", ModelView.as_view()),
     path("v1/route", RouteView.as_view()),
     path("v1/requests/<str:request_id>", RequestView.as_view()),
+    path("v1/admin/keys", KeysView.as_view()),
+    path("v1/admin/keys/<int:key_id>", KeyView.as_view()),
+    path("v1/admin/keys/<int:key_id>/rotate", RotateView.as_view()),
+    path("v1/admin/budgets", BudgetsView.as_view()),
+    path("v1/admin/budgets/<int:budget_id>", BudgetView.as_view()),
+    path("v1/admin/projects", ProjectsView.as_view()),
+    path("v1/admin/projects/<slug:slug>", ProjectView.as_view()),
     path("admin/", admin.site.urls),
     path("favicon.ico", RedirectView.as_view(url="/static/favicon.svg")),
     path("", RedirectView.as_view(url="/admin/")),

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views import defaults
 from rest_framework import exceptions
@@ -40,6 +41,7 @@ _TYPES = {
     404: "invalid_request_error",
     405: "invalid_request_error",
     408: "invalid_request_error",
+    409: "invalid_request_error",
     413: "invalid_request_error",
     415: "invalid_request_error",
     422: "invalid_request_error",
@@ -239,6 +241,16 @@ def _over_budget(error: chat.OverBudget) -> HttpResponse:
     return _said(msgspec.structs.replace(said, headers=headers, detail={"request_id": request_id, **said.detail}))
 
 
+def _wrong_fields(error: ValidationError) -> HttpResponse:
+    """The rows' own words, as admin and commands tell them; `param` is the first field, `gateway.fields` has all."""
+    if not hasattr(error, "error_dict"):
+        return problem(400, None, " ".join(error.messages))
+    said = {field: " ".join(messages) for field, messages in error.message_dict.items()}
+    (first, words), *others = said.items()
+    message = " ".join(f"{field}: {words}" for field, words in said.items()) if others else words
+    return problem(400, None, message, param=first, detail={"fields": said})
+
+
 _ANSWERS: dict[type[Exception], Callable[[Any], HttpResponse]] = {
     BadBody: lambda error: problem(400, None, error.message, param=error.param),
     need.UnknownLayer: lambda error: problem(
@@ -252,6 +264,9 @@ _ANSWERS: dict[type[Exception], Callable[[Any], HttpResponse]] = {
     runtime.NotRunning: lambda error: problem(
         503, "stopping", "The gateway is stopping.", headers={"Retry-After": "1"}
     ),
+    ValidationError: _wrong_fields,
+    PermissionDenied: lambda error: problem(403, "permission_denied", str(error)),
+    ObjectDoesNotExist: lambda error: problem(404, "not_found", "It was deleted meanwhile."),
     LimitReached: lambda error: _said(over_limit.limit_reached(error)),
     chat.OverBudget: _over_budget,
     chat.MoneyUnknown: lambda error: _said(over_limit.budget_unavailable()),

@@ -15,7 +15,6 @@ from gateway import key_listing, key_options
 from gateway.command_line import ActionParser
 from gateway.console import ACTOR, ConsoleCommand, plain
 from gateway.key_options import BadOption
-from routing import patterns
 
 _ACTIONS = ("create", "list", "show", "rename", "rotate", "disable", "enable", "expire", "set", "delete")
 
@@ -95,7 +94,7 @@ examples:
         project = key_options.project(options["project"])
         fields: dict[str, Any] = key_options.changes(options)
         made = keys.create(options["name"], actor=ACTOR, project=project, **fields)
-        warnings = self._warnings(made.row, about=fields)
+        warnings = key_listing.warnings(made.row, about=fields)
         if options["json"]:
             self.print_json(key_listing.as_json(made.row) | {"key": made.secret, "warnings": warnings})
             return
@@ -168,7 +167,7 @@ examples:
         if not changes:
             raise BadOption("Say what to change; `manage.py keys set --help` shows the options.")
         changed = keys.edit(row, actor=ACTOR, changes=changes)
-        warnings = self._warnings(changed, about=changes)
+        warnings = key_listing.warnings(changed, about=changes)
         if options["json"]:
             self.print_json(key_listing.as_json(changed) | {"notes": notes, "warnings": warnings})
             return
@@ -198,14 +197,6 @@ examples:
             self.print_json(key_listing.as_json(row))
         else:
             self.stdout.write(plain(text))
-
-    def _warnings(self, row: ApiKey, *, about: Mapping[str, object]) -> list[str]:
-        """Of patterns just given that match nothing there is."""
-        slips = patterns.unmatched(
-            models=row.allowed_models if "allowed_models" in about else (),
-            layers=row.allowed_layers if "allowed_layers" in about else (),
-        )
-        return [str(slip) for slip in slips]
 
     def _warn(self, warnings: list[str]) -> None:
         for warning in warnings:

@@ -1,0 +1,103 @@
+"""API keys as they are made and changed by somebody else's leave: who is a key itself gives no more than it has.
+
+A key that is held to models, layers or networks gives each of those lists out of its own. One that is held to paths or
+to a time gives the scope `admin` only with the same paths and no later end: what such a key may be used for says how it
+is used, and another key for chat needs other paths. Users hand on what they like within their projects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
+
+from analytics import keys, networks
+from analytics.authority import Authority
+from analytics.keys import GRACE_S, NewKey
+from analytics.models import ApiKey, Project
+from analytics.types import Caller, Scope
+
+_LISTS = ("allowed_models", "allowed_layers", "allowed_networks")
+"""What a key hands on in any case; on with the scope `admin` also `allowed_endpoints` and `expires_at`."""
+
+
+def create(name: str, *, authority: Authority, project: Project, **fields: Any) -> NewKey:
+    """As `keys.create`; lists that are not named are those of the key that acts. Raises: ValidationError."""
+    caller = authority.caller
+    given = {**(_own_lists(caller) if caller else {}), **fields}
+    if caller and (mistakes := _beyond(caller, given)):
+        raise ValidationError({field: [words] for field, words in mistakes.items()})
+    return keys.create(name, actor=authority.actor, project=project, **given)
+
+
+@transaction.atomic
+def edit(row: ApiKey, *, authority: Authority, changes: Mapping[str, object]) -> ApiKey:
+    """As `keys.edit`. Raises: ValidationError; PermissionDenied for a key that may do more already;
+    ApiKey.DoesNotExist."""
+    if caller := authority.caller:
+        now = _held(row, caller=caller)
+        if mistakes := _beyond(caller, now | dict(changes)):
+            raise ValidationError({field: [words] for field, words in mistakes.items()})
+    return keys.edit(row, actor=authority.actor, changes=changes)
+
+
+@transaction.atomic
+def rotate(row: ApiKey, *, authority: Authority, grace_s: int = GRACE_S) -> NewKey:
+    """As `keys.rotate`. Raises: ValidationError; PermissionDenied: who rotates a key has it; ApiKey.DoesNotExist."""
+    if authority.caller:
+        _held(row, caller=authority.caller)
+    return keys.rotate(row, actor=authority.actor, grace_s=grace_s)
+
+
+def _held(row: ApiKey, *, caller: Caller) -> dict[str, object]:
+    """The row's fields, locked until the transaction ends. Raises: PermissionDenied, ApiKey.DoesNotExist."""
+    found = ApiKey.objects.select_for_update().get(pk=row.pk)
+    now: dict[str, object] = {
+        name: getattr(found, name) for name in (*_LISTS, "allowed_endpoints", "scopes", "expires_at")
+    }
+    if mistakes := _beyond(caller, now):
+        raise PermissionDenied(f"The key {found.name} may do more than yours: see {', '.join(mistakes)}.")
+    return now
+
+
+def _beyond(caller: Caller, fields: Mapping[str, object]) -> dict[str, str]:
+    """In which of its fields a key would have more than `caller`, by name. What is no list is refused elsewhere."""
+    own = _own_lists(caller)
+    if _is_admin(fields.get("scopes")) and caller.allowed_endpoints:
+        own["allowed_endpoints"] = list(caller.allowed_endpoints)
+    found = {}
+    for name, entries in own.items():
+        given = fields.get(name)
+        asked = _compared(name, given if isinstance(given, list) else [])
+        if entries and not (asked and asked <= _compared(name, entries)):
+            found[name] = f"Your key is held to {', '.join(entries)}: use one or more of these."
+    if _is_admin(fields.get("scopes")) and caller.expires_at and not _ends_by(fields.get("expires_at"), caller=caller):
+        found["expires_at"] = f"Your key ends at {caller.expires_at.isoformat(timespec='seconds')}: use no later time."
+    return found
+
+
+def _own_lists(caller: Caller) -> dict[str, list[str]]:
+    return {name: [str(entry) for entry in getattr(caller, name)] for name in _LISTS}
+
+
+def _compared(name: str, entries: list[Any]) -> set[object]:
+    """An address may be written in several ways; a network within another counts as itself alone."""
+    return {_network(entry) if name == "allowed_networks" else str(entry) for entry in entries}
+
+
+def _network(text: object) -> object:
+    try:
+        return networks.network(str(text))
+    except ValueError:
+        return text
+
+
+def _is_admin(scopes: object) -> bool:
+    return isinstance(scopes, list) and Scope.ADMIN.value in scopes
+
+
+def _ends_by(moment: object, *, caller: Caller) -> bool:
+    return isinstance(moment, datetime) and caller.expires_at is not None and moment <= caller.expires_at

@@ -1,0 +1,113 @@
+"""`/v1/admin/keys`: API keys as the management API has them. A key itself is in the answer that makes it, and nowhere
+else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+from django.http import Http404, HttpResponse, JsonResponse
+from rest_framework.request import Request
+
+from analytics import handing_on, key_rules, keys, visibility
+from analytics.models import ApiKey
+from gateway import key_listing
+from gateway.api import managing
+from gateway.api.managing import SHOWN_ONCE, ManagingView
+
+_KINDS: dict[str, managing.Kind] = {
+    "name": managing.as_it_is,
+    "project": managing.slug,
+    "owner": managing.slug,
+    "scopes": managing.held_to(key_rules.validate_scopes),
+    "allowed_models": managing.held_to(key_rules.validate_patterns),
+    "allowed_layers": managing.held_to(key_rules.validate_patterns),
+    "allowed_endpoints": managing.held_to(key_rules.validate_endpoints),
+    "allowed_networks": managing.held_to(key_rules.validate_networks),
+    **dict.fromkeys(keys.LIMITS, managing.as_it_is),
+    "expires_at": managing.moment,
+    "enabled": managing.switch,
+}
+
+
+class _KeysView(ManagingView):
+    def among(self) -> QuerySet[ApiKey]:
+        return visibility.keys_of(self.authority)
+
+    def one(self, key_id: int) -> ApiKey:
+        row = self.among().filter(pk=key_id).first()
+        if row is None:
+            raise Http404(f"There is no key {key_id}.")
+        return row
+
+    def fields(self, request: Request) -> dict[str, Any]:
+        fields = managing.changes(request, _KINDS)
+        if fields.get("owner") is not None:
+            fields["owner"] = self._owner(fields["owner"])
+        if fields.get("project") is not None:
+            fields["project"] = managing.project(fields["project"], found=self.authority)
+        return fields
+
+    def _owner(self, name: str) -> Any:
+        found = visibility.users_of(self.authority).filter(username=name).first()
+        if found is None:
+            raise ValidationError({"owner": [f"There is no user {name!r}."]})
+        return found
+
+
+class KeysView(_KeysView):
+    def get(self, request: Request) -> HttpResponse:
+        rows = self.among()
+        asked = managing.asked(request, "project", "state")
+        if "project" in asked:
+            rows = rows.filter(project=managing.project(asked["project"], found=self.authority))
+        if "state" in asked:
+            rows = keys.in_state(rows, _state(asked["state"]))
+        return managing.page(request, rows, by="id", told=lambda found: [key_json(row) for row in found])
+
+    def post(self, request: Request) -> HttpResponse:
+        fields = self.fields(request)
+        name = fields.pop("name", "")
+        project = fields.pop("project", None) or managing.project(None, found=self.authority)
+        made = handing_on.create(name, authority=self.authority, project=project, **fields)
+        told = {"key": made.secret, "warnings": key_listing.warnings(made.row, about=fields)}
+        return JsonResponse(key_json(made.row) | told, status=201, headers=SHOWN_ONCE)
+
+
+class KeyView(_KeysView):
+    def get(self, request: Request, key_id: int) -> HttpResponse:
+        return JsonResponse({"object": "api_key", **key_listing.in_full(self.one(key_id))})
+
+    def patch(self, request: Request, key_id: int) -> HttpResponse:
+        changes = self.fields(request)
+        row = handing_on.edit(self.one(key_id), authority=self.authority, changes=changes)
+        return JsonResponse(key_json(row) | {"warnings": key_listing.warnings(row, about=changes)})
+
+    def delete(self, request: Request, key_id: int) -> HttpResponse:
+        keys.delete(self.one(key_id), actor=self.authority.actor)
+        return JsonResponse({"id": key_id, "object": "api_key", "deleted": True})
+
+
+class RotateView(_KeysView):
+    def post(self, request: Request, key_id: int) -> HttpResponse:
+        """A key that is leaked is given `{"grace_s": 0}`."""
+        row, fields = self.one(key_id), managing.changes(request, {"grace_s": managing.as_it_is})
+        made = handing_on.rotate(row, authority=self.authority, **fields)
+        told = {
+            "key": made.secret,
+            "dropped_prefix": made.dropped_prefix or None,
+            "notes": key_listing.rotation_notes(made, old_prefix=row.prefix),
+        }
+        return JsonResponse(key_json(made.row) | told, headers=SHOWN_ONCE)
+
+
+def key_json(row: ApiKey) -> dict[str, Any]:
+    return {"object": "api_key", **key_listing.as_json(row)}
+
+
+def _state(text: str) -> keys.State:
+    try:
+        return keys.State(text)
+    except ValueError:
+        raise ValidationError({"state": [f"Use one of {', '.join(keys.State)}."]}) from None

@@ -1,0 +1,179 @@
+"""Who may use the management API, and how far it reaches: an admin key, a superuser, a project's admin, nobody else."""
+
+import pytest
+from django.test import Client
+
+from analytics import budget_rows, keys
+from analytics.models import ApiKey, AuditEntry, Budget, Membership, Project
+from tests.unit.gateway.conftest import Asker, bearing
+
+pytestmark = pytest.mark.django_db
+
+ADDRESSES = [
+    ("get", "keys"), ("post", "keys"), ("get", "keys/{key}"), ("patch", "keys/{key}"), ("delete", "keys/{key}"),
+    ("post", "keys/{key}/rotate"),
+    ("get", "budgets"), ("post", "budgets"), ("get", "budgets/{budget}"), ("patch", "budgets/{budget}"),
+    ("delete", "budgets/{budget}"),
+    ("get", "projects"), ("post", "projects"), ("get", "projects/theirs"), ("patch", "projects/theirs"),
+    ("delete", "projects/theirs"),
+]  # fmt: skip
+
+
+@pytest.fixture
+def rows(theirs):
+    """What `ADDRESSES` speak of."""
+    budget = budget_rows.create(actor="tests", window="day", limit_usd="5", api_key=theirs.key)
+    return {"key": theirs.key.pk, "budget": budget.pk}
+
+
+@pytest.fixture
+def signed_in(client, django_user_model):
+    def signed_in(*, role=None, project=None, **fields):
+        user = django_user_model.objects.create_user("ann", **fields)
+        if role:
+            Membership.objects.create(user=user, project=project, role=role)
+        client.force_login(user)
+        return Asker(client)
+
+    return signed_in
+
+
+def state():
+    return [list(model.objects.order_by("pk").values()) for model in (ApiKey, Budget, Project)]
+
+
+@pytest.mark.parametrize(("method", "path"), ADDRESSES)
+class TestNobodyElse:
+    def refusal(self, asker, method, path, rows):
+        before = state()
+        status, answer = asker(method, path.format(**rows), enabled=False)
+        assert state() == before
+        return status, answer["error"]["message"]
+
+    def test_without_a_key_401(self, rows, method, path):
+        status, words = self.refusal(Asker(Client()), method, path, rows)
+        assert (status, words) == (401, "Send an API key as 'Authorization: Bearer KEY'.")
+
+    def test_a_key_without_the_scope_403(self, rows, theirs, method, path):
+        status, words = self.refusal(bearing(theirs.secret), method, path, rows)
+        assert (status, words) == (403, "This API key lacks the scope 'admin'.")
+
+    @pytest.mark.parametrize("role", [None, "viewer", "operator"])
+    def test_a_user_who_is_no_admin_403(self, rows, theirs, signed_in, method, path, role):
+        status, words = self.refusal(signed_in(role=role, project=theirs.project), method, path, rows)
+        assert (status, words) == (403, "You are an admin of no project.")
+
+
+class TestAnotherProject:
+    """To an admin of ours, rows of theirs do not exist."""
+
+    @pytest.fixture(params=["key", "user"])
+    def ours_alone(self, request, ours, signed_in):
+        return (
+            request.getfixturevalue("us") if request.param == "key" else signed_in(role="admin", project=ours.project)
+        )
+
+    @pytest.mark.parametrize(("method", "path"), [entry for entry in ADDRESSES if "/" in entry[1]])
+    def test_a_row_of_theirs_is_404(self, ours_alone, rows, method, path):
+        before = state()
+        status, answer = ours_alone(method, path.format(**rows), enabled=False)
+        assert (status, answer["error"]["code"]) == (404, "not_found")
+        assert state() == before
+
+    def test_lists_show_ours_alone(self, ours_alone, rows, ours):
+        budget_rows.create(actor="tests", window="day", limit_usd="5")
+        mine = budget_rows.create(actor="tests", window="day", limit_usd="5", project=ours.project)
+        assert {row["project"] for row in ours_alone("get", "keys")[1]["data"]} == {"default"}
+        assert [row["id"] for row in ours_alone("get", "budgets")[1]["data"]] == [mine.pk]
+        assert [row["slug"] for row in ours_alone("get", "projects")[1]["data"]] == ["default"]
+
+    @pytest.mark.parametrize(
+        ("method", "path", "field", "fields"),
+        [
+            ("post", "keys", "project", {"name": "x", "project": "theirs"}),
+            ("patch", "keys/{mine}", "project", {"project": "theirs"}),
+            ("get", "keys?project=theirs", "project", {}),
+            ("post", "budgets", "project", {"project": "theirs", "window": "day", "limit_usd": 5}),
+            ("post", "budgets", "api_key", {"api_key": "{key}", "window": "day", "limit_usd": 5}),
+        ],
+    )
+    def test_nothing_is_made_in_or_moved_to_theirs(self, ours_alone, rows, ours, method, path, field, fields):
+        before = state()
+        fields = {name: rows["key"] if value == "{key}" else value for name, value in fields.items()}
+        status, param, words = ours_alone.refused(method, path.format(mine=ours.key.pk), **fields)
+        assert (status, param) == (400, field)
+        assert words.startswith("There is no ")
+        assert "there is default." in words or field == "api_key"
+        assert state()[1:] == before[1:]
+        assert ApiKey.objects.filter(project__slug="theirs").count() == 1
+
+    def test_the_installations_budget_is_404_and_cannot_be_made(self, ours_alone):
+        row = budget_rows.create(actor="tests", window="day", limit_usd="5")
+        assert ours_alone("get", f"budgets/{row.pk}")[0] == 404
+        made = ours_alone.refused("post", "budgets", installation=True, window="hour", limit_usd=5)
+        assert made[::2] == (403, "Only superusers make budgets of the installation.")
+
+    def test_projects_are_neither_made_nor_deleted(self, ours_alone):
+        assert ours_alone.refused("post", "projects", slug="new")[::2] == (403, "Only superusers make projects.")
+        assert ours_alone.refused("delete", "projects/default")[::2] == (403, "Only superusers delete projects.")
+
+    def test_users_who_are_no_members_are_not_told_of(self, us, ours, django_user_model):
+        django_user_model.objects.create_user("eve")
+        assert us.refused("post", "keys", name="x", owner="eve") == (400, "owner", "There is no user 'eve'.")
+
+    def test_a_member_may_be_an_owner(self, us, ours, django_user_model):
+        Membership.objects.create(user=django_user_model.objects.create_user("bob"), project=ours.project)
+        assert us("post", "keys", name="x", owner="bob")[1]["owner"] == "bob"
+
+
+class TestSession:
+    def test_a_superuser_sees_all(self, root, rows, ours):
+        assert {row["project"] for row in root("get", "keys")[1]["data"]} == {"default", "theirs"}
+        assert root("patch", f"keys/{rows['key']}", enabled=False)[1]["state"] == "disabled"
+
+    @pytest.mark.parametrize("method", ["post", "patch", "delete"])
+    def test_a_change_needs_the_csrf_token(self, ours, admin_user, method):
+        client = Client(enforce_csrf_checks=True)
+        client.force_login(admin_user)
+        path = "keys" if method == "post" else f"keys/{ours.key.pk}"
+        status, answer = Asker(client)(method, path, name="new")
+        assert (status, answer["error"]["type"]) == (403, "permission_error")
+        assert "CSRF" in answer["error"]["message"]
+        client.cookies["csrftoken"] = token = "a" * 32
+        assert Asker(client, {"X-CSRFToken": token})(method, path, name="new")[0] in (200, 201)
+
+    def test_looking_needs_none(self, ours, admin_user):
+        client = Client(enforce_csrf_checks=True)
+        client.force_login(admin_user)
+        assert Asker(client)("get", "keys")[0] == 200
+
+    def test_an_admin_of_two_projects_names_one(self, client, django_user_model, ours, theirs):
+        user = django_user_model.objects.create_user("ann")
+        third = Project.objects.create(slug="third", name="Third")
+        for project in (theirs.project, third):
+            Membership.objects.create(user=user, project=project, role="admin")
+        client.force_login(user)
+        assert Asker(client).refused("post", "keys", name="x") == (400, "project", "Name the project.")
+        made = Asker(client)("post", "keys", name="x", project="third")[1]
+        assert Asker(client)("patch", f"keys/{made['id']}", project="theirs")[1]["project"] == "theirs"
+
+
+class TestHeldKeys:
+    def test_an_admin_key_is_held_to_its_addresses_and_paths(self, ours):
+        row = ApiKey.objects.create(name="held", project=ours.project, key_hash=keys.digest("s"), scopes=["admin"])
+        ApiKey.objects.filter(pk=row.pk).update(allowed_endpoints=["/v1/admin/keys*"], allowed_networks=["127.0.0.1"])
+        assert bearing("s")("get", "keys")[0] == 200
+        assert bearing("s")("get", "budgets")[1]["error"]["code"] == "endpoint_not_allowed"
+        ApiKey.objects.filter(pk=row.pk).update(allowed_networks=["192.0.2.7"])
+        assert bearing("s")("get", "keys")[1]["error"]["code"] == "address_not_allowed"
+
+
+class TestActor:
+    def test_a_key_is_named_with_its_prefix(self, us, ours):
+        us("patch", f"keys/{ours.key.pk}", tokens_per_minute=5)
+        row = ApiKey.objects.get(name="steward")
+        assert AuditEntry.objects.get(action="api_key.changed").actor == f"key steward ({row.prefix}...)"
+
+    def test_a_user_by_name(self, root, ours):
+        root("patch", f"keys/{ours.key.pk}", tokens_per_minute=5)
+        assert AuditEntry.objects.get(action="api_key.changed").actor == "admin"

@@ -1,0 +1,49 @@
+"""`POST /v1/admin/keys/{id}/rotate`: a new key, shown once; the old one for as long as it was given."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from analytics.models import ApiKey
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def path(ours):
+    return f"keys/{ours.key.pk}/rotate"
+
+
+def test_the_new_key_is_shown_once_and_the_old_one_ends_a_day_later(us, ours, path):
+    answer = us.answer("post", path)
+    told = answer.json()
+    assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "no-store")
+    assert told["key"].startswith(told["prefix"])
+    assert told["previous_prefix"] == ours.key.prefix
+    left = ApiKey.objects.get(pk=ours.key.pk).previous_until - timezone.now()
+    assert timedelta(hours=23) < left <= timedelta(hours=24)
+
+
+def test_a_grace_of_nothing_ends_the_old_one_at_once(us, path, client, ours):
+    told = us("post", path, grace_s=0)[1]
+    assert told["previous_until"] is None
+    us("get", "keys")
+    assert client.get("/v1/models", headers={"Authorization": f"Bearer {ours.secret}"}).status_code == 401
+    assert client.get("/v1/models", headers={"Authorization": f"Bearer {told['key']}"}).status_code == 200
+
+
+def test_a_second_rotation_tells_which_key_it_ended(us, path, ours):
+    us("post", path)
+    assert us("post", path)[1]["dropped_prefix"] == ours.key.prefix
+
+
+@pytest.mark.parametrize("grace_s", [-1, "5", True, 1.5, None, 30 * 86400 + 1])
+def test_a_wrong_grace_is_refused_at_its_field(us, path, grace_s):
+    before = ApiKey.objects.values().first()
+    assert us.refused("post", path, {"grace_s": grace_s})[:2] == (400, "grace_s")
+    assert ApiKey.objects.values().first() == before
+
+
+def test_an_unknown_field_is_named(us, path):
+    assert us.refused("post", path, grace=0)[:2] == (400, "grace")
