@@ -65,7 +65,10 @@ class TestMake:
         made = us("post", "budgets", **given)[1]
         assert {name: made[name] for name in given} == given
 
-    @pytest.mark.parametrize(("text", "kept"), [("0.1", "0.1"), ("1e-9", "0.000000001"), ('"0.3"', "0.3"), ("7", "7")])
+    @pytest.mark.parametrize(
+        ("text", "kept"),
+        [("0.1", "0.1"), ("1e-9", "0.000000001"), ('"0.3"', "0.3"), ("910003.0000031676", "910003.0000031676")],
+    )
     def test_a_number_loses_nothing_on_its_way(self, us, text, kept):
         made = us("post", "budgets", f'{{"project": "default", "window": "day", "limit_usd": {text}}}')[1]
         assert (made["limit_usd"], Budget.objects.get().limit_usd) == (kept, Decimal(kept))
