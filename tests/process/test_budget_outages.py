@@ -25,8 +25,10 @@ pytestmark = pytest.mark.process
 
 BACK_S = 15.0
 AT_ONCE_S = 2.0
-"""A refusal waits for one deadline of 50 ms at most; the rest is for a machine that is busy with other tests."""
-SLOW_S = 0.15
+"""A refusal waits for one deadline at most; the rest is for a machine that is busy with other tests."""
+SLOW_S = 0.4
+PATIENT = {"COUNTERS_DEADLINE_S": "0.2"}
+"""On a busy machine 50 ms pass without an outage."""
 LIMIT = 3
 LIMITED, BUDGETED, FREE = "limited0", "budgeted", "main"
 SPENT, UNKNOWN = (402, "budget_spent"), (503, "budget_unavailable")
@@ -65,13 +67,13 @@ def spend_all(gateway: Gateway) -> None:
 
 
 def check_while_away(gateway: Gateway) -> None:
-    before, away_before = time.monotonic(), len(gateway.log_lines("The counters are away"))
+    before = time.monotonic()
     assert chat(gateway, BUDGETED) == UNKNOWN
     assert time.monotonic() - before < AT_ONCE_S
     assert chat(gateway, FREE) == (200, "")
     assert [chat(gateway, LIMITED) for _ in range(LIMIT + 1)] == [(200, "")] * (LIMIT + 1)
     eventually(lambda: status(gateway) == "degraded", what="degraded", within_s=BACK_S)
-    assert len(gateway.log_lines("The counters are away")) > away_before
+    assert gateway.log_lines("The counters are away")
     assert chat(gateway, BUDGETED) == UNKNOWN
 
 
@@ -128,7 +130,7 @@ def on_redis(
     with (
         redis_server.running() as server,
         redis_server.slowed(server, delay_s=0.0) as line,
-        gateway_process.start(installation, env={"REDIS_URL": line.url}) as gateway,
+        gateway_process.start(installation, env={"REDIS_URL": line.url, **PATIENT}) as gateway,
     ):
         spend_all(gateway)
         yield OnRedis(gateway, server, line)
@@ -137,7 +139,7 @@ def on_redis(
 class TestRedis:
     @pytest.mark.parametrize("outage", ["slow", "paused", "killed"])
     def test_goes_away_and_comes_back(self, on_redis: OnRedis, outage: str) -> None:
-        assert chat(on_redis.gateway, BUDGETED) == SPENT
+        eventually(lambda: chat(on_redis.gateway, BUDGETED) == SPENT, what="counters that are there", within_s=BACK_S)
         taken_away: Outage = getattr(on_redis, outage)
         with taken_away():
             check_while_away(on_redis.gateway)

@@ -19,7 +19,8 @@ pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
 
 WORKERS = 4
 VOLLEY = Volley(window_s=3.0, windows=3, requests=40, tokens=4060, askers=WORKERS, words=80)
-USED = 0.97
+USED = 0.9
+"""Of what they allow. In real minutes it is 0.97: here a busy machine's pauses are a good part of a window."""
 PATIENT = {"COUNTERS_DEADLINE_S": "2"}
 """On a busy machine 50 ms pass without an outage, and limits would be open. What outages do is tested elsewhere."""
 
