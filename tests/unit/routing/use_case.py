@@ -139,7 +139,8 @@ class Gateway:
 
     def counted(self):
         """What stands in each rate, by its name."""
-        return dict(self._query("SELECT name, sum(used) FROM rates GROUP BY name"))
+        everywhere = "SELECT name, used FROM rates UNION ALL SELECT name, used FROM heads"
+        return dict(self._query(f"SELECT name, sum(used) FROM ({everywhere}) GROUP BY name"))
 
     def places(self):
         """Names of the places that are taken."""
