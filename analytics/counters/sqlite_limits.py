@@ -28,9 +28,9 @@ _SPILL = (
     "INSERT INTO rates SELECT name, span_ms, bucket, used FROM heads WHERE name=? AND span_ms=? AND used > 0"
     " ON CONFLICT DO UPDATE SET used = used + excluded.used"
 )
-_SPILT = "UPDATE heads SET used = 0 WHERE name=? AND span_ms=?"
+_SPILT = "DELETE FROM heads WHERE name=? AND span_ms=?"
 _TAKE_OUT = "DELETE FROM rates WHERE name=? AND span_ms=? AND bucket=? RETURNING used"
-_HEAD = "INSERT OR REPLACE INTO heads VALUES (?, ?, ?, ?, ?)"
+_HEAD = "INSERT INTO heads VALUES (?, ?, ?, ?, ?)"
 _CORRECT_HEAD = "UPDATE heads SET used = max(0, used + ?) WHERE name=? AND span_ms=? AND bucket=?"
 _CORRECT_SUM = "UPDATE heads SET before = max(0, before + ?1) WHERE name=?2 AND span_ms=?3 AND bucket - ?5 <= ?4"
 _OTHERS = "SELECT count(*) FROM slots WHERE name=? AND ends_ms>? AND id<>?"
@@ -82,8 +82,8 @@ def admit(db: sqlite3.Connection, step: Admit, *, now: int) -> Admitted:
         retry_ms = -1 if -1 in waits else max(waits)
     if refused is None:
         _count(db, step, window)
-    for rate, (used, _) in zip(step.rates, found, strict=True):
-        _make_head(db, rate.name, window, used=used + rate.cost if refused is None else used)
+        for rate, (used, _) in zip(step.rates, found, strict=True):
+            _make_head(db, rate.name, window, used=used + rate.cost)
     states = tuple(
         _state(rate, window, used=used, newest=newest, granted=refused is None)
         for rate, (used, newest) in zip(step.rates, found, strict=True)
