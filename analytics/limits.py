@@ -6,6 +6,7 @@ counted when a request is admitted by an upper estimate, and corrected when it i
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -86,16 +87,16 @@ async def admit(
 
     Raises: LimitReached. When the counters are away, the request goes through and is counted as unchecked.
     """
-    names, rates = _rates(caller, tokens=min(tokens, MOST_TOKENS), usual_tokens=min(usual_tokens, MOST_TOKENS))
-    places, slots = _slots(caller)
-    step = Admit(request_id, rates, slots, guard.span_ms, round(ttl_s * 1000))
+    terms = _terms(caller.key_id, caller.project_id, own=caller.key_limits, shared=caller.project_limits)
+    rates = terms.rates_of(tokens=min(tokens, MOST_TOKENS), usual_tokens=min(usual_tokens, MOST_TOKENS))
+    step = Admit(request_id, rates, terms.slots, guard.span_ms, round(ttl_s * 1000))
     admitted = await guard.admit(step)
     if admitted is None:
         return NO_LEASE
-    quotas = _quotas(names, rates, admitted.states)
+    quotas = _quotas(terms.names, rates, admitted.states)
     if admitted.refused is not None:
-        raise _refusal(step, admitted, names=names + places, quotas=quotas)
-    return Lease(tuple(slot.name for slot in slots), rates, admitted.bucket, quotas)
+        raise _refusal(step, admitted, names=terms.names, quotas=quotas)
+    return Lease(terms.slot_names, rates, admitted.bucket, quotas)
 
 
 def give_back(guard: Guard, lease: Lease, *, request_id: str) -> None:
@@ -111,39 +112,49 @@ def slots_of(key_id: int | None, project_id: int) -> tuple[str, ...]:
     return (*own, f"p{project_id}:{PLACES}")
 
 
-def _limits(caller: Caller) -> list[tuple[str, str, Limits]]:
-    """Whose limits, and the beginning of their counters' names."""
-    own = [("key", f"k{caller.key_id}", caller.key_limits)] if caller.key_limits != NO_LIMITS else []
-    shared = [("project", f"p{caller.project_id}", caller.project_limits)]
-    return own + shared if caller.project_limits != NO_LIMITS else own
+class _Terms(msgspec.Struct, frozen=True):
+    """All limits of a caller, as far as they are the same for each of its requests."""
+
+    names: tuple[Whose, ...]
+    """Of the rates, and behind them of the places."""
+    rates: tuple[Rate, ...]
+    """A rate of tokens with cost 0."""
+    slots: tuple[Slots, ...]
+    slot_names: tuple[str, ...]
+
+    def rates_of(self, *, tokens: int, usual_tokens: int) -> tuple[Rate, ...]:
+        if all(rate.cost for rate in self.rates):
+            return self.rates
+        return tuple(rate if rate.cost else _for_tokens(rate, tokens, usual_tokens) for rate in self.rates)
 
 
-def _rates(caller: Caller, *, tokens: int, usual_tokens: int) -> tuple[list[Whose], tuple[Rate, ...]]:
+def _for_tokens(rate: Rate, tokens: int, usual_tokens: int) -> Rate:
+    return Rate(rate.name, rate.limit, max(tokens, min(tokens + usual_tokens, rate.limit)))
+
+
+@lru_cache(maxsize=10_000)
+def _terms(key_id: int | None, project_id: int, *, own: Limits, shared: Limits) -> _Terms:
     names: list[Whose] = []
     rates: list[Rate] = []
-    for whose, start, limits in _limits(caller):
-        if limits.requests_per_minute is not None:
-            names.append(Whose(whose, REQUESTS))
-            rates.append(Rate(f"{start}:{REQUESTS}", limits.requests_per_minute, 1))
-        if limits.tokens_per_minute is not None:
-            most = limits.tokens_per_minute
-            names.append(Whose(whose, TOKENS))
-            rates.append(Rate(f"{start}:{TOKENS}", most, max(tokens, min(tokens + usual_tokens, most))))
-    return names, tuple(rates)
+    slots: list[tuple[Whose, Slots]] = []
+    for whose, start, limits in (("key", f"k{key_id}", own), ("project", f"p{project_id}", shared)):
+        for kind, limit, cost in (
+            (REQUESTS, limits.requests_per_minute, 1),
+            (TOKENS, limits.tokens_per_minute, 0),
+        ):
+            if limit is not None:
+                names.append(Whose(whose, kind))
+                rates.append(Rate(f"{start}:{kind}", limit, cost))
+        if limits.concurrent_requests is not None:
+            slots.append((Whose(whose, PLACES), Slots(f"{start}:{PLACES}", limits.concurrent_requests)))
+    places = tuple(slot for _, slot in slots)
+    every = (*names, *(name for name, _ in slots))
+    return _Terms(every, tuple(rates), places, tuple(place.name for place in places))
 
 
-def _slots(caller: Caller) -> tuple[list[Whose], tuple[Slots, ...]]:
-    found = [
-        (Whose(whose, PLACES), Slots(f"{start}:{PLACES}", limits.concurrent_requests))
-        for whose, start, limits in _limits(caller)
-        if limits.concurrent_requests is not None
-    ]
-    return [name for name, _ in found], tuple(slot for _, slot in found)
-
-
-def _quotas(names: list[Whose], rates: tuple[Rate, ...], states: tuple[RateState, ...]) -> tuple[Quota, ...]:
+def _quotas(names: tuple[Whose, ...], rates: tuple[Rate, ...], states: tuple[RateState, ...]) -> tuple[Quota, ...]:
     tightest: dict[str, Quota] = {}
-    for name, rate, state in zip(names, rates, states, strict=True):
+    for name, rate, state in zip(names, rates, states, strict=False):
         quota = Quota(name.kind, rate.limit, max(rate.limit - state.used, 0), state.reset_ms)
         known = tightest.get(name.kind)
         if known is None or quota.remaining < known.remaining:
@@ -151,7 +162,7 @@ def _quotas(names: list[Whose], rates: tuple[Rate, ...], states: tuple[RateState
     return tuple(tightest.values())
 
 
-def _refusal(step: Admit, admitted: Admitted, *, names: list[Whose], quotas: tuple[Quota, ...]) -> LimitReached:
+def _refusal(step: Admit, admitted: Admitted, *, names: tuple[Whose, ...], quotas: tuple[Quota, ...]) -> LimitReached:
     place = admitted.refused or 0
     if place >= len(step.rates):
         slot = step.slots[place - len(step.rates)]

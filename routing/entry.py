@@ -208,18 +208,12 @@ class Entry:
     def _give_back(self, counted_usd: Decimal, *, used_tokens: int) -> None:
         """Settles with the counters, where they were asked for anything."""
         is_held = self.reservation.was_asked
-        if not is_held and self.lease is NO_LEASE:
+        corrections = self.lease.corrections(used_tokens=used_tokens if self.trail else None)
+        if not (is_held or self.lease.slots or corrections):
             return
-        self.guard.settle(
-            Settle(
-                self.decision.request_id.hex,
-                min(nano(counted_usd), MOST_NANO) if is_held else None,
-                self.lease.slots,
-                self.lease.corrections(used_tokens=used_tokens if self.trail else None),
-                self.guard.span_ms,
-            ),
-            told=self.reservation.settled if is_held else None,
-        )
+        nano_usd = min(nano(counted_usd), MOST_NANO) if is_held else None
+        step = Settle(self.decision.request_id.hex, nano_usd, self.lease.slots, corrections, self.guard.span_ms)
+        self.guard.settle(step, told=self.reservation.settled if is_held else None)
 
     def failed(self, error: ProviderError | None) -> None:
         """The attempt under way has no answer; None: it was cut. What its provider told that it used is paid for; what
