@@ -1,4 +1,4 @@
-"""What a key under test is held to: a limit of each kind and a budget, all so far away that none is ever reached.
+"""What a key under test is held to: a limit and a budget, both so far away that neither is ever reached.
 
 Writes the rows by the models themselves, so that no command's options stand in the way. Does not start the gateway.
 """
@@ -16,7 +16,7 @@ from decimal import Decimal
 from django.utils import timezone
 from analytics.models import ApiKey, Budget
 key = ApiKey.objects.get(name="{key}")
-key.requests_per_minute, key.tokens_per_minute, key.concurrent_requests = 1_000_000, 10_000_000_000, 100_000
+key.requests_per_minute = 1_000_000
 key.save()
 starts_at = timezone.now() + timedelta(seconds={lead_s})
 Budget.objects.create(api_key=key, window="total", limit_usd=Decimal(100_000), starts_at=starts_at)
