@@ -91,10 +91,16 @@ def handle(error: Exception, context: Mapping[str, Any]) -> HttpResponse:
 
 def _ours(error: Exception, context: Mapping[str, Any]) -> HttpResponse | None:
     if isinstance(error, chat.NothingToTry):
-        auth = getattr(context.get("request"), "auth", None)
-        return _nothing_to_try(error, caller=auth if isinstance(auth, Caller) else None)
+        return _nothing_to_try(error, caller=_caller(context))
+    if isinstance(error, chat.OverBudget):
+        return _over_budget(error, caller=_caller(context))
     answer = next((compose for kind, compose in _ANSWERS.items() if isinstance(error, kind)), None)
     return answer(error) if answer else None
+
+
+def _caller(context: Mapping[str, Any]) -> Caller | None:
+    auth = getattr(context.get("request"), "auth", None)
+    return auth if isinstance(auth, Caller) else None
 
 
 def _of_drf(error: exceptions.APIException) -> HttpResponse:
@@ -234,8 +240,8 @@ def _said(said: Said) -> HttpResponse:
     return problem(said.status, said.code, said.message, detail=said.detail, headers=said.headers)
 
 
-def _over_budget(error: chat.OverBudget) -> HttpResponse:
-    said = over_limit.over_budget(error.reached, at=time.time())
+def _over_budget(error: chat.OverBudget, *, caller: Caller | None) -> HttpResponse:
+    said = over_limit.over_budget(error.reached, caller=caller, at=time.time())
     request_id = str(error.decision.request_id)
     headers = {**said.headers, "X-Gateway-Request-Id": request_id}
     return _said(msgspec.structs.replace(said, headers=headers, detail={"request_id": request_id, **said.detail}))
@@ -268,7 +274,6 @@ _ANSWERS: dict[type[Exception], Callable[[Any], HttpResponse]] = {
     PermissionDenied: lambda error: problem(403, "permission_denied", str(error)),
     ObjectDoesNotExist: lambda error: problem(404, "not_found", "It was deleted meanwhile."),
     LimitReached: lambda error: _said(over_limit.limit_reached(error)),
-    chat.OverBudget: _over_budget,
     chat.MoneyUnknown: lambda error: _said(over_limit.budget_unavailable()),
     chat.NotRecordable: lambda error: problem(503, "spool_not_writable", str(error)),
     chat.NobodyAnswered: _nobody_answered,

@@ -1,7 +1,7 @@
 """What a client is told of its limits and budgets: headers with what is left, and the words of a refusal.
 
-Amounts of the installation's budget are nobody's business but the operator's: a client hears that it is reached and
-until when.
+Amounts of the installation's budget are nobody's business but the operator's, and those of a project or a key that of
+keys which may see its usage: any other client hears that it is reached and until when.
 """
 
 from __future__ import annotations
@@ -19,9 +19,15 @@ from analytics import ids
 from analytics.budgets import RETRY_HELD_S, Reached
 from analytics.counters.steps import NO_END
 from analytics.limits import IN_WORDS, TOKENS, LimitReached, Quota
-from analytics.types import Budget, BudgetScope, Window
+from analytics.types import Budget, BudgetScope, Caller, Scope, Window
 
 _MINUTE_MS = 60_000
+_MAY_SEE: Mapping[BudgetScope, frozenset[Scope]] = {
+    BudgetScope.INSTALLATION: frozenset(),
+    BudgetScope.PROJECT: frozenset({Scope.USAGE_PROJECT}),
+    BudgetScope.KEY: frozenset({Scope.USAGE_PROJECT, Scope.USAGE_OWN}),
+}
+"""Scopes of which a key needs one to hear a budget's amounts, as it needs them to see what was spent."""
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -70,20 +76,21 @@ def limit_reached(error: LimitReached) -> Said:
     return Said(429, "rate_limit_exceeded", f"{message} Try again in {max(wait, 1)} s.", headers)
 
 
-def over_budget(reached: Reached, *, at: float) -> Said:
-    """402: which budget, and until when."""
+def over_budget(reached: Reached, *, caller: Caller | None, at: float) -> Said:
+    """402: which budget, and until when; its amounts where `caller` may see them."""
     budget, until = reached.budget, None if reached.until_ms >= NO_END else ids.moment(reached.until_ms / 1000)
-    detail = _detail(reached, until=until)
+    has_amounts = caller is not None and not _MAY_SEE[budget.scope].isdisjoint(caller.scopes)
+    named, detail = _named(budget, has_amounts=has_amounts), _detail(reached, until=until, has_amounts=has_amounts)
     if reached.is_held:
-        message = f"{_named(budget)} is held by requests under way; try again when some of them have ended."
+        message = f"{named} is held by requests under way; try again when some of them have ended."
         return Said(402, "budget_held", message, {"Retry-After": str(math.ceil(RETRY_HELD_S))}, detail)
     if reached.is_too_dear:
-        message = f"{_named(budget)} is less than this request may cost; ask for a shorter answer with max_tokens."
+        message = f"{named} is less than this request may cost; ask for a shorter answer with max_tokens."
         return Said(402, "budget_spent", message, {}, detail)
     if until is None:
-        return Said(402, "budget_spent", f"{_named(budget)} is spent.", {}, detail)
+        return Said(402, "budget_spent", f"{named} is spent.", {}, detail)
     local = until.astimezone(ZoneInfo(budget.zone))
-    message = f"{_named(budget)} is spent until {local:%Y-%m-%d %H:%M} ({budget.zone})."
+    message = f"{named} is spent until {local:%Y-%m-%d %H:%M} ({budget.zone})."
     wait = max(math.ceil(until.timestamp() - at), 1)
     return Said(402, "budget_spent", message, {"Retry-After": str(wait)}, detail)
 
@@ -93,19 +100,17 @@ def budget_unavailable() -> Said:
     return Said(503, "budget_unavailable", message, {"Retry-After": "1"})
 
 
-def _named(budget: Budget) -> str:
-    if budget.scope is BudgetScope.INSTALLATION:
-        return f"The budget of this installation ({_per(budget.window)})"
-    amount = f"${_plain(budget.limit_usd)}"
-    amount = f"{amount} in all" if budget.window is Window.TOTAL else f"{amount} {_per(budget.window)}"
-    return f"The budget of {budget.scope.value} {budget.name!r} ({amount})"
+def _named(budget: Budget, *, has_amounts: bool) -> str:
+    whose = "this installation" if budget.scope is BudgetScope.INSTALLATION else f"{budget.scope.value} {budget.name!r}"
+    amount = f"${_plain(budget.limit_usd)} " if has_amounts else ""
+    return f"The budget of {whose} ({amount}{_per(budget.window)})"
 
 
 def _per(window: Window) -> str:
     return "in all" if window is Window.TOTAL else "an hour" if window is Window.HOUR else f"a {window.value}"
 
 
-def _detail(reached: Reached, *, until: datetime | None) -> dict[str, Any]:
+def _detail(reached: Reached, *, until: datetime | None, has_amounts: bool) -> dict[str, Any]:
     budget = reached.budget
     told: dict[str, Any] = {
         "budget": budget.id,
@@ -113,7 +118,7 @@ def _detail(reached: Reached, *, until: datetime | None) -> dict[str, Any]:
         "window": budget.window.value,
         "until": None if until is None else until.isoformat(),
     }
-    if budget.scope is not BudgetScope.INSTALLATION:
+    if has_amounts:
         told |= {
             "limit_usd": _plain(budget.limit_usd),
             "spent_usd": _plain(reached.spent_usd),

@@ -148,6 +148,34 @@ class TestDroppedModels:
         assert len(UsageRecord.objects.get(id=row.id).decision["dropped"]) == 4
 
 
+class TestWhatABudgetHadLeft:
+    """It may be the installation's: keys hear nothing of it, nor do members of a project."""
+
+    @pytest.fixture
+    def row(self, ours):
+        decision = msgspec.Raw(msgspec.json.encode({"entry": "L1", "left_usd": "12.5"}))
+        row = usage_row(LONG_AGO, project_id=ours.project.pk, key_id=ours.key.pk, decision=decision)
+        ledger.insert([row])
+        return row
+
+    @pytest.mark.parametrize("scopes", [["usage:own"], ["usage:project", "admin"]])
+    def test_no_key_is_told(self, us, row, scopes):
+        ApiKey.objects.update(scopes=scopes)
+        assert us.get(row.id).json()["decision"] == {"entry": "L1"}
+
+    def test_a_projects_admin_is_not_told(self, client, ours, row):
+        snapshot.load()
+        ann = User.objects.create_user("ann")
+        Membership.objects.create(user=ann, project=ours.project, role="admin")
+        client.force_login(ann)
+        assert client.get(f"/v1/requests/{row.id}").json()["decision"] == {"entry": "L1"}
+
+    def test_a_superuser_is_told(self, client, row):
+        snapshot.load()
+        client.force_login(User.objects.create_superuser("root"))
+        assert client.get(f"/v1/requests/{row.id}").json()["decision"]["left_usd"] == "12.5"
+
+
 class TestUsers:
     @pytest.fixture
     def ann(self, client):
@@ -183,6 +211,7 @@ class TestAnswer:
             "0.000012",
             None,
         )
+        assert told["budget_usd"] == "0"
 
     def test_times_carry_their_zone(self, us, row):
         assert datetime.fromisoformat(us.get(row.id).json()["started_at"]) == LONG_AGO

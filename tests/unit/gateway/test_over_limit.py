@@ -1,5 +1,6 @@
 """What a client is told of its limits and budgets."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -9,10 +10,12 @@ from analytics import accounts
 from analytics.budgets import Reached
 from analytics.counters.steps import Balance, nano
 from analytics.limits import LimitReached, Quota, Whose
-from analytics.types import BudgetScope, Window
+from analytics.types import BudgetScope, Scope, Window
 from gateway.api import over_limit
+from tests.unit.routing.test_plan import ANYONE
 from tests.unit.routing.use_case import budget
 
+AMOUNTS = {"limit_usd", "spent_usd", "held_usd"}
 AT = datetime(2026, 11, 22, 16, 45, tzinfo=UTC)
 
 
@@ -22,8 +25,10 @@ def reached(of=None, *, spent="1", open_="0", least="0.5"):
     return Reached(of, account=accounts.account(of, at=AT), balance=balance, least=nano(Decimal(least)))
 
 
-def told(of=None, **options):
-    return over_limit.over_budget(reached(of, **options), at=AT.timestamp())
+def told(of=None, *, to=(Scope.USAGE_PROJECT,), **options):
+    """What a key with the scopes `to` hears."""
+    caller = replace(ANYONE, scopes=frozenset(to))
+    return over_limit.over_budget(reached(of, **options), caller=caller, at=AT.timestamp())
 
 
 def limit_reached(kind="requests", *, whose="key", limit=60, cost=1, retry_s=6.2, quotas=()):
@@ -98,7 +103,7 @@ class TestOverBudget:
 
     def test_whose_window_has_just_ended_waits_a_second(self):
         ended = reached(budget("1", window=Window.HOUR))
-        said = over_limit.over_budget(ended, at=ended.until_ms / 1000 + 5)
+        said = over_limit.over_budget(ended, caller=ANYONE, at=ended.until_ms / 1000 + 5)
         assert said.headers == {"Retry-After": "1"}
 
     def test_that_is_held_is_worth_trying_for_soon(self):
@@ -137,8 +142,30 @@ class TestOverBudget:
 
     def test_keeps_an_installations_amounts_to_itself(self):
         said = told(budget("123.45", scope=BudgetScope.INSTALLATION), spent="123.4")
-        assert not {"limit_usd", "spent_usd", "held_usd"} & set(said.detail)
+        assert not AMOUNTS & set(said.detail)
         assert "123" not in said.message
+
+    @pytest.mark.parametrize(
+        ("scope", "to", "is_told"),
+        [
+            (BudgetScope.PROJECT, [Scope.CHAT], False),
+            (BudgetScope.PROJECT, [Scope.CHAT, Scope.USAGE_OWN, Scope.ADMIN], False),
+            (BudgetScope.PROJECT, [Scope.USAGE_PROJECT], True),
+            (BudgetScope.KEY, [Scope.CHAT], False),
+            (BudgetScope.KEY, [Scope.USAGE_OWN], True),
+            (BudgetScope.KEY, [Scope.USAGE_PROJECT], True),
+            (BudgetScope.INSTALLATION, list(Scope), False),
+        ],
+    )
+    def test_tells_amounts_to_keys_that_may_see_what_was_spent(self, scope, to, is_told):
+        said = told(budget("123.45", scope=scope), spent="123.4", to=to)
+        assert set(said.detail) & AMOUNTS == (AMOUNTS if is_told else set())
+        assert ("123" in said.message) is is_told
+
+    def test_without_a_key_no_amounts_are_told(self):
+        said = over_limit.over_budget(reached(budget("123.45"), spent="123.45"), caller=None, at=AT.timestamp())
+        assert said.message == "The budget of key 'first' (in all) is spent."
+        assert not AMOUNTS & set(said.detail)
 
 
 def test_a_budget_nobody_knows_is_503():
