@@ -36,9 +36,14 @@ class _Kept(msgspec.Struct, frozen=True):
     account: Account
 
 
-def in_force(budgets: Iterable[Budget], *, at: datetime, after: timedelta = SETTLING_IN) -> list[Budget]:
-    """Those whose dates hold at `at`, and which were defined as they are so long before."""
-    return [budget for budget in budgets if _is_dated(budget, at=at) and at >= budget.defined_at + after]
+def in_force(
+    budgets: Iterable[Budget], *, at: datetime, now: datetime | None = None, after: timedelta = SETTLING_IN
+) -> list[Budget]:
+    """Those whose dates hold for a request that started at `at`, and which were defined as they are so long before
+    `now` (`at`, unless given): a body that took long to come does not keep its request out of a budget made meanwhile.
+    """
+    since = (at if now is None else now) - after
+    return [budget for budget in budgets if _is_dated(budget, at=at) and budget.defined_at <= since]
 
 
 def account(budget: Budget, *, at: datetime) -> Account:

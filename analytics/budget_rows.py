@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from analytics import audit
 from analytics.models import ApiKey, Budget, Project
+from analytics.types import BudgetAction
 from providers.models import ConfigVersion
 
 EDITABLE = ("limit_usd", "action", "layer", "near_edge", "severity", "starts_at", "ends_at", "enabled")
@@ -85,7 +86,7 @@ def edit(row: Budget, *, actor: str, changes: Mapping[str, object]) -> Budget:
         fresh = _rows().select_for_update(of=("self",)).filter(pk=row.pk).first()
         if fresh is None:
             raise BudgetProblem(f"Budget {row.pk} was deleted meanwhile.")
-        before, was = _state(fresh), (fresh.enabled, fresh.starts_at, fresh.ends_at)
+        before, was = _state(fresh), (fresh.enabled, fresh.starts_at, fresh.ends_at, fresh.action)
         for name, value in changes.items():
             setattr(fresh, name, value)
         fresh.full_clean()
@@ -140,12 +141,14 @@ def _rows() -> models.QuerySet[Budget]:
     return Budget.objects.select_related("project", "api_key__project")
 
 
-def _counts_anew(row: Budget, *, was: tuple[bool, datetime | None, datetime | None]) -> bool:
+def _counts_anew(row: Budget, *, was: tuple[bool, datetime | None, datetime | None, str]) -> bool:
     """Whether requests went by that its account has not seen, or counts from another moment: it is then filled from the
-    ledger, under another name."""
-    was_enabled, started_at, ended_at = was
+    ledger, under another name. One that only noted has not seen those that came while the counters were away."""
+    was_enabled, started_at, ended_at, action = was
     had_ended = ended_at is not None and ended_at <= timezone.now()
-    return (row.enabled and not was_enabled) or row.starts_at != started_at or (had_ended and row.ends_at != ended_at)
+    has_another_span = row.starts_at != started_at or (had_ended and row.ends_at != ended_at)
+    left_note = action == BudgetAction.NOTE != row.action
+    return (row.enabled and not was_enabled) or has_another_span or left_note
 
 
 def _audit(

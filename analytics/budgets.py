@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import msgspec
@@ -173,11 +173,17 @@ class Reservation:
             self.guard.keeper.reached(account.name, budget, spent=spent)
 
 
-def reservation(guard: Guard, budgets: Sequence[Budget], *, request_id: str, at: datetime, ttl_s: float) -> Reservation:
-    """Of a request that started at `at`, by the budgets that hold then. Nothing is reserved yet."""
-    held_to = tuple(accounts.in_force(budgets, at=at, after=accounts.KNOWN_AFTER)) if budgets else ()
+def reservation(
+    guard: Guard, budgets: Sequence[Budget], *, request_id: str, at: datetime, ttl_s: float, now: datetime | None = None
+) -> Reservation:
+    """Of a request that started at `at`, by the budgets whose dates hold then and which are known by `now` (the
+    clock's, unless given). Nothing is reserved yet."""
+    if not budgets:
+        return Reservation(guard, request_id, ttl_s, (), ())
+    now = now or datetime.now(UTC)
+    held_to = tuple(accounts.in_force(budgets, at=at, now=now, after=accounts.KNOWN_AFTER))
     named = tuple(accounts.account(budget, at=at) for budget in held_to)
-    settling = frozenset(budget.id for budget in held_to if at < budget.defined_at + accounts.SETTLING_IN)
+    settling = frozenset(budget.id for budget in held_to if now < budget.defined_at + accounts.SETTLING_IN)
     # Those that settle in may be given what is open by whoever fills their accounts.
     was_asked = len(held_to) < len(budgets)
     return Reservation(guard, request_id, ttl_s, held_to, named, was_asked=was_asked, settling=settling)

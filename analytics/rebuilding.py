@@ -53,7 +53,7 @@ def targets(book: Book, *, at: datetime) -> list[Target]:
     """The accounts that requests reserve in at `at`: of budgets in force, and of those that will be in a moment."""
     found: dict[str, Target] = {}
     for moment in (at - SLOW_TO_BEGIN, at, at + FILLED_AHEAD):
-        for budget in accounts.in_force(book.all(), at=moment):
+        for budget in accounts.in_force(book.all(), at=moment, now=max(moment, at)):
             target = _target(budget, at=moment)
             # A window that is yet to begin starts at zero by itself.
             if moment <= at or not target.account.may_begin:

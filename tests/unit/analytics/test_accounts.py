@@ -64,6 +64,17 @@ class TestInForce:
         assert accounts.in_force([new], at=NOON + SETTLING_IN - timedelta(microseconds=1)) == []
         assert accounts.in_force([new], at=NOON + SETTLING_IN) == [new]
 
+    def test_a_request_that_was_long_in_coming_is_held_to_what_was_made_meanwhile(self):
+        meanwhile = budget(defined_at=NOON + timedelta(seconds=5))
+        late = NOON + timedelta(seconds=20)
+        assert accounts.in_force([meanwhile], at=NOON, now=late) == [meanwhile]
+        assert accounts.in_force([meanwhile], at=NOON, now=NOON + timedelta(seconds=6)) == []
+
+    def test_but_its_dates_are_those_of_its_start(self):
+        late = NOON + timedelta(seconds=20)
+        ended, begun = budget(ends_at=NOON + timedelta(seconds=5)), budget(starts_at=NOON + timedelta(seconds=5))
+        assert accounts.in_force([ended, begun], at=NOON, now=late) == [ended]
+
     def test_each_is_judged_by_itself_and_order_stays(self):
         first, over, last = budget(id=1), budget(id=2, ends_at=NOON), budget(id=3)
         assert accounts.in_force([first, over, last], at=NOON) == [first, last]

@@ -328,6 +328,14 @@ class TestDefinedAt:
     def test_it_stays_when_the_count_stays_right(self, changes):
         assert not self.moved(backdated(make()), **changes)
 
+    @pytest.mark.parametrize("action", ["refuse", "degrade"])
+    def test_it_moves_when_one_that_only_noted_is_to_hold(self, layers, action):
+        """Requests went on, and past its account, while the counters were away."""
+        assert self.moved(backdated(make(action="note")), action=action, layer="L0" if action == "degrade" else "")
+
+    def test_it_stays_while_it_only_notes(self):
+        assert not self.moved(backdated(make(action="note")), limit_usd="9")
+
     def test_it_moves_when_a_disabled_budget_is_enabled_again(self):
         row = edit(backdated(make()), enabled=False)
         assert self.moved(row, enabled=True)

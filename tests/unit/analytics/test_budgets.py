@@ -233,6 +233,21 @@ class TestWhichHold:
     )
     def test_only_those_in_force(self, held, dates):
         reservation = budgets.reservation(
-            held.guard, [budget("1", id=1), budget("1", id=2, **dates)], request_id="r", at=NOW, ttl_s=1.0
+            held.guard, [budget("1", id=1), budget("1", id=2, **dates)], request_id="r", at=NOW, ttl_s=1.0, now=NOW
         )
         assert [one.id for one in reservation.budgets] == [1]
+
+    @pytest.mark.parametrize(("age_s", "is_settling"), [(1, True), (2, False)])
+    def test_one_made_while_the_body_came_is_judged_by_the_time_of_planning(self, held, age_s, is_settling):
+        late = NOW + timedelta(seconds=20)
+        new = budget("1", defined_at=late - timedelta(seconds=age_s))
+        reservation = budgets.reservation(held.guard, [new], request_id="r", at=NOW, ttl_s=1.0, now=late)
+        assert reservation.budgets == (new,)
+        assert reservation.accounts == (accounts.account(new, at=NOW),)
+        assert reservation.settling == ({new.id} if is_settling else set())
+
+    def test_planning_is_now(self, held):
+        long_in_coming = NOW - timedelta(seconds=20)
+        new = budget("1", defined_at=NOW - timedelta(seconds=5))
+        reservation = budgets.reservation(held.guard, [new], request_id="r", at=long_in_coming, ttl_s=1.0)
+        assert (reservation.budgets, reservation.settling) == ((new,), frozenset())

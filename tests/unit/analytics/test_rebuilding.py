@@ -200,6 +200,16 @@ class TestWhichAccounts:
         rebuild(store, at=at)
         assert (balance(store, budget, at=before), balance(store, budget, at=at)) == ((1, 0), (2, 0))
 
+    def test_also_of_a_budget_made_since_then(self, store, rebuild):
+        """A request that was long in coming counts in the window it started in, and is held to it."""
+        at = datetime(2026, 11, 20, 12, 0, 10, tzinfo=UTC)
+        budget = make_budget("hour")
+        budget.defined_at = at - timedelta(seconds=5)
+        budget.save()
+        ledger.insert([costing(1, at - timedelta(seconds=30))])
+        rebuild(store, at=at)
+        assert balance(store, budget, at=at - timedelta(seconds=30)) == (1, 0)
+
     def test_without_budgets_the_store_is_made_whole(self, store, rebuild):
         assert store.pulse().whole_since_ms is None
         assert rebuild(store)
