@@ -99,6 +99,11 @@ class Lengths:
                     return known.quantile()
         return DEFAULT
 
+    def unstated(self, *, key_id: int | None) -> int:
+        """Tokens that an answer counts as before it is known, when its request does not say how long it may get. Never
+        few: a key whose answers were short so far must not get any number of long ones through at once."""
+        return max(self.usual(key_id=key_id, model_id=ANY_MODEL), DEFAULT)
+
     def seed(self) -> bool:
         """Learns from the ledger's latest answers; returns whether it could. Without a database nothing is learned.
 

@@ -62,13 +62,16 @@ class Lease(msgspec.Struct, frozen=True):
     quotas: tuple[Quota, ...] = ()
 
     def corrections(self, *, used_tokens: int | None) -> tuple[Correct, ...]:
-        """What makes the rates true once it is known what was used; None: no model was called, nothing was."""
-        if used_tokens is None:
-            return tuple(Correct(rate.name, self.bucket, -rate.cost) for rate in self.rates)
+        """What makes the rates true once it is known what was used; None: no model was called, no tokens were.
+
+        The request itself stays counted: whoever is refused by a budget or for want of a model has a row in the ledger
+        all the same, and must not write any number of them.
+        """
+        used = used_tokens or 0
         return tuple(
-            Correct(rate.name, self.bucket, used_tokens - rate.cost)
+            Correct(rate.name, self.bucket, used - rate.cost)
             for rate in self.rates
-            if rate.name.endswith(TOKENS) and used_tokens != rate.cost
+            if rate.name.endswith(TOKENS) and used != rate.cost
         )
 
 
@@ -100,7 +103,7 @@ async def admit(
 
 
 def give_back(guard: Guard, lease: Lease, *, request_id: str) -> None:
-    """As if the request had never come."""
+    """Of a request that was let through and asks no model: its places and its tokens."""
     if lease is not NO_LEASE:
         corrections = lease.corrections(used_tokens=None)
         guard.settle(Settle(request_id, None, lease.slots, corrections, guard.span_ms))

@@ -13,7 +13,6 @@ import msgspec
 from analytics import budgets, ids, limits
 from analytics.budgets import BudgetError, Degrades, Reached
 from analytics.counters.guard import Guard
-from analytics.lengths import ANY_MODEL
 from analytics.limits import NO_LEASE, Lease, Quota
 from analytics.models import Outcome
 from analytics.spool import Spool, SpoolError
@@ -220,7 +219,7 @@ async def _admitted(asked: _Asked, *, need: Need, guard: Guard, ttl_s: float) ->
     if not limits.has_any(asked.caller):
         return NO_LEASE
     answers = (need.max_output_tokens or 0) * need.answers
-    usual = 0 if need.max_output_tokens else guard.lengths.usual(key_id=asked.caller.key_id, model_id=ANY_MODEL)
+    usual = 0 if need.max_output_tokens else guard.lengths.unstated(key_id=asked.caller.key_id)
     return await limits.admit(
         guard,
         asked.caller,

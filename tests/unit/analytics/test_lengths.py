@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics import ledger, lengths
-from analytics.lengths import DEFAULT, EDGES, FEWEST, HALVED_AT, Lengths
+from analytics.lengths import ANY_MODEL, DEFAULT, EDGES, FEWEST, HALVED_AT, Lengths
 from tests.unit.analytics.test_ledger import usage_row
 
 
@@ -77,6 +77,15 @@ class TestUsual:
         for _ in range(FEWEST):
             known.learn(key_id=1, model_id=3, tokens=4 * 64 - 3, was_capped=False, choices=4)
         assert usual(known) == 64
+
+
+class TestUnstated:
+    """An answer whose request does not say how long it may get."""
+
+    @pytest.mark.parametrize(("tokens", "counts"), [(2, DEFAULT), (2048, 2048)])
+    def test_counts_as_usual_and_as_the_default_at_least(self, tokens, counts):
+        known = learned(*[tokens] * FEWEST, model_id=ANY_MODEL)
+        assert known.unstated(key_id=1) == counts
 
 
 class TestFollowing:

@@ -111,12 +111,18 @@ class TestRefused:
 
 
 class TestGivenBack:
-    async def test_it_is_as_if_the_request_had_never_come(self, guard):
-        who = caller(1, 10, 1, project=(1, 10, 1))
+    async def test_are_places_and_tokens(self, guard):
+        who = caller(None, 10, 1, project=(None, 10, 1))
         for _ in range(3):
             lease, request_id = await admit(guard, who)
             limits.give_back(guard, lease, request_id=request_id)
         await admit(guard, who)
+
+    async def test_the_request_stays_counted(self, guard):
+        who = caller(1, 10, 1)
+        lease, request_id = await admit(guard, who)
+        limits.give_back(guard, lease, request_id=request_id)
+        assert (await refusal(guard, who)).kind == "requests"
 
     def test_without_a_lease_there_is_nothing_to_give(self, guard):
         guard.is_here = False
@@ -134,8 +140,8 @@ class TestCorrections:
     def test_an_estimate_that_was_right_needs_none(self):
         assert self.LEASE.corrections(used_tokens=40) == ()
 
-    def test_where_nobody_was_called_all_is_given_back(self):
-        assert self.LEASE.corrections(used_tokens=None) == (Correct("k1:requests", 7, -1), Correct("k1:tokens", 7, -40))
+    def test_where_nobody_was_called_all_tokens_are_given_back(self):
+        assert self.LEASE.corrections(used_tokens=None) == (Correct("k1:tokens", 7, -40),)
 
 
 def test_the_places_a_request_of_theirs_may_hold():

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from analytics.lengths import ANY_MODEL, FEWEST
 from analytics.limits import LimitReached
 from analytics.types import Limits
 from routing.chat import MoneyUnknown, NobodyAnswered, NothingToTry, OverBudget
@@ -93,6 +94,21 @@ class TestTokensAMinute:
         assert gateway.counted() == {"k1:tokens": counted}
         streaming.close()
 
+    async def test_it_counts_as_no_less_after_short_answers(self, gateway):
+        limit(gateway, key=(None, 2000))
+        for _ in range(FEWEST):
+            gateway.guard.lengths.learn(key_id=1, model_id=ANY_MODEL, tokens=2, was_capped=False)
+        ended = await asyncio.gather(*[gateway.ask("chunks=4;delay_ms=50") for _ in range(10)], return_exceptions=True)
+        assert sum(isinstance(one, LimitReached) for one in ended) == 10 - 2000 // (INPUT + USUAL)
+
+    async def test_and_as_more_after_long_ones(self, gateway):
+        limit(gateway, key=(None, 10_000))
+        for _ in range(FEWEST):
+            gateway.guard.lengths.learn(key_id=1, model_id=ANY_MODEL, tokens=2048, was_capped=False)
+        streaming = await gateway.ask("chunks=4", stream=True)
+        assert gateway.counted() == {"k1:tokens": INPUT + 2048}
+        streaming.close()
+
     async def test_those_used_beyond_what_was_counted_count_as_well(self, gateway):
         limit(gateway, key=(None, 100))
         await gateway.ask("chunks=300")
@@ -142,10 +158,14 @@ class TestAtOnce:
 
 
 class TestRefusedLater:
-    """Nobody was called: its request and its tokens are given back with its place."""
+    """Nobody was called: its tokens are given back with its place. It stays a request: it has a row in the ledger."""
 
     def assert_given_back(self, gateway):
-        assert set(gateway.counted().values()) == {0}
+        counted = gateway.counted()
+        assert {name: used for name, used in counted.items() if name.endswith("tokens")} == {
+            name: 0 for name in counted if name.endswith("tokens")
+        }
+        assert {used for name, used in counted.items() if name.endswith("requests")} == {1}
         assert gateway.places() == []
 
     async def test_for_its_budget(self, gateway):
@@ -168,6 +188,14 @@ class TestRefusedLater:
         with pytest.raises(NothingToTry):
             await gateway.ask("ok", tools=TOOLS)
         self.assert_given_back(gateway)
+
+    async def test_those_that_no_model_fits_write_no_more_rows_than_the_limit(self, gateway):
+        limit(gateway, key=(2,))
+        for _ in range(2):
+            with pytest.raises(NothingToTry):
+                await gateway.ask("ok", tools=TOOLS)
+        await refused(gateway, tools=TOOLS)
+        assert len(gateway.lines()) == 2
 
 
 class TestCountersAway:
