@@ -1,8 +1,8 @@
 """The short way in: from ASGI to an async DRF view and back, without Django's thread-bound handler and middleware.
 
 It owes what it skips: the body limit and a read deadline, CORS by the middleware's own rules, a watcher that cancels
-the view when the client leaves, errors in the caller's format, the log line. It sends no Django signals, so nothing
-below it may use the ORM or `sync_to_async`.
+the view when the client leaves, an end to streams that nobody reads, errors in the caller's format, the log line. It
+sends no Django signals, so nothing below it may use the ORM or `sync_to_async`.
 """
 
 from __future__ import annotations
@@ -40,11 +40,18 @@ CLIENT_GONE = 499
 """What the log line says when the client left; nobody receives it."""
 SAY_STOPPING_S = 1.0
 """How long a client may take to be told that the server stops; one that does not read is not waited for."""
+SAY_LATE_S = 1.0
+"""How long a stream's client may take, after the request's deadline, to be told that it has passed. One that does not
+read would otherwise keep the provider at work when its place and its reservation have long lapsed."""
 _MIB = 1024 * 1024
 
 
 class ClientGone(Exception):
     """The client left before it had sent its request."""
+
+
+class _ReadTooSlowly(Exception):
+    """The client had not taken its stream when the request's deadline had passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +104,8 @@ class ShortWay:
             response = await self._response(request)
             await _send_response(response, send=send)
             return response.status_code
+        except _ReadTooSlowly:
+            return CLIENT_GONE
         except asyncio.CancelledError:
             task.uncancel()
             if isinstance(response, EventStream):
@@ -178,9 +187,18 @@ async def _cancel_when_gone(receive: Receive, *, task: asyncio.Task[Any]) -> Non
 
 
 async def _send_response(response: HttpResponseBase, *, send: Send) -> None:
+    """Raises: _ReadTooSlowly, in the middle of a stream that is not settled yet."""
     if not isinstance(response, EventStream):
         await _send_whole(response, send=send)
         return
+    try:
+        with within(response.stream.left_s + SAY_LATE_S):
+            await _send_stream(response, send=send)
+    except TimeoutError:
+        raise _ReadTooSlowly from None
+
+
+async def _send_stream(response: EventStream, *, send: Send) -> None:
     await send({"type": "http.response.start", "status": response.status_code, "headers": _headers(response)})
     response.has_begun = True
     async for body, is_more in response.parts():

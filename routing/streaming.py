@@ -25,6 +25,7 @@ _left: WeakSet[asyncio.Task[Any]] = WeakSet()
 """Tasks whose clients left. What a task is cancelled with does not say it: of two in one turn the first one counts."""
 CLIENT_CLOSED = 499
 """The status a row gets when its client left; nobody ever receives it."""
+DEADLINE_PASSED = "the request's deadline passed"
 
 
 def leave(task: asyncio.Task[Any]) -> None:
@@ -70,6 +71,11 @@ class Streaming:
         """Whether the provider has said that no frame comes after the last one given."""
         return self._upstream.is_ending
 
+    @property
+    def left_s(self) -> float:
+        """Until the request's deadline: below 0 when it has passed."""
+        return self._entry.clock.left_s()
+
     async def frames(self) -> AsyncIterator[bytes]:
         """The frames to relay, without the closing `[DONE]`; ends early, with `error` set, when the stream breaks."""
         try:
@@ -92,11 +98,13 @@ class Streaming:
     async def _next(self) -> bytes | None:
         between_s = self.candidate.model.provider.timeouts.between_frames_s
         patience_s = min(self._entry.clock.left_s(), between_s)
+        if patience_s <= 0:  # what is here already would not be waited for, however slowly the client takes it
+            raise ProviderError(FailureKind.TIMEOUT, DEADLINE_PASSED)
         try:
             with within(patience_s):
                 return await anext(self._upstream, None)
         except TimeoutError:
-            why = f"nothing came for {between_s:g} s" if patience_s == between_s else "the request's deadline passed"
+            why = f"nothing came for {between_s:g} s" if patience_s == between_s else DEADLINE_PASSED
             raise ProviderError(FailureKind.TIMEOUT, why) from None
 
     def close(self, *, was_cancelled: bool = False) -> None:
@@ -111,10 +119,14 @@ class Streaming:
         reader = self._upstream.reader
         self._entry.ended(reader.finish_reason, usage=reader.usage if reader.is_done else None)
         self.bill = self._entry.bill(reader.usage, content_chars=reader.content_chars)
+        kind, message = (self.error.kind.value, self.error.message) if self.error else ("", "")
         if self.error is not None:
             outcome, status = Outcome.ERROR, 200
         elif reader.finish_reason and reader.is_done:
             outcome, status = Outcome.OK, 200
+        elif self.left_s <= 0 and not has_left():
+            outcome, status = Outcome.CANCELLED, CLIENT_CLOSED
+            kind, message = "deadline", f"{DEADLINE_PASSED} while the client did not read"
         elif self._was_cancelled:
             outcome, status = how_cancelled()
         else:
@@ -124,6 +136,6 @@ class Streaming:
             status=status,
             bill=self.bill,
             finish_reason=reader.finish_reason,
-            error_kind=self.error.kind.value if self.error else "",
-            error_message=self.error.message if self.error else "",
+            error_kind=kind,
+            error_message=message,
         )

@@ -23,6 +23,8 @@ from tests.upstream.log import Ending
 from tests.upstream.process import RunningUpstream
 
 pytestmark = pytest.mark.process
+DEADLINE_S = 1.7
+"""Of the request of a client that does not read, with the time it has to be told."""
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +98,24 @@ class TestAClientThatLeaves:
         with raw_http.connected(gateway.port) as connection:
             connection.sendall(raw_http.post(CHAT, gateway.headers(), chat_body()))
             assert raw_http.receive(connection).status == 200
+        assert_still_fine(gateway)
+
+
+class TestAClientThatDoesNotRead:
+    """Its stream may fill every buffer on its way, and ends a little after its deadline."""
+
+    def test_is_cut_with_its_upstream_and_settled(self, gateway: Gateway, upstream: RunningUpstream) -> None:
+        nonce = new_nonce()
+        headers = gateway.headers() | {"X-Session-Id": nonce, "X-Gateway-Timeout-Ms": "700"}
+        body = chat_body(nonce, script="chunks=100000", stream=True)
+        with socket.socket() as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.connect(("127.0.0.1", gateway.port))
+            connection.sendall(raw_http.post(CHAT, headers, body))
+            [request] = eventually(lambda: seen(upstream, nonce), what="the upstream's call")
+            assert upstream.end_of(request, within_s=DEADLINE_S + SOON_S).how is Ending.CLIENT_LEFT
+            row = gateway.installation.row_of(nonce, within_s=SOON_S)
+        assert (row.outcome, row.status, row.error_kind) == ("cancelled", 499, "deadline")
         assert_still_fine(gateway)
 
 

@@ -39,14 +39,15 @@ class Client:
     As a server's flow control does, that message is never taken; or, with `error`, is refused with it.
     """
 
-    def __init__(self, *, until, error=None):
+    def __init__(self, *, until, error=None, headers=()):
         self._until = until
         self._error = error
+        self._headers = headers
         self._has_asked = False
         self._has_left = asyncio.Event()
 
     async def talk_to(self, short_way):
-        headers = [(b"authorization", f"Bearer {SECRET}".encode())]
+        headers = [(b"authorization", f"Bearer {SECRET}".encode()), *self._headers]
         scope = {"type": "http", "method": "POST", "path": CHAT, "query_string": b"", "headers": headers}
         await short_way.handle(scope, self._receive, self._send)
 
@@ -105,6 +106,37 @@ class TestAClientThatLeaves:
                 await Client(until="http.response.start").talk_to(short_way)
                 deadline.reschedule(0)
                 await asyncio.Event().wait()
+
+
+class UnreadClient(Client):
+    """Which stays, and takes no message of the type `until`; its request's deadline is soon."""
+
+    def __init__(self, *, until):
+        super().__init__(until=until, headers=[(b"x-gateway-timeout-ms", b"200")])
+
+    async def _send(self, message):
+        if message["type"] == self._until:
+            await asyncio.Event().wait()
+
+
+class TestAClientThatDoesNotRead:
+    @pytest.mark.parametrize("message", ["http.response.start", "http.response.body"], ids=["headers", "frames"])
+    async def test_is_cut_with_its_provider_when_the_deadline_has_passed(
+        self, short_way, vendor, spool, monkeypatch, message
+    ):
+        monkeypatch.setattr(short_way_module, "SAY_LATE_S", 0.05)
+        seen_before = len(vendor.requests())
+        async with asyncio.timeout(5):
+            await UnreadClient(until=message).talk_to(short_way)
+        row = settled(spool)
+        assert (row.outcome, row.status, row.error_kind) == ("cancelled", 499, "deadline")
+        assert row.duration_ms >= 200
+        assert await end_of_only_request(vendor, seen_before=seen_before) is Ending.CLIENT_LEFT
+
+    async def test_leaves_a_task_in_which_deadlines_hold(self, short_way, monkeypatch):
+        monkeypatch.setattr(short_way_module, "SAY_LATE_S", 0.05)
+        await UnreadClient(until="http.response.body").talk_to(short_way)
+        assert asyncio.current_task().cancelling() == 0
 
 
 class TestTheServerStops:

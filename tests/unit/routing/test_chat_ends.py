@@ -8,10 +8,12 @@ import pytest
 
 from providers import chat as provider_chat
 from providers.dialects import openai_stream
+from routing.attempts import Clock
 from routing.chat import NobodyAnswered
 from routing.streaming import leave
 from tests.unit.routing.test_plan import POLICY
 from tests.unit.routing.use_case import STOPS_SOON, answering, event, says
+from tests.upstream.log import Ending
 
 FINISH = event(choices=[{"index": 0, "delta": {}, "finish_reason": "stop"}])
 SECRET = "sk-never-to-be-told"
@@ -53,6 +55,20 @@ class TestASilence:
         gateway.policy = replace(POLICY, deadline_s=deadline_s)
         streaming, _ = await gateway.relay("chunks=4;stall=mid", timeouts=STOPS_SOON)
         assert streaming.error.message == told
+
+
+class TestAReaderTooSlowForItsDeadline:
+    async def test_gets_no_more_of_what_is_here_already(self, gateway):
+        """Nothing has to be waited for then, so that no deadline of a wait would end it."""
+        streaming = await gateway.ask("chunks=20000", stream=True)
+        relayed = []
+        async for frames in streaming.frames():
+            relayed.append(frames)
+            streaming._entry.clock = Clock(deadline_s=0.0)
+        assert len(relayed) == 1
+        assert streaming.error.message == "the request's deadline passed"
+        assert (gateway.row.outcome, gateway.row.error_kind) == ("error", "timeout")
+        assert await gateway.end() is Ending.CLIENT_LEFT
 
 
 class TestTheGatewaysOwnFailure:
