@@ -19,7 +19,10 @@ MOST_PARTS = 20_000
 _READ_AS_WELL = ("system", "response_format", "output_config", "functions")
 """Top-level fields beside messages and tools that the model reads, and is paid for reading."""
 _MEDIA = ("data:image/", "data:application/", "data:audio/", "data:video/", "data:font/")
-_NO_TEXT = frozenset({"type", "input_audio"})
+_BASE64 = ";base64,"
+_MOST_OF_A_MEDIA_TYPE = 200
+_HOLDS_MEDIA = {"image_url": "url", "file": "file_data", "input_audio": "data", "source": "data"}
+"""Where a part has the bytes of its image, file or sound."""
 _FILE_PARTS = {
     "image_url": Capability.VISION,
     "input_audio": Capability.AUDIO,
@@ -174,17 +177,37 @@ def _message_tokens(message: Mapping[str, Any]) -> int:
 
 def _texts(value: object) -> Iterator[str]:
     """Every text in a message, wherever it stands: in parts, in tools' results, in what a vendor wrote earlier. Media
-    in base64 are no text: what they cost goes by the file."""
+    in base64 are no text where vendors look for media, and only there: what they cost goes by the file."""
     left = [value]
     while left:
         one = left.pop()
         if isinstance(one, str):
-            if not one.startswith(_MEDIA):
-                yield one
+            yield one
         elif isinstance(one, list):
             left += one
-        elif isinstance(one, dict) and one.get("type") != "base64":
-            left += [inner for name, inner in one.items() if name not in _NO_TEXT]
+        elif isinstance(one, dict):
+            left += [
+                _without_media(name, inner) if name in _HOLDS_MEDIA else inner
+                for name, inner in one.items()
+                if name != "type"
+            ]
+
+
+def _without_media(name: str, value: object) -> object:
+    """What stands under a name that may hold media, but for their bytes."""
+    if not isinstance(value, dict):
+        return "" if name == "image_url" and _is_media(value) else value
+    holds = _HOLDS_MEDIA[name]
+    data = value.get(holds)
+    if holds == "data":  # bare base64: of a sound always, of a source where it says so
+        is_media = isinstance(data, str) and (name == "input_audio" or value.get("type") == "base64")
+    else:
+        is_media = _is_media(data)
+    return {inner: found for inner, found in value.items() if inner != holds} if is_media else value
+
+
+def _is_media(value: object) -> bool:
+    return isinstance(value, str) and value.startswith(_MEDIA) and _BASE64 in value[:_MOST_OF_A_MEDIA_TYPE]
 
 
 def _json_tokens(value: object) -> int:
