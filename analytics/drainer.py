@@ -162,10 +162,11 @@ def _replay(folder: Path, *, root: Path, replayed: Replayed) -> None:
 
 
 def _interrupted(opened: Opened) -> UsageRow:
-    """The row of a request whose process died: charged at its estimate, as the provider has probably been at work."""
+    """The row of a request whose process died: charged at its estimate, as the provider has probably been at work.
+    Budgets that held nothing for it count the estimate as well."""
     asked = msgspec.structs.asdict(opened)
     return UsageRow(
-        budget_usd=asked.pop("cap_usd"),
+        budget_usd=max(asked.pop("cap_usd"), opened.cost_usd),
         **asked,
         started_at=ids.started_at(opened.id),
         outcome=Outcome.INTERRUPTED.value,

@@ -152,6 +152,12 @@ class TestReplay:
         assert (record.cost_usd, record.cost_source, record.input_tokens) == (Decimal("0.125"), "estimate", 5)
         assert (record.key_name, record.provider, record.model, record.layer) == ("first", "acme", "large", "L1")
 
+    @pytest.mark.parametrize(("cap_usd", "counted"), [("0", "0.125"), ("0.1", "0.125"), ("2", "2")])
+    def test_budgets_count_its_cap_and_never_less_than_the_estimate(self, root, cap_usd, counted):
+        abandon(root, opened=[opened_line(cost_usd=Decimal("0.125"), cap_usd=Decimal(cap_usd))])
+        drainer.replay_abandoned(root)
+        assert UsageRecord.objects.get().budget_usd == Decimal(counted)
+
     def test_of_several_attempts_the_last_one_counts(self, root):
         first = opened_line(model="cheap", attempts=1)
         abandon(root, opened=[first, msgspec.structs.replace(first, model="dear", attempts=2)])
