@@ -7,6 +7,7 @@ together. Which model that buys is `routing`'s to decide; what changes per reque
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -77,16 +78,29 @@ class Reservation:
 
     async def hold(self, caps: Sequence[Decimal], *, beside: Decimal) -> int:
         """Sees that the first of `caps` (USD, the largest first) that all budgets take is held, beside what earlier
-        attempts may have cost; returns its place. Costs nothing and asks nobody where that is nothing.
+        attempts may have cost; returns its place. What should cost nothing is never refused.
 
         Raises: Reached, Degrades, Unavailable.
         """
-        if not caps[0] or not self.accounts:
+        if not self.accounts:
+            return 0
+        if not caps[0]:
+            await self._hold_nothing()
             return 0
         wanted = tuple(min(nano(cap + beside), MOST_NANO) for cap in caps)
         granted = await self._reserve(wanted)
         self.cap = max(self.cap, wanted[granted])
         return granted
+
+    async def _hold_nothing(self) -> None:
+        """Makes the request known where it stands for nothing yet: should it cost something after all, that is charged.
+        No budget refuses it for that, nor does an outage."""
+        if self.cap:
+            return
+        self.was_asked = True
+        asked = [(budget, msgspec.structs.replace(account, limit=None)) for budget, account in self._enforced()]
+        with suppress(StoreError):
+            await self._asked(asked, (0,))
 
     @property
     def refuses(self) -> bool:

@@ -93,12 +93,31 @@ class TestHold:
         await hold(reservation, "0.1")
         assert (held.balances(), reservation.cap) == ([Balance(0, 4 * 10**8)], 4 * 10**8)
 
-    @pytest.mark.parametrize("beside", ["0", "5"])
-    async def test_what_costs_nothing_asks_nobody(self, held, beside):
+    async def test_what_should_cost_nothing_is_known_and_charged_if_it_does_cost(self, held):
         reservation = held.by(budget("1"), spent="1")
+        assert await hold(reservation, "0") == 0
+        assert held.balances() == [Balance(10**9, 0)]
+        (settled,) = held.store.settle_now([Settle("r", 3)])
+        assert (settled.was_open, held.balances()) == (True, [Balance(10**9 + 3, 0)])
+
+    async def test_what_should_cost_nothing_leaves_what_is_held_as_it_is(self, held):
+        reservation = held.by(budget("1"))
+        await hold(reservation, "0.4")
+        assert await hold(reservation, "0", beside="0.4") == 0
+        assert held.balances() == [Balance(0, 4 * 10**8)]
+
+    async def test_what_should_cost_nothing_goes_on_whatever_the_counters_say(self, held):
+        assert await hold(held.by(budget("1"), known=()), "0") == 0
+        reservation = held.again(budget("1"), request_id="other")
         held.store.fails = True
-        assert await hold(reservation, "0", beside=beside) == 0
-        assert not reservation.was_asked
+        assert await hold(reservation, "0", beside="5") == 0
+        assert reservation.was_asked  # nobody knows whether it is known there
+
+    async def test_what_should_cost_nothing_is_charged_where_accounts_are_and_not_where_one_is_missing(self, held):
+        here, missing = budget("1", id=1), budget("1", id=2)
+        await hold(held.by(here, missing, known=[accounts.account(here, at=NOW).name]), "0")
+        held.store.settle_now([Settle("r", 3)])
+        assert held.balances() == [Balance(3, 0), None]
 
     async def test_without_budgets_nobody_is_asked(self, held):
         reservation = held.by()

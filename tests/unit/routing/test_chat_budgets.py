@@ -12,7 +12,7 @@ from analytics.types import BudgetAction, BudgetScope, NearEdge
 from routing.chat import MoneyUnknown, NobodyAnswered, OverBudget
 from routing.types import DropReason, UnknownPrice, Wishes
 from tests.unit.routing.test_plan import POLICY, model
-from tests.unit.routing.use_case import budget
+from tests.unit.routing.use_case import answering, budget
 
 LONG = 4096
 """Tokens of an answer of no stated length."""
@@ -235,6 +235,16 @@ class TestAFreeModel:
         with gateway.counters_away():
             await gateway.ask(free)
         assert gateway.row.outcome == "ok"
+
+    async def test_that_costs_after_all_is_charged(self, gateway):
+        gateway.hold(budget("1"))
+        told = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15, "cost": 0.02}
+        message = {"role": "assistant", "content": "Hi"}
+        choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
+        body = msgspec.json.encode({"object": "chat.completion", "choices": choices, "usage": told})
+        async with answering(body, content_type="application/json") as url:
+            await gateway.ask(gateway.candidate("free", usd="0", url=url))
+        assert gateway.assert_settled().budget_usd == Decimal("0.02")
 
     async def test_goes_on_behind_one_that_may_have_cost(self, gateway, free):
         gateway.hold(budget("0.6"))
