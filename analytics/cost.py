@@ -21,6 +21,12 @@ STANDS_IN = {
 }
 """The price used for a unit that has none of its own."""
 
+_INPUTS = {
+    Unit.INPUT: "input_tokens",
+    Unit.CACHE_WRITE_5M: "cache_write_5m_tokens",
+    Unit.CACHE_WRITE_1H: "cache_write_1h_tokens",
+}
+
 FREE_UNLESS_PRICED = frozenset({Unit.REQUEST, Unit.WEB_SEARCH, Unit.IMAGE})
 
 
@@ -45,6 +51,16 @@ def compute(usage: Usage, prices: Sequence[Price], *, at: datetime) -> Computed:
         if price or unit in in_force:
             used[unit.value] = f"{price.normalize():f}"
     return Computed(total, used)
+
+
+def at_dearest_input(usage: Usage, prices: Sequence[Price], *, at: datetime) -> Usage:
+    """With all its input in the bucket that costs most: whether it will be read or written to a cache is not known
+    before."""
+    tokens = usage.all_input_tokens
+    in_force = _in_force(prices, input_tokens=tokens, at=at)
+    dearest = max(_INPUTS, key=lambda unit: _price_of(unit, in_force) or ZERO)
+    nothing = dict.fromkeys(_INPUTS.values(), 0)
+    return msgspec.structs.replace(usage, cached_input_tokens=0, **(nothing | {_INPUTS[dearest]: tokens}))
 
 
 def rounded(usd: Decimal) -> Decimal:

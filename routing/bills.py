@@ -88,6 +88,11 @@ class Priced(msgspec.Struct, frozen=True):
         """Of answers of any length that a client may have asked for, so it has an end."""
         return min(self._standing_in(usage).usd or cost.ZERO, MOST_USD)
 
+    def at_dearest_input(self, usage: Usage) -> Usage:
+        """With all its input in the bucket that costs most by the same prices."""
+        model = self.stand_in if self._computed(usage).usd is None else self.model
+        return usage if model is None else cost.at_dearest_input(usage, model.prices, at=self.at)
+
     def _standing_in(self, usage: Usage) -> cost.Computed:
         computed = self._computed(usage)
         if computed.usd is None and self.stand_in is not None:

@@ -26,7 +26,7 @@ from routing import decision as decisions
 from routing.attempts import Clock, NotAfforded, Step
 from routing.bills import CHARS_PER_TOKEN, NOTHING, UNSEEN_TOKENS, Bill, Priced, together
 from routing.decision import Decision
-from routing.plan import longest_answer
+from routing.plan import longest_answer, may_write_cache, most_used
 from routing.types import Candidate
 
 _encode = msgspec.json.encode
@@ -274,10 +274,10 @@ class Entry:
         return self._usage_of(model, output_tokens=output)
 
     def _usage_of(self, model: Model, *, output_tokens: int) -> Usage:
-        """With the upper estimate of its input."""
+        """The most, with so much output, at the prices that hold for it."""
         need = self.decision.need
-        input_tokens = need.input_tokens + need.files * model.max_input_tokens_per_file
-        return Usage(input_tokens=input_tokens, output_tokens=output_tokens)
+        usage = most_used(model, need=need, output_tokens=output_tokens)
+        return self._priced(model).at_dearest_input(usage) if may_write_cache(model, need=need) else usage
 
     def _file_tokens(self) -> int:
         return self.decision.need.files * self.candidate.model.max_input_tokens_per_file if self.candidate else 0

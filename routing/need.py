@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from msgspec import json
+from msgspec import Raw, json
 
 from providers.types import Capability, ChatRequest
 from routing.types import Need, Wishes
@@ -16,11 +17,21 @@ MESSAGE_TOKENS = 8
 MOST_MESSAGES = 10_000
 MOST_PARTS = 20_000
 """Beyond these, reading one request would keep all others of the process waiting."""
+UNDECLARED_SEARCHES = 10
+"""Web searches of a request that switches them on and does not say how many at most. An assumption: no vendor of
+OpenAI's dialect is told a limit."""
+_WEB_SEARCH = "web_search"
+_CACHE_CONTROL = "cache_control"
+_MAY_CACHE = ("messages", "tools", "system")
+_ESCAPED_LETTER = re.compile(rb"\\u00(?:5[fF]|[67])")
+"""Of those that `cache_control` is made of: they hide the word, and hardly anybody else writes them."""
 _READ_AS_WELL = ("system", "response_format", "output_config", "functions")
 """Top-level fields beside messages and tools that the model reads, and is paid for reading."""
 _MEDIA = ("data:image/", "data:application/", "data:audio/", "data:video/", "data:font/")
 _BASE64 = ";base64,"
 _MOST_OF_A_MEDIA_TYPE = 200
+_ROLE_AND_CONTENT = 2
+_NULL = Raw(b"null")
 _HOLDS_MEDIA = {"image_url": "url", "file": "file_data", "input_audio": "data", "source": "data"}
 """Where a part has the bytes of its image, file or sound."""
 _FILE_PARTS = {
@@ -89,6 +100,9 @@ def read(request: ChatRequest, *, wishes: Wishes, layers: Sequence[str]) -> Need
         input_tokens=_input_tokens(request),
         max_output_tokens=request.max_output_tokens,
         answers=request.answers,
+        prediction_tokens=_field_tokens(request, "prediction"),
+        web_searches=_web_searches(request),
+        writes_cache=_writes_cache(request),
         max_cost_usd=wishes.max_cost_usd,
         session=wishes.session or request.session,
     )
@@ -159,17 +173,49 @@ def _all_parts(message: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
 
 
 def _input_tokens(request: ChatRequest) -> int:
-    beside = sum(
-        upper_tokens(bytes(raw).decode()) for name in _READ_AS_WELL if (raw := request.fields.get(name)) is not None
-    )
+    beside = sum(_field_tokens(request, name) for name in _READ_AS_WELL if name in request.fields)
     tools = _json_tokens(request.tools) if request.tools else 0
     return sum(map(_message_tokens, request.messages)) + tools + beside
 
 
+def _field_tokens(request: ChatRequest, name: str) -> int:
+    raw = request.fields.get(name)
+    return 0 if raw is None or raw == _NULL else upper_tokens(bytes(raw).decode())
+
+
+def _web_searches(request: ChatRequest) -> int:
+    options = request.fields.get("web_search_options")
+    found = 0 if options is None or options == _NULL else UNDECLARED_SEARCHES
+    for tool in request.tools:
+        if isinstance(tool, dict) and _WEB_SEARCH in str(tool.get("type")):
+            most = tool.get("max_uses")
+            found += most if type(most) is int and most > 0 else UNDECLARED_SEARCHES
+    return found
+
+
+def _writes_cache(request: ChatRequest) -> bool:
+    fields = request.fields
+    if _CACHE_CONTROL in fields:
+        return True
+    if "tools" not in fields and "system" not in fields and all(map(_is_plain, request.messages)):
+        return False  # as most: nothing that could hold it
+    return any(_names_cache(bytes(fields[name])) for name in _MAY_CACHE if name in fields)
+
+
+def _names_cache(raw: bytes) -> bool:
+    if _CACHE_CONTROL.encode() in raw:
+        return True
+    return b"\\u00" in raw and _ESCAPED_LETTER.search(raw) is not None
+
+
+def _is_plain(message: Mapping[str, Any]) -> bool:
+    """Whether it is a role and a text."""
+    return len(message) == _ROLE_AND_CONTENT and isinstance(message.get("content"), str)
+
+
 def _message_tokens(message: Mapping[str, Any]) -> int:
-    content = message.get("content")
-    if isinstance(content, str) and len(message) == len(("role", "content")):  # as almost always
-        return upper_tokens(content) + MESSAGE_TOKENS
+    if _is_plain(message):  # as almost always
+        return upper_tokens(message["content"]) + MESSAGE_TOKENS
     calls = message.get("tool_calls")
     told = [value for name, value in message.items() if name not in ("role", "tool_calls")]
     return upper_tokens("\n".join(_texts(told))) + MESSAGE_TOKENS + (_json_tokens(calls) if calls else 0)

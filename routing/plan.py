@@ -72,8 +72,24 @@ def worst_cost(model: Model, *, need: Need, at: float, answer_tokens: int | None
     """Upper estimate of what a request costs at this model: estimated input, and answers of `answer_tokens` each, or as
     long as they may get. None: no price is known."""
     each = longest_answer(model, need=need) if answer_tokens is None else answer_tokens
-    usage = Usage(input_tokens=_input_tokens(model, need=need), output_tokens=each * need.answers)
-    return cost.compute(usage, model.prices, at=ids.moment(at)).usd
+    usage, moment = most_used(model, need=need, output_tokens=each * need.answers), ids.moment(at)
+    if may_write_cache(model, need=need):
+        usage = cost.at_dearest_input(usage, model.prices, at=moment)
+    return cost.compute(usage, model.prices, at=moment).usd
+
+
+def most_used(model: Model, *, need: Need, output_tokens: int) -> Usage:
+    """What a request uses at most when its answers have so many tokens together: the upper estimate of its input, a
+    prediction that is rejected as a whole, and all the web searches that it may have made."""
+    return Usage(
+        input_tokens=_input_tokens(model, need=need),
+        output_tokens=output_tokens + need.prediction_tokens * need.answers,
+        web_searches=need.web_searches,
+    )
+
+
+def may_write_cache(model: Model, *, need: Need) -> bool:
+    return need.writes_cache or "cache_control" in model.provider.extra_body
 
 
 def longest_answer(model: Model, *, need: Need) -> int:

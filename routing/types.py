@@ -44,6 +44,12 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     """Of one answer."""
     answers: int = 1
     """How many are asked for at once."""
+    prediction_tokens: int = 0
+    """Of the answer that the client predicts, by the upper estimate: what of it is rejected is billed as output."""
+    web_searches: int = 0
+    """The most that it may have the vendor make, where it switches them on."""
+    writes_cache: bool = False
+    """Whether its input may be written to the vendor's cache, which may cost more than reading it."""
     max_cost_usd: Decimal | None = None
     session: str = ""
 

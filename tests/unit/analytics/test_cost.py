@@ -170,3 +170,25 @@ class TestRounding:
 def test_people_read_prices_per_million_of_the_smallest_requests():
     prices = [price("input", "0.0000025"), price("input", "0.000005", from_tokens=200_000), price("request", "0.01")]
     assert cost.per_million(prices, at=NOW) == {Unit.INPUT: Decimal("2.5"), Unit.REQUEST: 10_000}
+
+
+class TestAtDearestInput:
+    @pytest.mark.parametrize(
+        ("prices", "bucket"),
+        [
+            ([], "input_tokens"),
+            ([price("input", "1"), price("cache_write_5m", "1.25")], "cache_write_5m_tokens"),
+            (
+                [price("input", "1"), price("cache_write_5m", "1.25"), price("cache_write_1h", "2")],
+                "cache_write_1h_tokens",
+            ),
+            ([price("input", "1"), price("cache_write_5m", "0.5")], "input_tokens"),
+            ([price("input", "1"), price("cache_write_5m", "2", from_tokens=5)], "input_tokens"),
+            ([price("input", "1"), price("cache_write_5m", "2", from_tokens=4)], "cache_write_5m_tokens"),
+        ],
+        ids=["no price", "written", "for an hour", "read", "below a tier", "in a tier"],
+    )
+    def test_all_input_stands_where_it_costs_most_and_the_rest_where_it_was(self, prices, bucket):
+        found = cost.at_dearest_input(ONE_OF_EACH, prices, at=NOW)
+        assert (getattr(found, bucket), found.all_input_tokens) == (4, 4)
+        assert (found.output_tokens, found.web_searches, found.images) == (1, 1, 1)

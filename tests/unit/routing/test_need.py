@@ -269,6 +269,55 @@ class TestUpperTokens:
         assert read(messages=asking(picture)).input_tokens < 100
 
 
+class TestWhatCostsBeside:
+    SEARCH = {"type": "web_search_20250305", "name": "web_search"}
+
+    @pytest.mark.parametrize(
+        ("fields", "searches"),
+        [
+            ({}, 0),
+            ({"tools": [TOOL]}, 0),
+            ({"web_search_options": {}}, 10),
+            ({"web_search_options": None}, 0),
+            ({"tools": [SEARCH]}, 10),
+            ({"tools": [SEARCH | {"max_uses": 3}]}, 3),
+            ({"tools": [SEARCH | {"max_uses": 0}]}, 10),
+            ({"tools": [SEARCH | {"max_uses": "3"}]}, 10),
+            ({"tools": [SEARCH | {"max_uses": True}]}, 10),
+            ({"tools": [TOOL, SEARCH | {"max_uses": 3}, {"type": "web_search"}]}, 13),
+        ],
+        ids=str,
+    )
+    def test_web_searches_are_as_many_as_declared_or_else_ten(self, fields, searches):
+        assert read(**fields).web_searches == searches
+
+    def test_a_prediction_counts_as_its_text(self):
+        assert read(prediction={"type": "content", "content": LONG}).prediction_tokens >= len(LONG) // 2
+        assert (read().prediction_tokens, read(prediction=None).prediction_tokens) == (0, 0)
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"messages": asking({"type": "text", "text": "Hi", "cache_control": {"type": "ephemeral"}})},
+            {"tools": [TOOL | {"cache_control": {"type": "ephemeral"}}]},
+            {"system": [{"type": "text", "text": "Hi", "cache_control": {"type": "ephemeral"}}]},
+            {"cache_control": {"type": "ephemeral"}},
+        ],
+        ids=["messages", "tools", "system", "top level"],
+    )
+    def test_its_input_may_be_written_to_a_cache_wherever_it_says_so(self, fields):
+        assert read(**fields).writes_cache
+
+    @pytest.mark.parametrize("name", [r"cache\u005fcontrol", r"\u0063ache_control", r"cache_c\u006Fntrol"])
+    def test_spelling_it_otherwise_hides_nothing(self, name):
+        part = b'{"type": "text", "text": "Hi", "NAME": {"type": "ephemeral"}}'.replace(b"NAME", name.encode())
+        body = b'{"model": "auto", "messages": [{"role": "user", "content": [%s]}]}' % part
+        assert need.read(bodies.chat_request(body), wishes=Wishes(), layers=LAYERS).writes_cache
+
+    def test_it_is_not_where_nobody_says_so(self):
+        assert not read(messages=[{"role": "user", "content": "Grüße \n \u0000 <b>"}], tools=[TOOL]).writes_cache
+
+
 @pytest.mark.parametrize(
     ("messages", "says"),
     [

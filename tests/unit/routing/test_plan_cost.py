@@ -4,10 +4,12 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
+import msgspec
+
 from providers.types import Price, Unit
 from routing import plan
 from routing.types import Need, UnknownPrice
-from tests.unit.routing.test_plan import NOW, POLICY, candidate, decide, model, tried
+from tests.unit.routing.test_plan import LONG_AGO, NOW, POLICY, candidate, decide, model, tried
 
 
 class TestCost:
@@ -44,3 +46,20 @@ class TestCost:
     def test_each_answer_asked_for_counts(self):
         need = Need(prompt="", input_tokens=10, max_output_tokens=100, answers=3)
         assert plan.worst_cost(model(usd="0.001"), need=need, at=NOW.timestamp()) == Decimal("0.310")
+
+    def test_what_a_client_switches_on_counts(self):
+        base = model(usd="0.001")
+        more = (
+            Price(Unit.WEB_SEARCH, Decimal("0.01"), 0, LONG_AGO),
+            Price(Unit.CACHE_WRITE_1H, Decimal("0.002"), 0, LONG_AGO),
+        )
+        found = replace(base, prices=(*base.prices, *more))
+        plain = Need(prompt="", input_tokens=10, max_output_tokens=100)
+
+        def worst(**fields):
+            return plan.worst_cost(found, need=msgspec.structs.replace(plain, **fields), at=NOW.timestamp())
+
+        assert worst() == Decimal("0.110")
+        assert worst(web_searches=3) == Decimal("0.140")
+        assert worst(prediction_tokens=7, answers=2) == Decimal("0.224")
+        assert worst(writes_cache=True) == Decimal("0.120")
