@@ -21,7 +21,7 @@ from analytics.limits import NO_LEASE, Lease
 from analytics.models import Outcome
 from analytics.spool import Spool
 from analytics.types import Caller, Opened, UsageRow, storable
-from providers.types import ChatRequest, FailureKind, Model, ProviderError, Usage
+from providers.types import Capability, ChatRequest, FailureKind, Model, ProviderError, Usage
 from routing import decision as decisions
 from routing.attempts import Clock, NotAfforded, Step
 from routing.bills import CHARS_PER_TOKEN, NOTHING, UNSEEN_TOKENS, Bill, Priced, together
@@ -217,7 +217,8 @@ class Entry:
 
     def failed(self, error: ProviderError | None) -> None:
         """The attempt under way has no answer; None: it was cut. What its provider told that it used is paid for; what
-        it may charge beyond that is counted by budgets."""
+        it may charge beyond that is counted by budgets: of a stream that was cut or fell silent no more than may have
+        been on its way, as its provider stops then; of a whole answer all, as its provider goes on writing."""
         may_cost = error is None or (error.kind in MAY_HAVE_COST if error.may_cost is None else error.may_cost)
         usage = None if error is None else error.usage
         counted = cost.ZERO
@@ -227,7 +228,9 @@ class Entry:
             self._last_failed = len(self.trail) + 1
             counted = bill.counted_usd
         if may_cost and (usage is None or usage.is_partial):
-            counted = max(counted, cost.rounded(self._priced().most(self._most(content_chars=None))))
+            stops = self.request.is_stream and (error is None or error.kind is FailureKind.TIMEOUT)
+            most = self._most(content_chars=0 if stops else None)
+            counted = max(counted, cost.rounded(self._priced().most(most)))
         self._counted_usd += counted
 
     def bill(self, usage: Usage | None, *, content_chars: int) -> Bill:
@@ -263,14 +266,17 @@ class Entry:
         return msgspec.structs.replace(together(bills), counted_usd=cost.ZERO) if bills else NOTHING
 
     def _most(self, *, content_chars: int | None) -> Usage:
-        """The most that the attempt under way can have used, when so much text came of it; None: nobody knows."""
+        """The most that the attempt under way can have used, when so much text came of it; None: nobody knows, as
+        where it may have thought unseen."""
         if self.candidate is None:
             return Usage()
         need, model = self.decision.need, self.candidate.model
         longest = self.cap.tokens if self.cap else longest_answer(model, need=need)
         longest *= need.answers
-        # A character is a token at most, nearly always.
-        output = longest if content_chars is None else min(content_chars + UNSEEN_TOKENS * need.answers, longest)
+        if content_chars is None or Capability.REASONING in need.capabilities | model.capabilities:
+            output = longest
+        else:  # a character is a token at most, nearly always
+            output = min(content_chars + UNSEEN_TOKENS * need.answers, longest)
         return self._usage_of(model, output_tokens=output)
 
     def _usage_of(self, model: Model, *, output_tokens: int) -> Usage:

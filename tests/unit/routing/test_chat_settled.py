@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import socket
+import time
 from contextlib import aclosing
 from dataclasses import replace
 from decimal import Decimal
@@ -13,6 +14,7 @@ import pytest
 from analytics.counters.steps import nano
 from analytics.types import Limits
 from providers import chat as provider_chat
+from providers.types import Capability
 from routing import attempts
 from routing.chat import NobodyAnswered, NothingToTry, NotRecordable
 from routing.streaming import leave
@@ -22,6 +24,8 @@ from tests.unit.routing.use_case import STOPS_SOON, answering, budget, event
 INPUT, LONG, PER_TOKEN = 15, 4096, Decimal("0.001")
 """Tokens of the usual request, by the upper estimate, and of an answer of no stated length; USD a token."""
 FULL = (INPUT + LONG) * PER_TOKEN
+UNSEEN = (INPUT + 32) * PER_TOKEN
+"""Of a stream that nothing was seen of: what its provider may have had on its way."""
 USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
 BROKEN = event(error={"message": "no", "code": 500})
 
@@ -37,6 +41,11 @@ async def fails(gateway, *scripts, **options):
     with pytest.raises(NobodyAnswered):
         await gateway.ask(*scripts, **options)
     return gateway.assert_settled()
+
+
+def thinker(gateway, script, **fields):
+    """A model that can think, and may have done so before a word of it is seen."""
+    return gateway.candidate(script, capabilities=[Capability.REASONING], **fields)
 
 
 def free_port():
@@ -79,6 +88,25 @@ class TestAStream:
         row = gateway.assert_settled()
         assert (row.outcome, row.cost_usd < row.budget_usd < FULL) == ("cancelled", True)
 
+    @pytest.mark.parametrize("asked", [{}, {"reasoning_effort": "low"}], ids=["by its model", "by its request"])
+    async def test_cut_by_the_client_is_counted_at_its_cap_where_it_may_have_thought_unseen(self, gateway, asked):
+        streaming = await gateway.ask(thinker(gateway, "chunks=4;stall=mid"), stream=True, **asked)
+        async with aclosing(streaming.frames()) as frames:
+            await anext(frames)
+        assert gateway.assert_settled().budget_usd == FULL
+
+    async def test_that_told_its_usage_is_counted_by_it_though_it_thought(self, gateway):
+        await gateway.relay(thinker(gateway, "chunks=4"))
+        row = gateway.assert_settled()
+        assert row.budget_usd == row.cost_usd < FULL
+
+    async def test_outlives_its_deadline_by_long_in_the_counters(self, gateway):
+        """As it settles then, and not at the very moment."""
+        streaming = await gateway.ask("chunks=4", stream=True)
+        ends_ms = (time.time() + POLICY.deadline_s + 20) * 1000
+        assert min(gateway.lapses_ms()) > ends_ms
+        streaming.close()
+
     async def test_that_breaks_settles(self, gateway):
         await gateway.relay("chunks=4;cut=mid")
         assert gateway.assert_settled().outcome == "error"
@@ -93,14 +121,33 @@ class TestAStream:
 class TestCancelled:
     @pytest.mark.parametrize("is_stream", [False, True], ids=["json", "stream"])
     @pytest.mark.parametrize(("cancel", "outcome"), [(leave, "cancelled"), (asyncio.Task.cancel, "interrupted")])
-    async def test_before_headers_is_counted_at_its_cap(self, gateway, cancel, outcome, is_stream):
+    async def test_before_headers_counts_what_its_provider_may_write_on(self, gateway, cancel, outcome, is_stream):
+        """Of a stream little, of a whole answer all of it."""
         task = asyncio.create_task(gateway.ask("stall=headers", stream=is_stream))
         await gateway.arrived()
         cancel(task)
         with pytest.raises(asyncio.CancelledError):
             await task
         row = gateway.assert_settled()
-        assert (row.outcome, row.budget_usd) == (outcome, FULL)
+        assert (row.outcome, row.budget_usd) == (outcome, UNSEEN if is_stream else FULL)
+
+    async def test_before_headers_is_counted_at_its_cap_where_it_may_have_thought_unseen(self, gateway):
+        task = asyncio.create_task(gateway.ask(thinker(gateway, "stall=headers"), stream=True))
+        await gateway.arrived()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert gateway.assert_settled().budget_usd == FULL
+
+    @pytest.mark.parametrize("asked", [{"max_tokens": 10}, {"n": 3}])
+    async def test_before_headers_is_counted_for_each_choice_and_never_above_its_cap(self, gateway, asked):
+        task = asyncio.create_task(gateway.ask("stall=headers", stream=True, **asked))
+        await gateway.arrived()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        tokens = min(32, asked.get("max_tokens", LONG)) * asked.get("n", 1)
+        assert gateway.assert_settled().budget_usd == (INPUT + tokens) * PER_TOKEN
 
     async def test_between_attempts_counts_the_failed_one_alone(self, gateway, monkeypatch):
         paused = asyncio.Event()
@@ -147,6 +194,18 @@ class TestAFailureThatMayHaveCost:
         row = await fails(gateway, script)
         assert (row.attempts, row.budget_usd) == (2, 2 * FULL)
 
+    async def test_is_counted_for_each_choice(self, gateway):
+        row = await fails(gateway, "bad_json", n=3)
+        assert row.budget_usd == 2 * (INPUT + 3 * LONG) * PER_TOKEN
+
+    async def test_as_a_stream_that_takes_too_long_counts_what_its_provider_had_on_its_way(self, gateway):
+        row = await fails(gateway, "stall=headers", stream=True, timeouts=STOPS_SOON)
+        assert (row.attempts, row.budget_usd) == (2, 2 * UNSEEN)
+
+    async def test_as_a_stream_that_takes_too_long_is_counted_at_its_cap_where_it_may_have_thought(self, gateway):
+        row = await fails(gateway, thinker(gateway, "stall=headers", timeouts=STOPS_SOON), stream=True)
+        assert (row.attempts, row.budget_usd) == (2, 2 * FULL)
+
     @pytest.mark.parametrize("script", ["stall=headers", "stall=mid"])
     async def test_is_counted_at_its_cap_when_it_takes_too_long(self, gateway, script):
         row = await fails(gateway, script, timeouts=STOPS_SOON)
@@ -177,9 +236,8 @@ class TestAFailureThatMayHaveCost:
 
     async def test_with_its_input_alone_told_is_counted_at_its_cap(self, gateway):
         start = event(type="message_start", message={"usage": {"input_tokens": 3}})
-        async with answering(start, asyncio.Event()) as url:
-            asked = gateway.candidate("ok", url=url, timeouts=STOPS_SOON, dialect="anthropic")
-            row = await fails(gateway, asked, stream=True)
+        async with answering(start) as url:
+            row = await fails(gateway, gateway.candidate("ok", url=url, dialect="anthropic"), stream=True)
         assert (row.input_tokens, row.budget_usd >= row.attempts * (LONG * PER_TOKEN)) == (3 * row.attempts, True)
 
 

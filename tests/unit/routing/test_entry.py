@@ -18,7 +18,7 @@ from analytics.types import Opened, UsageRow
 from providers.types import FailureKind, Price, ProviderError, Unit, Usage
 from routing import attempts
 from routing.attempts import AttemptsError, Clock, Step
-from routing.bills import NOTHING, UNSEEN_TOKENS
+from routing.bills import NOTHING, Bill
 from routing.entry import Entry
 from routing.types import Wishes
 from tests.unit.analytics.spools import full_disk
@@ -128,6 +128,12 @@ class TestSettle:
         entry.settle(Outcome.CANCELLED, status=499)
         assert settled(spool).outcome == "ok"
 
+    def test_budgets_count_no_less_than_the_ledger_has(self, begin, spool):
+        entry = begin()
+        open_(entry)
+        entry.settle(Outcome.ERROR, status=504, bill=Bill(Decimal(5), CostSource.ESTIMATE, Usage()))
+        assert (settled(spool).cost_usd, settled(spool).budget_usd) == (5, 5)
+
     def test_without_any_attempt_nothing_was_consumed(self, begin, spool):
         begin().settle(Outcome.ERROR, status=503, error_kind="nothing_to_try", error_message="why")
         row = settled(spool)
@@ -187,11 +193,11 @@ class TestBill:
 
     def test_budgets_count_a_token_a_character_then_and_what_was_not_seen(self, begin):
         bill, entry = self.bill(begin, None, content_chars=9)
-        assert bill.counted_usd == entry.decision.need.input_tokens + 2 * (9 + UNSEEN_TOKENS)
+        assert bill.counted_usd == entry.decision.need.input_tokens + 2 * (9 + 32)
 
     def test_what_was_not_seen_may_be_of_every_choice(self, begin):
         bill, entry = self.bill(begin, None, content_chars=9, asked=request("dear", n=3))
-        assert bill.counted_usd == entry.decision.need.input_tokens + 2 * (9 + 3 * UNSEEN_TOKENS)
+        assert bill.counted_usd == entry.decision.need.input_tokens + 2 * (9 + 3 * 32)
 
     def test_but_no_more_than_was_asked_for(self, begin):
         bill, entry = self.bill(begin, None, content_chars=40, asked=request("dear", max_tokens=20))

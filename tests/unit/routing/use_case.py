@@ -142,6 +142,11 @@ class Gateway:
         everywhere = "SELECT name, used FROM rates UNION ALL SELECT name, used FROM heads"
         return dict(self._query(f"SELECT name, sum(used) FROM ({everywhere}) GROUP BY name"))
 
+    def lapses_ms(self):
+        """When each reservation and each place is over by itself, in Unix time."""
+        found = self._query("SELECT ends_ms FROM reservations UNION ALL SELECT ends_ms FROM slots")
+        return [ends_ms for (ends_ms,) in found]
+
     def places(self):
         """Names of the places that are taken."""
         return [name for (name,) in self._query("SELECT name FROM slots ORDER BY name")]
