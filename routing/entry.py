@@ -21,6 +21,7 @@ from analytics.limits import NO_LEASE, Lease
 from analytics.models import Outcome
 from analytics.spool import Spool
 from analytics.types import Caller, Opened, UsageRow, storable
+from providers.dialects import caps
 from providers.types import Capability, ChatRequest, FailureKind, Model, ProviderError, Usage
 from routing import decision as decisions
 from routing.attempts import Clock, NotAfforded, Step
@@ -119,6 +120,8 @@ class Entry:
         if not most or not self.reservation.refuses:
             return [Cap(most, longest, is_told=False)]
         is_said = need.max_output_tokens is not None or model.max_output_tokens is not None
+        if any(name in model.provider.extra_body for name in caps.LIMITS):
+            is_said = False  # by the provider's row perhaps, which knows nothing of this cap
         full = Cap(most, longest, is_told=not is_said)
         usual = self.guard.lengths.usual(key_id=self.caller.key_id, model_id=model.id)
         if usual >= longest:

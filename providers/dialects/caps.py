@@ -12,7 +12,8 @@ from msgspec import Raw
 from providers.dialects.counts import NUMBER
 from providers.types import Provider
 
-_LIMITS = ("max_tokens", "max_completion_tokens")
+LIMITS = ("max_tokens", "max_completion_tokens")
+"""Fields that say it: all that a request has are held to the cap."""
 _DEFAULT = "max_tokens"
 """The name that every vendor knows whose row declares none."""
 _NULL = Raw(b"null")
@@ -23,7 +24,7 @@ _decode = msgspec.json.decode
 
 def apply(fields: dict[str, Raw], *, cap_tokens: int, provider: Provider) -> None:
     """Edits `fields`, which have the vendor's names by now, so that each answer has at most `cap_tokens`."""
-    said = [name for name in _LIMITS if fields.get(name, _NULL) != _NULL]
+    said = [name for name in LIMITS if fields.get(name, _NULL) != _NULL]
     for name in said:
         if not _is_within(fields[name], cap_tokens):
             fields[name] = Raw(_encode(cap_tokens))

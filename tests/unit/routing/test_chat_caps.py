@@ -95,3 +95,25 @@ class TestCacheWrites:
         gateway.dearest = priced(gateway, *self.WRITES).model
         known = await cap(gateway, priced(gateway, *self.WRITES), messages=self.MESSAGES)
         assert await cap(gateway, gateway.candidate("ok", usd=None), messages=self.MESSAGES) == known
+
+
+class TestALimitThatTheProvidersRowAdds:
+    def adding(self, gateway, **limit):
+        found = gateway.candidate("ok", max_output_tokens=1000)
+        provider = replace(found.model.provider, extra_body=limit)
+        return replace(found, model=replace(found.model, provider=provider))
+
+    async def sent(self, gateway, *scripts, **fields):
+        await gateway.ask(*scripts, **fields)
+        return msgspec.json.decode(gateway.seen()[-1].body)
+
+    @pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+    async def test_beyond_what_is_held_is_lowered_to_it(self, gateway, name):
+        assert (await self.sent(gateway, self.adding(gateway, **{name: 500_000})))[name] == 1000
+
+    async def test_within_what_is_held_stays(self, gateway):
+        assert (await self.sent(gateway, self.adding(gateway, max_tokens=300)))["max_tokens"] == 300
+
+    async def test_beside_a_clients_own_by_another_name_is_lowered_to_that(self, gateway):
+        body = await self.sent(gateway, self.adding(gateway, max_tokens=500_000), max_completion_tokens=50)
+        assert (body["max_tokens"], body["max_completion_tokens"]) == (50, 50)
