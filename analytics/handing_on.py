@@ -1,4 +1,4 @@
-"""API keys as they are made and changed by somebody else's leave: who is a key itself gives no more than it has.
+"""API keys as somebody with leave makes, changes and deletes them: who is a key itself gives no more than it has.
 
 A key that is held to models, layers or networks gives each of those lists out of its own. One that is held to paths or
 to a time gives the scope `admin` only with the same paths and no later end: what such a key may be used for says how it
@@ -50,6 +50,14 @@ def rotate(row: ApiKey, *, authority: Authority, grace_s: int = GRACE_S) -> NewK
     if authority.caller:
         _held(row, caller=authority.caller)
     return keys.rotate(row, actor=authority.actor, grace_s=grace_s)
+
+
+@transaction.atomic
+def delete(row: ApiKey, *, authority: Authority) -> None:
+    """As `keys.delete`. Raises: PermissionDenied for a key that may do more; ApiKey.DoesNotExist."""
+    if authority.caller:
+        _held(row, caller=authority.caller)
+    keys.delete(row, actor=authority.actor)
 
 
 def _held(row: ApiKey, *, caller: Caller) -> dict[str, object]:

@@ -85,7 +85,7 @@ class KeyView(_KeysView):
         return JsonResponse(key_json(row) | {"warnings": key_listing.warnings(row, about=changes)})
 
     def delete(self, request: Request, key_id: int) -> HttpResponse:
-        keys.delete(self.one(key_id), actor=self.authority.actor)
+        handing_on.delete(self.one(key_id), authority=self.authority)
         return JsonResponse({"id": key_id, "object": "api_key", "deleted": True})
 
 

@@ -120,11 +120,16 @@ class TestGivesNoMoreThanItHas:
             )
         assert asker("post", "keys", name="new", scopes=["admin"], expires_at=until.isoformat())[0] == 201
 
-    def test_it_neither_changes_nor_rotates_one_that_has_more(self, held, us, ours):
-        asker = held(allowed_models=["a"])
-        for method, path in (("patch", f"keys/{ours.key.pk}"), ("post", f"keys/{ours.key.pk}/rotate")):
-            status, _, words = asker.refused(method, path)
-            assert (status, words) == (403, "The key first may do more than yours: see allowed_models.")
+    @pytest.mark.parametrize(("method", "path"), [("patch", ""), ("post", "/rotate"), ("delete", "")])
+    def test_it_neither_changes_rotates_nor_deletes_one_that_has_more(self, held, ours, method, path):
+        status, _, words = held(allowed_layers=["L0"]).refused(method, f"keys/{ours.key.pk}{path}")
+        assert (status, words) == (403, "The key first may do more than yours: see allowed_layers.")
+        assert ApiKey.objects.filter(pk=ours.key.pk, prefix=ours.key.prefix).exists()
+
+    def test_it_deletes_one_that_has_no_more(self, held, ours):
+        row = keys.create("small", actor="tests", project=ours.project, allowed_layers=["L0"]).row
+        assert held(allowed_layers=["L0", "L1"])("delete", f"keys/{row.pk}")[0] == 200
+        assert not ApiKey.objects.filter(pk=row.pk).exists()
 
     def test_it_does_not_free_itself(self, held):
         asker = held(allowed_endpoints=["/v1/admin/*"])
