@@ -6,7 +6,7 @@ Forms leave checking to the tables' own fields, so that a mistake is told here i
 from __future__ import annotations
 
 import zoneinfo
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 from typing import Any, cast
 
@@ -23,8 +23,14 @@ from analytics.admin_access import ForSuperusers
 from analytics.models import Budget, Membership, Project
 from analytics.standing import Standing
 
+WHOSE = "Say whose budget it is: a project's, an API key's, or the whole installation's, which goes with neither."
+
 
 class BudgetForm(forms.ModelForm):
+    installation = forms.BooleanField(
+        label="For the whole installation", required=False, help_text="All projects and keys together."
+    )
+    """Asked for, as by the API and the command: two fields left empty are no wish to hold back everybody."""
     limit_usd = forms.CharField(
         label="Limit (USD)", max_length=40, widget=forms.TextInput(attrs={"inputmode": "decimal", "size": 12})
     )
@@ -34,14 +40,16 @@ class BudgetForm(forms.ModelForm):
         fields = ["project", "api_key", "window", "limit_usd", *budget_rows.EDITABLE[1:]]
         labels = {"api_key": "API key", "near_edge": "Near the edge", "starts_at": "From", "ends_at": "Until"}
         help_texts = {
-            "project": "Leave it empty for a budget of a key, or of the whole installation.",
-            "api_key": "Leave it empty for a budget of a project, or of the whole installation.",
+            "project": "Leave it empty for a budget of a key.",
+            "api_key": "Leave it empty for a budget of a project.",
             "starts_at": "Empty: at once; a total budget counts from the moment it is made.",
         }
         error_messages = {name: words for name, words in budget_rules.WORDS.items() if name != "limit_usd"}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if self.instance.pk:
+            self.fields.pop("installation", None)
         if self.instance.pk and "limit_usd" in self.fields:
             self.initial["limit_usd"] = f"{self.instance.limit_usd.normalize():f}"
 
@@ -57,6 +65,7 @@ class BudgetForm(forms.ModelForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
+        self._ask_whose(cleaned)
         # The page is one transaction: what is checked now still holds when it is saved.
         budget_rows.lock(
             self.instance
@@ -64,6 +73,13 @@ class BudgetForm(forms.ModelForm):
             else Budget(project=cleaned.get("project"), api_key=cleaned.get("api_key"))
         )
         return cleaned
+
+    def _ask_whose(self, cleaned: Mapping[str, Any]) -> None:
+        """A project or key that was not understood has its own mistake already."""
+        if "installation" not in cleaned or {"project", "api_key"} & self.errors.keys():
+            return
+        if bool(cleaned["installation"]) == bool(cleaned.get("project") or cleaned.get("api_key")):
+            self.add_error("project", WHOSE)
 
 
 class BudgetAdmin(ForSuperusers, admin.ModelAdmin):
@@ -77,7 +93,7 @@ class BudgetAdmin(ForSuperusers, admin.ModelAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Budget | None = None) -> Any:
         return [
-            ("Whose", {"fields": ["project", "api_key"]}),
+            ("Whose", {"fields": ["project", "api_key", *([] if obj else ["installation"])]}),
             ("How much", {"fields": ["limit_usd", "window"]}),
             ("When it is reached", {"fields": ["action", "layer", "near_edge", "severity"]}),
             (

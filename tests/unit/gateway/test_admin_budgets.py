@@ -16,8 +16,10 @@ PROJECTS = "/admin/analytics/project/"
 
 
 def budget_form(**fields):
+    """Of the whole installation, unless it is said whose."""
+    whose = {} if {"project", "api_key"} & fields.keys() else {"installation": "on"}
     return {"limit_usd": "5", "window": "day", "action": "refuse", "near_edge": "shorten", "severity": "warning",
-            "enabled": "on"} | fields  # fmt: skip
+            "enabled": "on"} | whose | fields  # fmt: skip
 
 
 def make(**fields):
@@ -37,6 +39,26 @@ class TestBudget:
         row = Budget.objects.get()
         assert (str(row), row.project) == ("$0.25 per day for key first", None)
         assert AuditEntry.objects.get(action="budget.created").actor == "admin"
+
+    def test_the_installations_is_made_when_it_is_ticked(self, admin_client):
+        assert admin_client.post(f"{BUDGETS}add/", budget_form()).status_code == 302
+        assert str(Budget.objects.get()) == "$5 per day for the installation"
+
+    def test_it_is_nobodys_by_omission(self, admin_client):
+        found = mistakes(admin_client.post(f"{BUDGETS}add/", budget_form(installation="")))
+        assert list(found) == ["project"]
+        assert found["project"].startswith("Say whose budget it is: ")
+        assert not Budget.objects.exists()
+
+    @pytest.mark.parametrize("whose", ["project", "key"])
+    def test_the_installation_goes_with_neither_project_nor_key(self, admin_client, ours, whose):
+        named = {"project": ours.project.pk} if whose == "project" else {"api_key": ours.key.pk}
+        found = mistakes(admin_client.post(f"{BUDGETS}add/", budget_form(installation="on", **named)))
+        assert list(found) == ["project"]
+        assert not Budget.objects.exists()
+
+    def test_a_key_that_there_is_not_is_told_alone(self, admin_client):
+        assert list(mistakes(admin_client.post(f"{BUDGETS}add/", budget_form(api_key=999)))) == ["api_key"]
 
     def test_a_total_one_counts_from_now(self, admin_client):
         admin_client.post(f"{BUDGETS}add/", budget_form(window="total"))
