@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, ValidationError
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views import defaults
 from rest_framework import exceptions
@@ -32,6 +33,8 @@ from routing.attempts import Step
 from routing.types import Dropped, DropReason
 
 logger = logging.getLogger(__name__)
+
+DATABASE_RETRY_S = 5
 
 _TYPES = {
     400: "invalid_request_error",
@@ -85,8 +88,17 @@ def handle(error: Exception, context: Mapping[str, Any]) -> HttpResponse:
         return problem(404, "not_found", str(error) or "There is nothing at this address.")
     if isinstance(error, exceptions.APIException):
         return _of_drf(error)
+    if isinstance(error, DatabaseError | InterfaceError) and not isinstance(error, IntegrityError | DataError):
+        return _database_away(error)
     logger.error("Unhandled error", exc_info=error)
     return problem(500, "internal_error", "The gateway failed; the log holds the reason.")
+
+
+def _database_away(error: Exception) -> HttpResponse:
+    """What the database said may hold its address: that is for the log."""
+    logger.error("The database cannot be used", exc_info=error)
+    message = "The database cannot be reached, or is not set up; the log holds the reason. Try again in a moment."
+    return problem(503, "database_unavailable", message, headers={"Retry-After": str(DATABASE_RETRY_S)})
 
 
 def _ours(error: Exception, context: Mapping[str, Any]) -> HttpResponse | None:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import msgspec
 import pytest
+from django.db import DataError, IntegrityError, InterfaceError, OperationalError, ProgrammingError, connection
 from django.http import Http404
 from django.test import RequestFactory
 from rest_framework import exceptions
@@ -16,6 +17,7 @@ from analytics.types import Window
 from gateway.api import errors
 from gateway.api.bodies import BadBody
 from providers.types import FailureKind, ProviderError
+from routing import snapshot
 from routing.attempts import AttemptsError, Step
 from routing.chat import MoneyUnknown, NobodyAnswered, NothingToTry, NotRecordable, OverBudget
 from routing.decision import UnknownModel
@@ -278,3 +280,31 @@ class TestMoneyAndLimits:
         status, body, headers = handled(MoneyUnknown(make()))
         assert (status, body["type"], body["code"]) == (503, "api_error", "budget_unavailable")
         assert headers["Retry-After"] == "1"
+
+
+class TestDatabase:
+    @pytest.mark.parametrize(
+        "error", [OperationalError("no such table: x"), ProgrammingError("x does not exist"), InterfaceError("closed")]
+    )
+    def test_one_that_is_gone_is_503_and_says_when_to_come_back(self, error, caplog):
+        status, said, headers = handled(error)
+        assert (status, said["code"], headers["Retry-After"]) == (503, "database_unavailable", "5")
+        assert "database" in said["message"]
+        assert str(error) not in said["message"]
+        assert str(error) in caplog.text
+
+    @pytest.mark.parametrize("error", [IntegrityError("unique"), DataError("out of range")])
+    def test_one_that_refuses_a_row_is_our_own_fault(self, error):
+        assert handled(error)[0] == 500
+
+    @pytest.mark.django_db
+    @pytest.mark.parametrize(("method", "path"), [("get", "keys"), ("get", "projects/default"), ("post", "budgets")])
+    def test_the_management_api_says_so(self, us, method, path):
+        def gone(*_):
+            raise OperationalError("unable to open database file")
+
+        snapshot.load()
+        sent = {} if method == "get" else {"data": {"project": "default"}, "content_type": "application/json"}
+        with connection.execute_wrapper(gone):
+            answer = getattr(us.client, method)(f"/v1/admin/{path}", headers=us.headers, **sent)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "database_unavailable")
