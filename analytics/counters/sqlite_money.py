@@ -160,7 +160,7 @@ def _decide(
 ) -> Reserved:
     before = [known[account.name] for account in step.accounts]
     own = [held if account.name in names else 0 for account in step.accounts]
-    granted, refused = _choose(step, before, own=own)
+    granted, refused = _choose(step, before, own=own, held=held)
     if granted is None:
         return Reserved(None, refused, (), tuple(before))
     cap = max(held, step.caps[granted])
@@ -169,21 +169,22 @@ def _decide(
     return Reserved(granted, None, (), after)
 
 
-def _choose(step: Reserve, balances: list[Balance], *, own: list[int]) -> tuple[int | None, int | None]:
+def _choose(step: Reserve, balances: list[Balance], *, own: list[int], held: int) -> tuple[int | None, int | None]:
     """Places of the granted cap and of the account that refuses; one of them is None."""
     granted = 0
-    for place, (account, balance, held) in enumerate(zip(step.accounts, balances, own, strict=True)):
-        taken = _first_taken(account, balance, caps=step.caps, held=held)
+    caps = tuple(max(cap, held) for cap in step.caps)  # one that is held is never lowered
+    for place, (account, balance, mine) in enumerate(zip(step.accounts, balances, own, strict=True)):
+        taken = _first_taken(account, balance, caps=caps, own=mine)
         if taken is None:
             return None, place
         granted = max(granted, taken)
     return granted, None
 
 
-def _first_taken(account: Account, balance: Balance, *, caps: tuple[int, ...], held: int) -> int | None:
+def _first_taken(account: Account, balance: Balance, *, caps: tuple[int, ...], own: int) -> int | None:
     """Caps fall: whoever takes one takes those after it."""
     for place, cap in enumerate(caps if account.shorten else caps[:1]):
-        more = cap - held
+        more = cap - own
         # What is held already asks for nothing, even of an account that is over its limit by now.
         if account.limit is None or more <= 0 or balance.spent + balance.open + more <= account.limit:
             return place

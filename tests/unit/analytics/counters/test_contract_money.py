@@ -98,6 +98,21 @@ class TestTopUp:
         clock.ms += 900
         assert store.lapse() == []
 
+    async def test_with_a_shorter_time_shortens_nothing(self, store, clock):
+        await store.reserve(reserve("r1", 40, ttl_ms=2_000))
+        await store.reserve(reserve("r1", 50, ttl_ms=1_000))
+        clock.ms += 1_500
+        assert store.lapse() == []
+
+    async def test_asks_an_account_that_is_new_to_it_for_all_that_is_held(self, store):
+        await store.reserve(reserve("other", 50, accounts=[account("new")]))
+        await store.reserve(reserve("r1", 90, accounts=[account("old")]))
+        refused = await store.reserve(reserve("r1", 50, 10, accounts=[account("old"), account("new")]))
+        assert (refused.granted, refused.refused) == (None, 1)
+        assert store.balances(["old", "new"]) == {"old": Balance(0, 90), "new": Balance(0, 50)}
+        granted = await store.reserve(reserve("r1", 50, accounts=[account("old"), account("new", limit=140)]))
+        assert granted.balances == (Balance(0, 90), Balance(0, 140))
+
 
 class TestSettling:
     async def test_turns_what_was_open_into_what_it_cost(self, store):
