@@ -65,6 +65,7 @@ def _account(budget: Budget, found: Period) -> Account:
         starts_ms=_ms(found.start),
         ends_ms=NO_END if found.end is None else _ms(found.end),
         may_begin=found.start >= budget.defined_at + SETTLING_IN,
+        may_miss=budget.action is BudgetAction.NOTE,
     )
 
 

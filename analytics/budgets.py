@@ -71,8 +71,6 @@ class Reservation:
     """Nano-dollars that are held."""
     was_asked: bool = False
     """Whether the counters may hold something for it."""
-    settling: frozenset[int] = frozenset()
-    """Ids of budgets that are not enforced yet: they count the request if their accounts are there."""
     lifted: set[int] = field(default_factory=set)
     """Ids of budgets that were reached and let it go on in a lower layer."""
 
@@ -98,7 +96,10 @@ class Reservation:
         if self.cap:
             return
         self.was_asked = True
-        asked = [(budget, msgspec.structs.replace(account, limit=None)) for budget, account in self._enforced()]
+        asked = [
+            (budget, msgspec.structs.replace(account, limit=None, may_miss=True))
+            for budget, account in self._enforced()
+        ]
         with suppress(StoreError):
             await self._asked(asked, (0,))
 
@@ -142,11 +143,12 @@ class Reservation:
         try:
             reserved = await self._asked(enforced, caps)
         except StoreError as error:
-            if all(self._may_miss(*pair) for pair in enforced):
+            if all(account.may_miss for _, account in enforced):
                 return 0  # only counted: not worth a refusal
             raise Unavailable from error
-        for (budget, account), balance in zip(enforced, reserved.balances, strict=False):
-            self._saw(budget, account, spent=balance.spent)
+        for place, ((budget, account), balance) in enumerate(zip(enforced, reserved.balances, strict=False)):
+            if place not in reserved.missing:
+                self._saw(budget, account, spent=balance.spent)
         if reserved.granted is not None:
             return reserved.granted
         if reserved.refused is None:
@@ -158,25 +160,16 @@ class Reservation:
         raise reached
 
     async def _asked(self, enforced: list[tuple[Budget, Account]], caps: tuple[int, ...]) -> Reserved:
-        """What the counters say; without the accounts that may be missing, where just those are."""
-        ttl_ms = round(self.ttl_s * 1000)
         named = tuple(account for _, account in enforced)
-        reserved = await self.guard.reserve(Reserve(self.request_id, caps, named, ttl_ms))
-        if not reserved.missing or not all(self._may_miss(*enforced[place]) for place in reserved.missing):
-            return reserved
-        held = [account for place, account in enumerate(named) if place not in reserved.missing]
-        if not held:
-            return Reserved(0, None, (), ())
-        enforced[:] = [pair for pair in enforced if pair[1] in held]
-        return await self.guard.reserve(Reserve(self.request_id, caps, tuple(held), ttl_ms))
-
-    def _may_miss(self, budget: Budget, account: Account) -> bool:
-        return account.limit is None or budget.id in self.settling
+        return await self.guard.reserve(Reserve(self.request_id, caps, named, round(self.ttl_s * 1000)))
 
     def _enforced(self) -> list[tuple[Budget, Account]]:
         """With those whose action is to refuse first: their no is the last word."""
         pairs = [
-            (budget, msgspec.structs.replace(account, limit=None) if budget.id in self.lifted else account)
+            (
+                budget,
+                msgspec.structs.replace(account, limit=None, may_miss=True) if budget.id in self.lifted else account,
+            )
             for budget, account in zip(self.budgets, self.accounts, strict=True)
         ]
         return sorted(pairs, key=lambda pair: _WORST_FIRST[pair[0].action]) if len(pairs) > 1 else pairs
@@ -196,11 +189,18 @@ def reservation(
         return Reservation(guard, request_id, ttl_s, (), ())
     now = now or datetime.now(UTC)
     held_to = tuple(accounts.in_force(budgets, at=at, now=now, after=accounts.KNOWN_AFTER))
-    named = tuple(accounts.account(budget, at=at) for budget in held_to)
-    settling = frozenset(budget.id for budget in held_to if now < budget.defined_at + accounts.SETTLING_IN)
+    named = tuple(_account(budget, at=at, now=now) for budget in held_to)
     # Those that settle in may be given what is open by whoever fills their accounts.
     was_asked = len(held_to) < len(budgets)
-    return Reservation(guard, request_id, ttl_s, held_to, named, was_asked=was_asked, settling=settling)
+    return Reservation(guard, request_id, ttl_s, held_to, named, was_asked=was_asked)
+
+
+def _account(budget: Budget, *, at: datetime, now: datetime) -> Account:
+    """May miss while its budget settles in: it counts the request, and is filled in a moment."""
+    account = accounts.account(budget, at=at)
+    if now < budget.defined_at + accounts.SETTLING_IN:
+        return msgspec.structs.replace(account, may_miss=True)
+    return account
 
 
 def _reached(budget: Budget, account: Account, *, balance: Balance, caps: tuple[int, ...]) -> Reached:

@@ -1,8 +1,10 @@
 """Fills budgets' accounts that a store lacks, from the truth: the ledger, and the spools on their way there.
 
-Exact without a transaction: nobody can reserve in an account while it is missing, so what is spent in it meanwhile is
-what was opened before. Every request that a spool names is counted by its line and left out of the ledger's sums,
-whenever a drainer may move it; every other one is in the ledger already. Does not decide when: `analytics.keeper` does.
+Exact without a transaction: nobody is granted anything by an account while it is missing, so what is spent in it
+meanwhile is what was opened before. But accounts that may miss (their budgets only note, or settle in) are named by
+reservations made meanwhile: the store adds those. A sum may contain them already: they count twice rather than not at
+all. Every request that a spool names is counted by its line and left out of the ledger's sums, whenever a drainer may
+move it; every other one is in the ledger already. Does not decide when: `analytics.keeper` does.
 """
 
 from __future__ import annotations

@@ -69,9 +69,12 @@ def reserved(answer: Sequence[int]) -> Reserved:
     first = answer[0]
     if first == -2:
         return Reserved(None, None, tuple(answer[1:]), ())
-    if first == -1:
-        return Reserved(None, answer[1], (), _balances(answer, start=2))
-    return Reserved(first, None, (), _balances(answer, start=1))
+    refused = answer[1] if first == -1 else None
+    balances = _balances(answer, start=1 if refused is None else 2)
+    missing = tuple(place for place, balance in enumerate(balances) if balance.open < 0)
+    if missing:
+        balances = tuple(Balance(0, 0) if balance.open < 0 else balance for balance in balances)
+    return Reserved(first if refused is None else None, refused, missing, balances)
 
 
 def settle(keys: Keys, step: Settle) -> Call:
@@ -100,8 +103,8 @@ def pulsed(answer: Sequence[Any]) -> Pulse:
     return Pulse(None if answer[0] < 0 else answer[0], answer[1].decode())
 
 
-def lapse(keys: Keys) -> Call:
-    return Call(script("lapse"), keys.money, (LAPSED_AT_ONCE,))
+def lapse(keys: Keys, *, before_ms: int) -> Call:
+    return Call(script("lapse"), keys.money, (LAPSED_AT_ONCE, before_ms))
 
 
 def balances(keys: Keys, names: Sequence[str]) -> Call:
@@ -163,6 +166,7 @@ def _described(account: Account) -> Iterator[Word]:
     yield int(account.may_begin)
     yield account.starts_ms
     yield account.ends_ms
+    yield int(account.may_miss)
 
 
 def _balances(answer: Sequence[int], *, start: int) -> tuple[Balance, ...]:

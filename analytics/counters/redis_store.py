@@ -75,8 +75,10 @@ class RedisStore:
         return words.pulsed(self._ask(words.pulse(self._keys)))
 
     def lapse(self) -> list[str]:
+        before_ms = self._a_day_ago()
         while True:
-            charged, *ids = self._ask(words.lapse(self._keys))
+            charged, *ids = self._ask(words.lapse(self._keys, before_ms=before_ms))
+            before_ms = 0  # those that it has just charged are looked for at least once
             if charged < words.LAPSED_AT_ONCE:
                 return [id.decode() for id in ids]
 
@@ -103,13 +105,16 @@ class RedisStore:
         return bool(self._ask(words.finish(self._keys, token, rebuilt), patiently=True))
 
     def tidy(self) -> None:
-        now = int(time.time() * 1000) if self._clock is None else self._clock()
-        for names in self._ended(before_ms=now - A_DAY_MS):
-            self._ask(words.tidy(self._keys, names, before_ms=now - A_DAY_MS), patiently=True)
+        before_ms = self._a_day_ago()
+        for names in self._ended(before_ms=before_ms):
+            self._ask(words.tidy(self._keys, names, before_ms=before_ms), patiently=True)
 
     def close(self) -> None:
         self._pool.disconnect()
         self._patient.disconnect()
+
+    def _a_day_ago(self) -> int:
+        return (int(time.time() * 1000) if self._clock is None else self._clock()) - A_DAY_MS
 
     def _ended(self, *, before_ms: int) -> Iterator[list[str]]:
         """Names of accounts that may be forgotten, a few hundred at a time, at least once."""

@@ -44,7 +44,7 @@ CREATE TABLE IF NOT EXISTS accounts (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS reservations (
     id TEXT PRIMARY KEY, cap INTEGER NOT NULL, accounts TEXT NOT NULL, ends_ms INTEGER NOT NULL,
-    lapsed INTEGER NOT NULL DEFAULT 0
+    lapsed INTEGER NOT NULL DEFAULT 0  -- 1 once charged, then when it was last looked for
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS reservations_by_end ON reservations (lapsed, ends_ms);
 CREATE TABLE IF NOT EXISTS late (id TEXT PRIMARY KEY, nano_usd INTEGER NOT NULL, accounts TEXT NOT NULL) WITHOUT ROWID;

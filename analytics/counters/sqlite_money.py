@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from itertools import chain
 
+import msgspec
+
 from analytics.counters.steps import Account, Balance, Reserve, Reserved, Settled
 
 LAPSED_AT_ONCE = 200
@@ -67,14 +69,15 @@ def reserve(db: sqlite3.Connection, step: Reserve, *, now: int, whole_since_ms: 
     if first_end_ms is not None and first_end_ms <= now:
         lapse(db, now=now, at_most=LAPSED_AT_ONCE)
         held, names, is_lapsed, _ = db.execute(_LOOK, (step.id,)).fetchone()
-    known = _known(db, step.accounts, whole_since_ms=whole_since_ms)
-    if is_lapsed:  # charged at its cap: no account may be asked for more in its name
-        missing = tuple(range(len(step.accounts)))
-    else:
-        missing = tuple(place for place, account in enumerate(step.accounts) if account.name not in known)
-    if missing:
+    # One that lapsed is charged at its cap: no account may be asked for more in its name.
+    known = {} if is_lapsed else _known(db, step.accounts, whole_since_ms=whole_since_ms)
+    missing = tuple(place for place, account in enumerate(step.accounts) if account.name not in known)
+    if not all(step.accounts[place].may_miss for place in missing):
         return Reserved(None, None, missing, ())
-    return _decide(db, step, known, held=held or 0, names=split(names or ""), now=now)
+    if is_lapsed:
+        return Reserved(0, None, missing, (_NOTHING,) * len(missing))
+    reserved = _decide(db, step, known, held=held or 0, names=split(names or ""), now=now)
+    return msgspec.structs.replace(reserved, missing=missing) if missing else reserved
 
 
 def settle(db: sqlite3.Connection, id: str, *, nano_usd: int, now: int) -> Settled:
@@ -101,9 +104,18 @@ def lapse(db: sqlite3.Connection, *, now: int, at_most: int) -> None:
         db.execute("UPDATE reservations SET lapsed = 1 WHERE id=?", (id,))
 
 
-def lapsed(db: sqlite3.Connection, *, at_most: int) -> list[str]:
-    found = db.execute("SELECT id FROM reservations WHERE lapsed=1 ORDER BY ends_ms, id LIMIT ?", (at_most,))
-    return [id for (id,) in found]
+def forget_lapsed(db: sqlite3.Connection, *, before_ms: int) -> None:
+    """What those that ended before then are charged is theirs for good."""
+    db.execute("DELETE FROM reservations WHERE lapsed>0 AND ends_ms < ?", (before_ms,))
+
+
+def lapsed(db: sqlite3.Connection, *, at_most: int, now: int) -> list[str]:
+    """Those to be looked for next."""
+    found = db.execute("SELECT id FROM reservations WHERE lapsed>0 ORDER BY lapsed, ends_ms, id LIMIT ?", (at_most,))
+    rows = found.fetchall()
+    if len(rows) == at_most:  # others may wait behind them
+        db.executemany("UPDATE reservations SET lapsed = ? WHERE id=?", [(now, id) for (id,) in rows])
+    return [id for (id,) in rows]
 
 
 def balances(db: sqlite3.Connection, names: Iterable[str]) -> dict[str, Balance]:
@@ -126,13 +138,9 @@ def first(db: sqlite3.Connection, name: str, *, now: int) -> bool:
 
 
 def tidy(db: sqlite3.Connection, *, before_ms: int) -> None:
-    """Forgets accounts that ended before then, and what is left of them."""
+    """Forgets accounts that ended before then, and their marks."""
     db.execute("DELETE FROM accounts WHERE ends_ms < ?", (before_ms,))
     db.execute("DELETE FROM marks WHERE made_ms < ? AND name NOT IN (SELECT name FROM accounts)", (before_ms,))
-    held = {name for (name,) in db.execute("SELECT name FROM accounts")}
-    old = db.execute("SELECT id, accounts FROM reservations WHERE lapsed=1 AND ends_ms < ?", (before_ms,)).fetchall()
-    gone = [(id,) for id, names in old if held.isdisjoint(split(names))]
-    db.executemany("DELETE FROM reservations WHERE id=?", gone)
 
 
 def join(names: Iterable[str]) -> str:
@@ -158,23 +166,25 @@ def _known(db: sqlite3.Connection, accounts: Sequence[Account], *, whole_since_m
 def _decide(
     db: sqlite3.Connection, step: Reserve, known: dict[str, Balance], *, held: int, names: list[str], now: int
 ) -> Reserved:
-    before = [known[account.name] for account in step.accounts]
+    before = [known.get(account.name) for account in step.accounts]
     own = [held if account.name in names else 0 for account in step.accounts]
     granted, refused = _choose(step, before, own=own, held=held)
     if granted is None:
-        return Reserved(None, refused, (), tuple(before))
+        return Reserved(None, refused, (), tuple(balance or _NOTHING for balance in before))
     cap = max(held, step.caps[granted])
-    _hold(db, step, cap=cap, held=held, names=names, now=now)
-    after = tuple(Balance(b.spent, b.open + cap - mine) for b, mine in zip(before, own, strict=True))
+    _hold(db, step, cap=cap, held=held, names=names, known=known, now=now)
+    after = tuple(Balance(b.spent, b.open + cap - mine) if b else _NOTHING for b, mine in zip(before, own, strict=True))
     return Reserved(granted, None, (), after)
 
 
-def _choose(step: Reserve, balances: list[Balance], *, own: list[int], held: int) -> tuple[int | None, int | None]:
-    """Places of the granted cap and of the account that refuses; one of them is None."""
+def _choose(
+    step: Reserve, balances: list[Balance | None], *, own: list[int], held: int
+) -> tuple[int | None, int | None]:
+    """Places of the granted cap and of the account that refuses; one of them is None. Those that miss are not asked."""
     granted = 0
     caps = tuple(max(cap, held) for cap in step.caps)  # one that is held is never lowered
     for place, (account, balance, mine) in enumerate(zip(step.accounts, balances, own, strict=True)):
-        taken = _first_taken(account, balance, caps=caps, own=mine)
+        taken = 0 if balance is None else _first_taken(account, balance, caps=caps, own=mine)
         if taken is None:
             return None, place
         granted = max(granted, taken)
@@ -191,9 +201,18 @@ def _first_taken(account: Account, balance: Balance, *, caps: tuple[int, ...], o
     return None
 
 
-def _hold(db: sqlite3.Connection, step: Reserve, *, cap: int, held: int, names: list[str], now: int) -> None:
+def _hold(
+    db: sqlite3.Connection,
+    step: Reserve,
+    *,
+    cap: int,
+    held: int,
+    names: list[str],
+    known: dict[str, Balance],
+    now: int,
+) -> None:
     ends = {account.name: account.ends_ms for account in step.accounts}
-    rows = [(name, cap - held if name in names else cap, ends_ms) for name, ends_ms in ends.items()]
+    rows = [(name, cap - held if name in names else cap, ends_ms) for name, ends_ms in ends.items() if name in known]
     if rows:
         db.execute(_hold_all(len(rows)), tuple(chain.from_iterable(rows)))
     # One cap holds in all accounts it stands in, those a later step does not name included.

@@ -46,8 +46,10 @@ def finish(db: sqlite3.Connection, token: str, rebuilt: Rebuilt, *, life: str, n
     anew = frozenset(name for name, _, _ in rebuilt.spent)
     for held in rebuilt.held:
         _take_in(db, held, anew=anew, ends_ms=now + rebuilt.ttl_ms)
+    held_ids = frozenset(held.id for held in rebuilt.held)
+    _add_late(db, anew=anew, held=held_ids)
     _open_again(db, anew=anew)
-    _part(db, anew=anew, held=frozenset(held.id for held in rebuilt.held))
+    _part(db, anew=anew, held=held_ids)
     db.execute(
         "UPDATE meta SET whole_since_ms = coalesce(whole_since_ms, began_ms), rebuild = '' WHERE life=?", (life,)
     )
@@ -93,6 +95,14 @@ def _add_where_lacking(
         db.execute(_ADD, (spent, 0, name))
 
 
+def _add_late(db: sqlite3.Connection, *, anew: frozenset[str], held: frozenset[str]) -> None:
+    """Those that were reserved while such an account was missing, and are settled by now."""
+    for id, nano_usd, names in db.execute("SELECT id, nano_usd, accounts FROM late WHERE accounts <> ''").fetchall():
+        if id not in held:
+            for name in anew.intersection(split(names)):
+                db.execute(_ADD, (nano_usd, 0, name))
+
+
 def _open_again(db: sqlite3.Connection, *, anew: frozenset[str]) -> None:
     for cap, names in db.execute("SELECT cap, accounts FROM reservations WHERE lapsed=0").fetchall():
         for name in anew.intersection(split(names)):
@@ -102,7 +112,7 @@ def _open_again(db: sqlite3.Connection, *, anew: frozenset[str]) -> None:
 def _part(db: sqlite3.Connection, *, anew: frozenset[str], held: frozenset[str]) -> None:
     """Lapsed reservations that the rebuild does not know as open are in its sums already, at what they cost: accounts
     made anew must not be corrected by them once more."""
-    for id, names in db.execute("SELECT id, accounts FROM reservations WHERE lapsed=1").fetchall():
+    for id, names in db.execute("SELECT id, accounts FROM reservations WHERE lapsed>0").fetchall():
         kept = [name for name in split(names) if name not in anew]
         if id not in held and len(kept) < len(split(names)):
             db.execute("UPDATE reservations SET accounts = ? WHERE id=?", (join(kept), id))

@@ -152,8 +152,9 @@ def _settle(db: sqlite3.Connection, step: Settle, *, now: int) -> Settled:
 def _lapse(opened: Opened, *, now: int) -> list[str]:
     if _whole_since_ms(opened) is None:
         return []
+    money.forget_lapsed(opened.db, before_ms=now - A_DAY_MS)  # others are looked for at least once
     money.lapse(opened.db, now=now, at_most=-1)
-    return money.lapsed(opened.db, at_most=LAPSED_A_CALL)
+    return money.lapsed(opened.db, at_most=LAPSED_A_CALL, now=now)
 
 
 def _tidy(db: sqlite3.Connection, *, now: int) -> None:

@@ -83,6 +83,9 @@ class Account(msgspec.Struct, frozen=True):
     may_begin: bool
     """Whether an account the store does not hold may start at zero, if the store has been whole since `starts_ms`:
     nothing can have been spent that it has not seen."""
+    may_miss: bool = False
+    """Whether a reservation may be made without it while the store does not hold it: it is told nothing then and
+    refuses nothing, and a rebuild finds its name in the reservation."""
 
 
 class Reserve(msgspec.Struct, frozen=True):
@@ -113,9 +116,11 @@ class Reserved(msgspec.Struct, frozen=True):
     refused: int | None
     """Place of the first account that takes none of the caps it may take."""
     missing: tuple[int, ...]
-    """Places of accounts that the store does not hold and may not begin: nothing is reserved then."""
+    """Places of accounts that the store does not hold and may not begin. Nothing is reserved then, but where all of
+    them may miss: in the others, and the reservation has their names too."""
     balances: tuple[Balance, ...]
-    """Of each account after the step, in order; empty when some are missing."""
+    """Of each account after the step, in order, of nothing for one that may miss and does; empty when others are
+    missing."""
 
 
 class Correct(msgspec.Struct, frozen=True):

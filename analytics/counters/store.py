@@ -59,7 +59,8 @@ class Store(Protocol):
 
     def lapse(self) -> list[str]:
         """Charges reservations whose time is over at their caps; returns ids of up to 500 that stand so, oldest first,
-        until they are settled."""
+        until they are settled. Those it returned come behind the others the next time. One whose time was over a day
+        ago is charged for good, and forgotten."""
 
     def balances(self, names: Sequence[str]) -> dict[str, Balance]:
         """Of the accounts that the store holds."""
@@ -82,9 +83,14 @@ class Store(Protocol):
 
     def finish(self, token: str, rebuilt: Rebuilt) -> bool:
         """Writes the accounts, unless the rebuild is no longer the one marked. A held request that was settled since
-        `begin` is added to what was spent; one that the store has open already joins the accounts with its own cap."""
+        `begin` is added to what was spent; one that the store has open already joins the accounts with its own cap.
+
+        Reservations that name a rebuilt account, as they were made while it was missing, are open in it too, and what
+        they cost where they were settled since `begin`. Such a request may stand in the rebuild's sums already: it is
+        counted twice then rather than not at all."""
 
     def tidy(self) -> None:
-        """Forgets what no step will ask for again: accounts a day after their end, lapsed places, old buckets."""
+        """Forgets what no step will ask for again: accounts a day after their end, lapsed places, old buckets. What
+        lapsed is `lapse`'s to forget."""
 
     def close(self) -> None: ...

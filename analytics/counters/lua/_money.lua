@@ -2,22 +2,23 @@
 --   run whole began token until    the server's run, whole since, the rebuild that is marked
 --   s:NAME o:NAME e:NAME           an account: spent, open, its end
 --   f:NAME                         when it was marked for the first time
--- Reservations are a second hash, id -> `cap|state|account<newline>account`, and two sorted sets of ids by their end:
--- those that are open (state o) and those that lapsed (l). All are the last of KEYS, in this order.
+-- Reservations are a second hash, id -> `cap|state|account<newline>account`, and two sorted sets of ids: those that are
+-- open (state o) by their end, and those that lapsed (l, followed by their end) in the order in which they are to be
+-- looked for. All are the last of KEYS, in this order.
 local MONEY, HELD, OPEN, LAPSED, LATE, TOLD = unpack(KEYS, #KEYS - 5)
 
-local function join(cap, state, names)
-  return text(cap) .. '|' .. state .. '|' .. table.concat(names, '\n')
+local function join(cap, state, names, ended)
+  return text(cap) .. '|' .. state .. (ended or '') .. '|' .. table.concat(names, '\n')
 end
 
--- Cap, state and names; nothing when there is no such reservation.
+-- Cap, state, names and, when it lapsed, its end; nothing when there is no such reservation.
 local function held(id)
   local found = redis.call('HGET', HELD, id)
   if not found then return end
-  local cap, state, rest = string.match(found, '^(%d+)|(.)|(.*)$')
+  local cap, state, ended, rest = string.match(found, '^(%d+)|(.)(%d*)|(.*)$')
   local names = {}
   for name in string.gmatch(rest, '[^\n]+') do names[#names + 1] = name end
-  return tonumber(cap), state, names
+  return tonumber(cap), state, names, ended
 end
 
 -- What no longer is an account stays none.
@@ -55,7 +56,7 @@ local function lapse(at_most)
     redis.call('ZREM', OPEN, id)
     if cap then
       for _, name in ipairs(names) do add(name, cap, -cap) end
-      redis.call('HSET', HELD, id, join(cap, 'l', names))
+      redis.call('HSET', HELD, id, join(cap, 'l', names, due[place + 1]))
       redis.call('ZADD', LAPSED, due[place + 1], id)
     end
   end

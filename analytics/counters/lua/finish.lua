@@ -28,7 +28,7 @@ local function take_in(id, cap, names)
     for name in string.gmatch(rest, '[^\n]+') do counted[#counted + 1] = name end
     return charge(names, counted, tonumber(cost))
   end
-  local own, state, stands_in = held(id)
+  local own, state, stands_in, ended = held(id)
   if not own then
     own, state, stands_in = cap, 'o', {}
     redis.call('ZADD', OPEN, ends, id)
@@ -42,7 +42,7 @@ local function take_in(id, cap, names)
       stands_in[#stands_in + 1] = name
     end
   end
-  redis.call('HSET', HELD, id, join(own, state, stands_in))
+  redis.call('HSET', HELD, id, join(own, state, stands_in, ended))
 end
 
 local is_held = {}
@@ -55,15 +55,26 @@ while at <= #ARGV do
   at = at + 3 + count
 end
 
+-- Those that were reserved while such an account was missing, and are settled by now.
+local late = redis.call('HGETALL', LATE)
+for place = 1, #late, 2 do
+  if not is_held[late[place]] then
+    local cost, rest = string.match(late[place + 1], '^(%d+)|l|(.*)$')
+    for name in string.gmatch(rest, '[^\n]+') do
+      if anew[name] then add(name, tonumber(cost), 0) end
+    end
+  end
+end
+
 -- Accounts made anew: what is open in them, and no more of what lapsed and stands in the ledger by now, at its cost.
 for _, id in ipairs(redis.call('HKEYS', HELD)) do
-  local cap, state, names = held(id)
+  local cap, state, names, ended = held(id)
   local kept = {}
   for _, name in ipairs(names) do
     if state == 'o' and anew[name] then redis.call('HINCRBY', MONEY, 'o:' .. name, cap) end
     if state == 'o' or is_held[id] or not anew[name] then kept[#kept + 1] = name end
   end
-  if #kept < #names then redis.call('HSET', HELD, id, join(cap, state, kept)) end
+  if #kept < #names then redis.call('HSET', HELD, id, join(cap, state, kept, ended)) end
 end
 
 redis.call('HSETNX', MONEY, 'whole', redis.call('HGET', MONEY, 'began'))

@@ -1,7 +1,8 @@
 -- needs: _start _money
 -- ARGV[3..]: id, ttl, first cap, second cap or ''; then name, limit or '', whether it shortens, whether it may begin,
--- start and end of each account.
--- Answers: {granted}, {-1, who refuses} or {-2, places that are missing}; the first two followed by spent and open of each.
+-- start, end and whether it may miss of each account.
+-- Answers: {granted}, {-1, who refuses} or {-2, places that are missing}; the first two followed by spent and open of
+-- each, -1 for those that may miss and do.
 local LAPSED_AT_ONCE = 200 -- more than that would keep a request waiting
 local id, ttl = ARGV[3], tonumber(ARGV[4])
 local caps = {tonumber(ARGV[5]), tonumber(ARGV[6])}
@@ -11,11 +12,11 @@ local held_cap, state, held_names = held(id)
 local stands_in = set(held_names or {})
 local fields = {'run', 'whole'}
 local accounts = {}
-for at = 7, #ARGV, 6 do
+for at = 7, #ARGV, 7 do
   local name = ARGV[at]
   accounts[#accounts + 1] = {
     name = name, limit = tonumber(ARGV[at + 1]), shortens = ARGV[at + 2] == '1', may_begin = ARGV[at + 3] == '1',
-    starts = tonumber(ARGV[at + 4]), ends = ARGV[at + 5], own = stands_in[name] and held_cap or 0,
+    starts = tonumber(ARGV[at + 4]), ends = ARGV[at + 5], may_miss = ARGV[at + 6] == '1', own = stands_in[name] and held_cap or 0,
   }
   fields[#fields + 1] = 's:' .. name
   fields[#fields + 1] = 'o:' .. name
@@ -24,14 +25,18 @@ local found = redis.call('HMGET', MONEY, unpack(fields))
 local whole = found[1] == ARGV[2] and tonumber(found[2] or nil) or nil
 
 -- Charged at its cap already, a lapsed reservation may ask for no more.
-local missing = {-2}
+local missing, must_be_there = {-2}, false
 for place, account in ipairs(accounts) do
   local spent, open = found[place * 2 + 1], found[place * 2 + 2]
   account.begins = whole and not spent and account.may_begin and account.starts >= whole
-  if state == 'l' or not whole or not (spent or account.begins) then missing[#missing + 1] = place - 1 end
   account.spent, account.open = tonumber(spent or 0), tonumber(open or 0)
+  if state == 'l' or not whole or not (spent or account.begins) then
+    missing[#missing + 1] = place - 1
+    must_be_there = must_be_there or not account.may_miss
+    account.misses, account.limit, account.spent, account.open = true, nil, -1, -1
+  end
 end
-if #missing > 1 then return missing end
+if must_be_there then return missing end
 
 -- Place of the first cap that the account takes. What is held already asks for nothing, even over the limit.
 local function taken(account)
@@ -51,6 +56,8 @@ local function answer(first, second)
   return flat
 end
 
+if state == 'l' then return answer(0) end
+
 local granted = 1
 for place, account in ipairs(accounts) do
   local own = taken(account)
@@ -63,8 +70,10 @@ local cap, names = math.max(caps[granted], held_cap or 0), {}
 for _, account in ipairs(accounts) do
   local name, more = account.name, cap - account.own
   if account.begins then redis.call('HSET', MONEY, 's:' .. name, 0, 'e:' .. name, account.ends) end
-  if more > 0 then redis.call('HINCRBY', MONEY, 'o:' .. name, more) end
-  account.open = account.open + more
+  if not account.misses then
+    if more > 0 then redis.call('HINCRBY', MONEY, 'o:' .. name, more) end
+    account.open = account.open + more
+  end
   names[#names + 1] = name
   stands_in[name] = nil
 end

@@ -11,17 +11,4 @@ for at = 4, #ARGV do
   end
   if not ends and marked and tonumber(marked) < before then redis.call('HDEL', MONEY, 'f:' .. name) end
 end
-
--- Of lapsed reservations those whose accounts are all gone.
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', LAPSED, '-inf', '(' .. text(before), 'LIMIT', 0, 1000)) do
-  local _, _, names = held(id)
-  local is_needed = false
-  for _, name in ipairs(names or {}) do
-    is_needed = is_needed or redis.call('HEXISTS', MONEY, 's:' .. name) == 1
-  end
-  if not is_needed then
-    redis.call('ZREM', LAPSED, id)
-    redis.call('HDEL', HELD, id)
-  end
-end
 return 1

@@ -205,6 +205,13 @@ class TestUnavailable:
         assert held.balances() == [None, Balance(0, 5 * 10**8)]
         assert held.heard.rebuilds_wanted == 1
 
+    async def test_not_for_one_that_settles_in_and_which_counts_the_request_once_it_is_there(self, held):
+        settling = budget("1", defined_at=NOW - KNOWN_AFTER)
+        reservation = held.by(settling, known=())
+        assert await hold(reservation, "5") == 0
+        held.by(settling)
+        assert held.balances() == [Balance(0, 5 * 10**9)]
+
     async def test_not_where_all_that_there_is_only_notes_and_is_missing(self, held):
         assert await hold(held.by(budget("1", action=NOTE), known=()), "0.5") == 0
 

@@ -64,8 +64,10 @@ def place(id="r1", *, limit=1, ttl_ms=60_000):
     return Admit(id, (), (Slots("k1:slots", limit),), SPAN_MS, ttl_ms)
 
 
-def account(name="b1", *, limit=100, shorten=True, starts_ms=NOON + 1_000, ends_ms=NO_END, may_begin=True):
-    return Account(name, limit, shorten, starts_ms, ends_ms, may_begin)
+def account(
+    name="b1", *, limit=100, shorten=True, starts_ms=NOON + 1_000, ends_ms=NO_END, may_begin=True, may_miss=False
+):
+    return Account(name, limit, shorten, starts_ms, ends_ms, may_begin, may_miss)
 
 
 def reserve(id="r1", *caps, accounts=None, ttl_ms=60_000):

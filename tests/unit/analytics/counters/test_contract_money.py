@@ -198,6 +198,35 @@ class TestLapsing:
         assert len(store.lapse()) == 10
         assert store.balances(["b1"])["b1"] == Balance(510, 0)
 
+    async def test_names_those_it_named_before_behind_the_others(self, store, clock):
+        for n in range(1_010):
+            await store.reserve(reserve(f"r{n:04}", 1, accounts=[account(limit=None)], ttl_ms=1_000))
+        clock.ms += 1_000
+        seen = []
+        for _ in range(3):
+            seen.append(store.lapse())
+            clock.ms += 1_000
+        assert [len(ids) for ids in seen] == [500, 500, 500]
+        assert len({id for ids in seen for id in ids}) == 1_010
+        assert seen[2][:10] == [f"r{n}" for n in range(1_000, 1_010)]
+
+    async def test_is_corrected_for_a_day(self, store, clock):
+        await store.reserve(reserve("r1", 40, ttl_ms=1_000))
+        clock.ms += 1_000 + A_DAY_MS
+        store.tidy()
+        assert store.lapse() == ["r1"]
+        assert store.settle_now([settle("r1", 7)])[0].was_open
+        assert store.balances(["b1"]) == {"b1": Balance(7, 0)}
+
+    async def test_is_for_good_after_a_day(self, store, clock):
+        await store.reserve(reserve("r1", 40, ttl_ms=1_000))
+        clock.ms += 1_000
+        assert store.lapse() == ["r1"]
+        clock.ms += A_DAY_MS + 1
+        assert store.lapse() == []
+        assert not store.settle_now([settle("r1", 7)])[0].was_open
+        assert store.balances(["b1"]) == {"b1": Balance(40, 0)}
+
 
 class TestAnAccount:
     async def test_begins_at_zero_where_it_may(self, store):
@@ -237,6 +266,49 @@ class TestAnAccount:
         clock.ms += 2
         store.tidy()
         assert list(store.balances(["ended", "endless"])) == ["endless"]
+
+
+class TestAnAccountThatMayMiss:
+    def missing(self, name="new"):
+        return account(name, limit=5, may_begin=False, may_miss=True)
+
+    async def test_refuses_nothing_while_it_does(self, store):
+        reserved = await store.reserve(reserve("r1", 40, accounts=[self.missing(), account("old")]))
+        assert (reserved.granted, reserved.missing) == (0, (0,))
+        assert reserved.balances == (Balance(0, 0), Balance(0, 40))
+        assert store.balances(["new", "old"]) == {"old": Balance(0, 40)}
+        settled = await store.settle(settle("r1", 7))
+        assert (settled.was_open, settled.spent) == (True, (("old", 7),))
+
+    async def test_keeps_no_other_from_refusing(self, store):
+        refused = await store.reserve(reserve("r1", 40, accounts=[self.missing(), account("old", limit=39)]))
+        assert (refused.granted, refused.refused, refused.missing) == (None, 1, (0,))
+        assert store.balances(["new", "old"]).get("old", Balance(0, 0)) == Balance(0, 0)
+
+    async def test_changes_nothing_where_another_is_missing(self, store):
+        three = [self.missing(), account("gone", may_begin=False), account("old")]
+        reserved = await store.reserve(reserve("r1", 40, accounts=three))
+        assert (reserved.granted, reserved.missing, reserved.balances) == (None, (0, 1), ())
+        assert not store.settle_now([settle("r1")])[0].was_open
+
+    async def test_refuses_as_any_other_once_it_is_there(self, store):
+        make_whole(store, ("new", 3))
+        refused = await store.reserve(reserve("r1", 3, accounts=[self.missing()]))
+        assert (refused.refused, refused.missing, refused.balances) == (0, (), (Balance(3, 0),))
+
+    async def test_is_named_by_a_top_up_too(self, store):
+        both = [self.missing(), account("old")]
+        await store.reserve(reserve("r1", 40, accounts=both))
+        reserved = await store.reserve(reserve("r1", 60, accounts=both))
+        assert (reserved.granted, reserved.balances) == (0, (Balance(0, 0), Balance(0, 60)))
+
+    async def test_grants_a_lapsed_reservation_nothing_more(self, store, clock):
+        await store.reserve(reserve("r1", 40, accounts=[account("old")], ttl_ms=1_000))
+        clock.ms += 1_000
+        asked = [account("old", may_miss=True), self.missing()]
+        reserved = await store.reserve(reserve("r1", 50, accounts=asked))
+        assert (reserved.granted, reserved.missing) == (0, (0, 1))
+        assert store.balances(["old"]) == {"old": Balance(40, 0)}
 
 
 async def test_processes_share_one_account(store, open_store):

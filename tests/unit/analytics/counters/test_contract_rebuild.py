@@ -148,6 +148,40 @@ class TestAHeldRequest:
         assert store.balances(["b1", "old"]) == {"b1": Balance(37, 0), "old": Balance(7, 0)}
 
 
+class TestWhatWasReservedWithoutAnAccount:
+    @pytest.fixture
+    def asked(self):
+        return [account("old"), account("new", may_begin=False, may_miss=True)]
+
+    async def test_is_open_in_it_when_it_is_rebuilt(self, store, rebuild, asked):
+        await store.reserve(reserve("r1", 40, accounts=asked))
+        rebuild(("new", 30))
+        assert store.balances(["old", "new"]) == {"old": Balance(0, 40), "new": Balance(30, 40)}
+        await store.reserve(reserve("r1", 50, accounts=asked))
+        store.settle_now([settle("r1", 7)])
+        assert store.balances(["old", "new"]) == {"old": Balance(7, 0), "new": Balance(37, 0)}
+
+    async def test_is_spent_in_it_where_it_settled_meanwhile(self, store, rebuild, asked):
+        await store.reserve(reserve("r1", 40, accounts=asked))
+        store.settle_now([settle("r1", 7)])
+        rebuild(("new", 30))
+        assert store.balances(["old", "new"]) == {"old": Balance(7, 0), "new": Balance(37, 0)}
+
+    async def test_counts_once_when_it_is_held_as_well(self, store, rebuild, asked):
+        for id in ("open", "settled"):
+            await store.reserve(reserve(id, 40, accounts=asked))
+        store.settle_now([settle("settled", 7)])
+        rebuild(("new", 30), held=[Held("open", 40, ("new", "old")), Held("settled", 40, ("new", "old"))])
+        assert store.balances(["old", "new"]) == {"old": Balance(7, 40), "new": Balance(37, 40)}
+
+    async def test_is_kept_also_by_a_store_that_is_yet_to_be_whole(self, empty_store, asked):
+        empty_store.begin("t", ttl_ms=5_000)
+        reserved = await empty_store.reserve(reserve("r1", 40, accounts=asked[1:]))
+        assert (reserved.granted, reserved.missing) == (0, (0,))
+        empty_store.finish("t", rebuilt(("new", 30)))
+        assert empty_store.balances(["new"]) == {"new": Balance(30, 40)}
+
+
 async def test_a_lapsed_request_that_the_ledger_knows_is_not_corrected_in_a_rebuilt_account(store, clock, rebuild):
     await store.reserve(reserve("r1", 40, ttl_ms=1_000))
     clock.ms += 1_000
