@@ -22,10 +22,11 @@ from django.db import DatabaseError, InterfaceError, connection, transaction
 
 from analytics import accounts, audit, budget_book, rebuilding, spending
 from analytics import spool as spools
-from analytics.counters.steps import Pulse, Rebuilt, Settle, nano, usd
+from analytics.counters.steps import Held, Pulse, Rebuilt, Settle, nano, usd
 from analytics.counters.store import Store, StoreError
 from analytics.lengths import Lengths
 from analytics.models import ApiKey, Outcome, Severity
+from analytics.rebuilding import Target
 from analytics.spool import Spool
 from analytics.types import Book, Budget, UsageRow
 
@@ -44,7 +45,8 @@ AT_ONCE = 100
 MOST_LATER = 100_000
 """Settlements that wait for the store; the oldest go first, and are corrected when their reservations have lapsed."""
 MOST_TOLD = 10_000
-OTHERS_ANNOUNCE_S = 1.0
+OTHERS_ANNOUNCE_S = 2.0
+"""Several looks: one that was late is no reason to be left out."""
 OPENED_S = 0.05
 """What a request between its reservation and its `opened` line needs at most, where spools are read in place."""
 
@@ -104,7 +106,11 @@ class Keeper(threading.Thread):
         self._told: set[str] = set()
         self._is_wanted = threading.Event()
         self._checked: Book | None = None
-        self._announced = ""
+        self._known: dict[int, tuple[Budget, datetime]] = {}
+        """Budgets whose accounts were there, and until when they are the same ones."""
+        self._whole_since_ms: int | None = None
+        self._adopted_since_ms: int | None = None
+        """The store was whole since then when it was last asked for what is open here."""
         self._held: dict[str, float] = {}
         """Requests that a rebuild took for open, and until when their rows are looked for: not each will settle."""
         self._pause_s = 0.0
@@ -177,6 +183,7 @@ class Keeper(threading.Thread):
         if pulse is not None:
             self._try("settlements", self._flush)
             self._try("announcing", lambda: self._announce(pulse))
+            self._try("open requests", lambda: self._adopt(pulse))
             self._try("accounts", lambda: self._fill(pulse))
             self._try("audit entries", self._tell)
             if self._is_due("lapsed", every_s=LOOK_FOR_LAPSED_S):
@@ -242,11 +249,24 @@ class Keeper(threading.Thread):
 
     def _announce(self, pulse: Pulse) -> None:
         token = pulse.rebuilding
-        if not token or token == self._announced or self._store.is_immediate:
+        if not token or self._store.is_immediate:
             return
         lines = rebuilding.latest(rebuilding.line(found) for found in spools.lines(self._own.folder))
         self._store.announce(token, source=self._own.folder.name, lines=list(lines.values()))
-        self._announced = token
+
+    def _adopt(self, pulse: Pulse) -> None:
+        """Whoever made the store whole may not have waited for what was announced here."""
+        since_ms = pulse.whole_since_ms
+        if since_ms is None or since_ms == self._adopted_since_ms or self._store.is_immediate:
+            return
+        book = self._book()
+        held = rebuilding.adopt(self._store, folder=self._own.folder, budgets=book.all(), at=self._now())
+        self._look_for(held, ttl_ms=rebuilding.HELD_TTL_MS)
+        self._adopted_since_ms = since_ms
+
+    def _look_for(self, held: Sequence[Held], *, ttl_ms: int) -> None:
+        until = time.monotonic() + ttl_ms / 1000
+        self._held |= {one.id: until for one in held}
 
     def _fill(self, pulse: Pulse) -> None:
         if pulse.rebuilding or time.monotonic() < self._fill_at:
@@ -254,9 +274,12 @@ class Keeper(threading.Thread):
         book, is_whole = self._book(), pulse.whole_since_ms is not None
         if is_whole and not self._is_time_to_check(book):
             return
+        if self._is_wanted.is_set() or pulse.whole_since_ms != self._whole_since_ms:
+            self._known.clear()
+            self._whole_since_ms = pulse.whole_since_ms
         self._is_wanted.clear()
         # The snapshot's book may be two seconds old; it says whether to look, the database what to fill.
-        if not is_whole or self._lacks(book):
+        if not is_whole or self._lacking(book):
             try:
                 is_done = self._rebuild(is_whole=is_whole)
             except Exception:
@@ -281,21 +304,30 @@ class Keeper(threading.Thread):
         waits = [(budget.defined_at + filled - self._now()).total_seconds() for budget in book.all()]
         return min([LOOK_FOR_MISSING_S, *(wait for wait in waits if wait > 0)])
 
-    def _lacks(self, book: Book) -> bool:
-        wanted = [target.account for target in rebuilding.targets(book, at=self._now())]
-        return bool(wanted and self._store.missing(wanted))
+    def _lacking(self, book: Book) -> list[Target]:
+        """The accounts that are missing, of budgets that are not known to have theirs."""
+        at = self._now()
+        unknown = [budget for budget in book.all() if not self._is_known(budget, at=at)]
+        lacking = rebuilding.lacking(self._store, rebuilding.targets(unknown, at=at))
+        if not lacking:
+            self._known |= {budget.id: (budget, rebuilding.same_until(budget, at=at)) for budget in unknown}
+        return lacking
+
+    def _is_known(self, budget: Budget, *, at: datetime) -> bool:
+        known = self._known.get(budget.id)
+        return known is not None and at < known[1] and known[0] == budget
 
     def _rebuild(self, *, is_whole: bool) -> bool:
         """Returns whether nothing is missing any more, as far as is known."""
         fresh = budget_book.load()
-        if is_whole and not self._lacks(fresh):
+        wanted = self._lacking(fresh) if is_whole else rebuilding.targets(fresh.all(), at=self._now())
+        if is_whole and not wanted:
             return True
         began = time.monotonic()
         rebuilt = rebuilding.rebuild(
             self._store,
-            book=fresh,
+            wanted=wanted,
             spool_root=self._spool_root,
-            at=self._now(),
             announce_s=self._announce_s,
             replayed=self.replayed,
             ttl_ms=self._ttl_ms,
@@ -309,8 +341,7 @@ class Keeper(threading.Thread):
         return rebuilt is not None
 
     def _note(self, rebuilt: Rebuilt, *, took_s: float) -> None:
-        until = time.monotonic() + rebuilt.ttl_ms / 1000
-        self._held |= {held.id: until for held in rebuilt.held}
+        self._look_for(rebuilt.held, ttl_ms=rebuilt.ttl_ms)
         if rebuilt.spent:
             logger.warning(
                 "%d budgets' accounts were filled from the ledger in %.2f s, with %d open requests",

@@ -14,6 +14,7 @@ from analytics.counters.steps import (
     Admit,
     Admitted,
     Balance,
+    Held,
     Line,
     Pulse,
     RateState,
@@ -134,6 +135,10 @@ def begin(keys: Keys, token: str, *, ttl_ms: int) -> Call:
     return Call(script("begin"), keys.money, (token, ttl_ms))
 
 
+def renew(keys: Keys, token: str, *, ttl_ms: int) -> Call:
+    return Call(script("renew"), keys.money, (token, ttl_ms))
+
+
 def announce(keys: Keys, token: str, *, source: str, lines: Sequence[Line]) -> Call:
     return Call(script("announce"), keys.money, (token, source, msgspec.json.encode(lines).decode()))
 
@@ -146,17 +151,29 @@ def announced_by(answer: Sequence[bytes]) -> dict[str, list[Line]]:
     return {answer[at].decode(): _lines.decode(answer[at + 1]) for at in range(0, len(answer), 2)}
 
 
-def finish(keys: Keys, token: str, rebuilt: Rebuilt) -> Call:
-    words: list[Word] = [token, rebuilt.ttl_ms, len(rebuilt.spent)]
+def finish(keys: Keys, token: str, rebuilt: Rebuilt, *, is_last: bool) -> Call:
+    words: list[Word] = [token, rebuilt.ttl_ms, int(is_last), len(rebuilt.spent)]
     for row in rebuilt.spent:
         words += row
     for held in rebuilt.held:
-        words += (held.id, held.cap, len(held.accounts), *held.accounts)
+        words += _open(held)
     return Call(script("finish"), keys.money, words)
+
+
+def unknown(keys: Keys, ids: Sequence[str]) -> Call:
+    return Call(script("unknown"), keys.money, ids)
+
+
+def adopt(keys: Keys, held: Sequence[Held], *, ttl_ms: int) -> Call:
+    return Call(script("adopt"), keys.money, [ttl_ms, *(word for one in held for word in _open(one))])
 
 
 def tidy(keys: Keys, names: Sequence[str], *, before_ms: int) -> Call:
     return Call(script("tidy"), keys.money, (before_ms, *names))
+
+
+def _open(held: Held) -> tuple[Word, ...]:
+    return (held.id, held.cap, len(held.accounts), *held.accounts)
 
 
 def _described(account: Account) -> Iterator[Word]:

@@ -22,6 +22,7 @@ from analytics.counters.steps import (
     Admit,
     Admitted,
     Balance,
+    Held,
     Line,
     Pulse,
     Rebuilt,
@@ -29,11 +30,13 @@ from analytics.counters.steps import (
     Reserved,
     Settle,
     Settled,
+    parts,
 )
 
 REBUILD_WITHIN_S = 2.0
 A_DAY_MS = 86_400_000
 SETTLED_AT_ONCE = 500
+ACCOUNTS_AT_ONCE = 500
 
 
 class RedisStore:
@@ -87,13 +90,16 @@ class RedisStore:
 
     def missing(self, accounts: Sequence[Account]) -> list[Account]:
         names = [account.name for account in accounts]
-        return words.missing_of(accounts, self._ask(words.balances(self._keys, names)))
+        return words.missing_of(accounts, self._ask(words.balances(self._keys, names), patiently=True))
 
     def first(self, name: str) -> bool:
         return bool(self._ask(words.first(self._keys, name)))
 
     def begin(self, token: str, *, ttl_ms: int) -> bool:
         return bool(self._ask(words.begin(self._keys, token, ttl_ms=ttl_ms), patiently=True))
+
+    def renew(self, token: str, *, ttl_ms: int) -> bool:
+        return bool(self._ask(words.renew(self._keys, token, ttl_ms=ttl_ms), patiently=True))
 
     def announce(self, token: str, *, source: str, lines: Sequence[Line]) -> None:
         self._ask(words.announce(self._keys, token, source=source, lines=lines), patiently=True)
@@ -102,7 +108,17 @@ class RedisStore:
         return words.announced_by(self._ask(words.announced(self._keys, token), patiently=True))
 
     def finish(self, token: str, rebuilt: Rebuilt) -> bool:
-        return bool(self._ask(words.finish(self._keys, token, rebuilt), patiently=True))
+        *first, last = parts(rebuilt, at_most=ACCOUNTS_AT_ONCE)
+        calls = [words.finish(self._keys, token, part, is_last=False) for part in first]
+        calls.append(words.finish(self._keys, token, last, is_last=True))
+        return all(self._ask(call, patiently=True) for call in calls)
+
+    def unknown(self, ids: Sequence[str]) -> list[str]:
+        known = self._ask(words.unknown(self._keys, ids), patiently=True)
+        return [id for id, is_known in zip(ids, known, strict=True) if not is_known]
+
+    def adopt(self, held: Sequence[Held], *, ttl_ms: int) -> None:
+        self._ask(words.adopt(self._keys, held, ttl_ms=ttl_ms), patiently=True)
 
     def tidy(self) -> None:
         before_ms = self._a_day_ago()

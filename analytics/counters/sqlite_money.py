@@ -118,6 +118,10 @@ def lapsed(db: sqlite3.Connection, *, at_most: int, now: int) -> list[str]:
     return [id for (id,) in rows]
 
 
+def unknown(db: sqlite3.Connection, ids: Iterable[str]) -> list[str]:
+    return [id for id in ids if db.execute("SELECT 1 FROM reservations WHERE id=?", (id,)).fetchone() is None]
+
+
 def balances(db: sqlite3.Connection, names: Iterable[str]) -> dict[str, Balance]:
     wanted = list(names)
     found: dict[str, Balance] = {}

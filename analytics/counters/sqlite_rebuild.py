@@ -7,11 +7,13 @@ ledger, is of another life, and nothing it says of money is believed until it wa
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 
 from analytics.counters.sqlite_money import join, split
 from analytics.counters.steps import Held, Pulse, Rebuilt
 
 _ADD = "UPDATE accounts SET spent = spent + ?, open = open + ? WHERE name=?"
+_KEEP = "INSERT OR IGNORE INTO reservations (id, cap, accounts, ends_ms) VALUES (?, ?, ?, ?)"
 _MARK = "UPDATE meta SET rebuild = ?, rebuild_ends_ms = ?, began_ms = ?"
 
 
@@ -36,7 +38,14 @@ def begin(db: sqlite3.Connection, token: str, *, ttl_ms: int, life: str, now: in
     return True
 
 
-def finish(db: sqlite3.Connection, token: str, rebuilt: Rebuilt, *, life: str, now: int) -> bool:
+def renew(db: sqlite3.Connection, token: str, *, ttl_ms: int, now: int) -> bool:
+    if not token or _marked(db, now=now) != token:
+        return False
+    db.execute("UPDATE meta SET rebuild_ends_ms = ?", (now + ttl_ms,))
+    return True
+
+
+def finish(db: sqlite3.Connection, token: str, rebuilt: Rebuilt, *, life: str, now: int, is_last: bool = True) -> bool:
     if not token or _marked(db, now=now) != token:
         return False
     db.executemany(
@@ -50,11 +59,28 @@ def finish(db: sqlite3.Connection, token: str, rebuilt: Rebuilt, *, life: str, n
     _add_late(db, anew=anew, held=held_ids)
     _open_again(db, anew=anew)
     _part(db, anew=anew, held=held_ids)
+    if not is_last:
+        return True
     db.execute(
         "UPDATE meta SET whole_since_ms = coalesce(whole_since_ms, began_ms), rebuild = '' WHERE life=?", (life,)
     )
     db.execute("DELETE FROM late")
     return True
+
+
+def adopt(db: sqlite3.Connection, held: Sequence[Held], *, ttl_ms: int, life: str, now: int) -> None:
+    if whole_since_ms(db, life=life) is None:
+        return
+    for one in held:
+        if _keep(db, one, ends_ms=now + ttl_ms):
+            for name in one.accounts:
+                db.execute(_ADD, (0, one.cap, name))
+
+
+def _keep(db: sqlite3.Connection, held: Held, *, ends_ms: int) -> bool:
+    """Whether it is new."""
+    row = (held.id, held.cap, join(held.accounts), ends_ms)
+    return bool(db.execute(_KEEP, row).rowcount)
 
 
 def _marked(db: sqlite3.Connection, *, now: int) -> str:
@@ -70,10 +96,7 @@ def _take_in(db: sqlite3.Connection, held: Held, *, anew: frozenset[str], ends_m
         return
     row = db.execute("SELECT cap, accounts, lapsed FROM reservations WHERE id=?", (held.id,)).fetchone()
     if row is None:
-        db.execute(
-            "INSERT INTO reservations (id, cap, accounts, ends_ms) VALUES (?, ?, ?, ?)",
-            (held.id, held.cap, join(held.accounts), ends_ms),
-        )
+        _keep(db, held, ends_ms=ends_ms)
         for name in set(held.accounts) - anew:
             db.execute(_ADD, (0, held.cap, name))
         return

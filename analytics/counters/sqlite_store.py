@@ -22,6 +22,7 @@ from analytics.counters.steps import (
     Admit,
     Admitted,
     Balance,
+    Held,
     Line,
     Pulse,
     Rebuilt,
@@ -29,10 +30,12 @@ from analytics.counters.steps import (
     Reserved,
     Settle,
     Settled,
+    parts,
 )
 from analytics.counters.store import StoreAway
 
 LAPSED_A_CALL = 500
+ACCOUNTS_AT_ONCE = 500
 A_DAY_MS = 86_400_000
 
 Answer = TypeVar("Answer")
@@ -90,6 +93,9 @@ class SqliteStore:
             lambda opened: rebuild.begin(opened.db, token, ttl_ms=ttl_ms, life=opened.life, now=self._clock())
         )
 
+    def renew(self, token: str, *, ttl_ms: int) -> bool:
+        return self._do(lambda opened: rebuild.renew(opened.db, token, ttl_ms=ttl_ms, now=self._clock()))
+
     def announce(self, token: str, *, source: str, lines: Sequence[Line]) -> None:
         """All processes share the machine."""
 
@@ -97,10 +103,24 @@ class SqliteStore:
         return {}
 
     def finish(self, token: str, rebuilt: Rebuilt) -> bool:
-        return self._do(lambda opened: rebuild.finish(opened.db, token, rebuilt, life=opened.life, now=self._clock()))
+        *first, last = parts(rebuilt, at_most=ACCOUNTS_AT_ONCE)
+        return all(self._finish(token, part, is_last=False) for part in first) and self._finish(
+            token, last, is_last=True
+        )
+
+    def unknown(self, ids: Sequence[str]) -> list[str]:
+        return self._do(lambda opened: money.unknown(opened.db, ids))
+
+    def adopt(self, held: Sequence[Held], *, ttl_ms: int) -> None:
+        self._do(lambda opened: rebuild.adopt(opened.db, held, ttl_ms=ttl_ms, life=opened.life, now=self._clock()))
 
     def tidy(self) -> None:
         self._do(lambda opened: _tidy(opened.db, now=self._clock()))
+
+    def _finish(self, token: str, part: Rebuilt, *, is_last: bool) -> bool:
+        return self._do(
+            lambda opened: rebuild.finish(opened.db, token, part, life=opened.life, now=self._clock(), is_last=is_last)
+        )
 
     def close(self) -> None:
         with self._turn:

@@ -179,6 +179,19 @@ class Rebuilt(msgspec.Struct, frozen=True):
     """When those that were held lapse."""
 
 
+def parts(rebuilt: Rebuilt, *, at_most: int) -> list[Rebuilt]:
+    """The same for so many accounts at once, at least one: no step may keep requests waiting for long."""
+    if len(rebuilt.spent) <= at_most:
+        return [rebuilt]
+    found = []
+    for start in range(0, len(rebuilt.spent), at_most):
+        spent = rebuilt.spent[start : start + at_most]
+        names = {name for name, _, _ in spent}
+        own = (Held(one.id, one.cap, tuple(name for name in one.accounts if name in names)) for one in rebuilt.held)
+        found.append(Rebuilt(spent, tuple(held for held in own if held.accounts), rebuilt.ttl_ms))
+    return found
+
+
 class Pulse(msgspec.Struct, frozen=True):
     """The state of a store."""
 

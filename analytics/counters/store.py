@@ -17,6 +17,7 @@ from analytics.counters.steps import (
     Admit,
     Admitted,
     Balance,
+    Held,
     Line,
     Pulse,
     Rebuilt,
@@ -66,7 +67,7 @@ class Store(Protocol):
         """Of the accounts that the store holds."""
 
     def missing(self, accounts: Sequence[Account]) -> list[Account]:
-        """Those that a `Reserve` would call missing."""
+        """Those that a `Reserve` would call missing. Asked for some hundreds at most: requests wait meanwhile."""
 
     def first(self, name: str) -> bool:
         """Whether this account is marked for the first time: of several processes one is told so."""
@@ -75,19 +76,31 @@ class Store(Protocol):
         """Marks a rebuild, for `ttl_ms` at most; False while another one is marked. An empty store, or one of another
         life, forgets all it held of money."""
 
+    def renew(self, token: str, *, ttl_ms: int) -> bool:
+        """Marks it for `ttl_ms` from now; False when it is not the rebuild that is marked."""
+
     def announce(self, token: str, *, source: str, lines: Sequence[Line]) -> None:
-        """What a process has open, and has settled of late. Nothing happens when `token` is not the rebuild's."""
+        """What a process has open, and has settled of late, in place of what it announced before. Nothing happens when
+        `token` is not the rebuild's."""
 
     def announced(self, token: str) -> dict[str, list[Line]]:
         """What was announced so far, by source."""
 
     def finish(self, token: str, rebuilt: Rebuilt) -> bool:
-        """Writes the accounts, unless the rebuild is no longer the one marked. A held request that was settled since
-        `begin` is added to what was spent; one that the store has open already joins the accounts with its own cap.
+        """Writes the accounts, some hundreds at once, unless the rebuild is no longer the one marked. A held request
+        that was settled since `begin` is added to what was spent; one that the store has open already joins the
+        accounts with its own cap.
 
         Reservations that name a rebuilt account, as they were made while it was missing, are open in it too, and what
         they cost where they were settled since `begin`. Such a request may stand in the rebuild's sums already: it is
         counted twice then rather than not at all."""
+
+    def unknown(self, ids: Sequence[str]) -> list[str]:
+        """Those for which it holds no reservation, open or lapsed."""
+
+    def adopt(self, held: Sequence[Held], *, ttl_ms: int) -> None:
+        """Reserves what is open and was in no rebuild, whatever the limits, where it holds nothing for it. Nothing
+        happens while the store is not whole."""
 
     def tidy(self) -> None:
         """Forgets what no step will ask for again: accounts a day after their end, lapsed places, old buckets. What

@@ -1,10 +1,10 @@
 -- needs: _start _money
--- ARGV[3..]: token, ttl, how many accounts; name, end and spent of each; id, cap, how many accounts and their names of
+-- ARGV[3..]: token, ttl, whether these are the last accounts, how many they are; name, end and spent of each; id, cap, how many accounts and their names of
 -- each request that was open.
 if ARGV[3] == '' or marked() ~= ARGV[3] then return 0 end
 local ends = now + tonumber(ARGV[4])
-local at, anew = 6, {}
-for _ = 1, tonumber(ARGV[5]) do
+local at, anew = 7, {}
+for _ = 1, tonumber(ARGV[6]) do
   local name = ARGV[at]
   redis.call('HSET', MONEY, 's:' .. name, ARGV[at + 2], 'o:' .. name, 0, 'e:' .. name, ARGV[at + 1])
   anew[name] = true
@@ -77,6 +77,7 @@ for _, id in ipairs(redis.call('HKEYS', HELD)) do
   if #kept < #names then redis.call('HSET', HELD, id, join(cap, state, kept, ended)) end
 end
 
+if ARGV[5] == '0' then return 1 end
 redis.call('HSETNX', MONEY, 'whole', redis.call('HGET', MONEY, 'began'))
 redis.call('HDEL', MONEY, 'token', 'until', 'began')
 redis.call('DEL', LATE, TOLD)

@@ -174,13 +174,21 @@ class TestAccounts:
         kept.look()
         assert balance(store, budget) == (0, 0)
 
-    def test_are_looked_for_every_few_seconds(self, kept, store, path):
-        budget = make_budget()
+    def test_that_are_known_to_be_there_are_not_asked_for_again(self, kept, store, monkeypatch):
+        make_budget()
         kept.look()
-        with closing(sqlite3.connect(path, isolation_level=None)) as db:
-            db.execute("DELETE FROM accounts")
         look_again(kept)
-        assert balance(store, budget) == (0, 0)
+        asked = []
+        usual = store.missing
+        monkeypatch.setattr(store, "missing", lambda some: asked.append(len(some)) or usual(some))
+        look_again(kept)
+        assert asked == []
+        new = make_budget(age_s=5)
+        kept.look()
+        assert (set(asked), balance(store, new)) == ({1}, (0, 0))
+        kept.wants_rebuild()
+        kept.look()
+        assert asked[-1] == 2
 
     def test_of_a_budget_that_is_no_more_are_not_asked_for(self, make_keeper, store):
         make_budget()
@@ -221,7 +229,7 @@ class TestAnnouncing:
         yield store
         store.close()
 
-    def test_what_is_open_and_settled_is_told_once_to_who_rebuilds(self, far, make_keeper, own):
+    def test_what_is_open_and_settled_is_told_to_who_rebuilds(self, far, make_keeper, own):
         line, settled = holding(3), costing(1)
         own.opened(line)
         own.settled(settled)
@@ -233,9 +241,50 @@ class TestAnnouncing:
             (line.id.hex, 3 * 10**9, True),
             (settled.id.hex, 10**9, False),
         }
-        own.opened(holding(4))
+
+    def test_what_is_opened_while_a_rebuild_is_under_way_is_told_too(self, far, make_keeper, own):
+        kept = make_keeper(far)
+        assert far.begin("another", ttl_ms=60_000)
         kept.look()
-        assert far.announced("another") == {own.folder.name: announced}
+        line = holding(4)
+        own.opened(line)
+        kept.look()
+        ((announced,),) = far.announced("another").values()
+        assert announced.id == line.id.hex
+
+    def test_what_was_announced_too_late_is_held_all_the_same(self, far, make_keeper, own, tmp_path):
+        budget, line = make_budget(), holding(3)
+        own.opened(line)
+        elsewhere = Spool(tmp_path / "elsewhere")
+        other = make_keeper(far, spool=elsewhere, spool_root=tmp_path / "elsewhere")
+        other.look()
+        assert balance(far, budget) == (0, 0)
+        kept = make_keeper(far)
+        for _ in range(2):
+            kept.look()
+            assert balance(far, budget) == (0, 3)
+        ledger.insert([costing(1, id=line.id)])
+        look_again(kept)
+        elsewhere.close()
+        assert balance(far, budget) == (1, 0)
+
+    def test_what_the_counters_have_settled_is_not_held_again(self, far, make_keeper, own):
+        budget, line = make_budget(), holding(3)
+        kept = make_keeper(far)
+        kept.look()
+        assert reserve(far, line.id, budget, usd=3)
+        own.opened(line)
+        kept._adopted_since_ms = None
+        usual = far.unknown
+
+        def settles_meanwhile(ids):
+            own.settled(costing(1, id=line.id))
+            far.settle_now([Settle(line.id.hex, nano_usd=10**9)])
+            return usual(ids)
+
+        far.unknown = settles_meanwhile
+        kept.look()
+        assert balance(far, budget) == (1, 0)
 
     def test_a_rebuild_counts_what_others_announced_in_the_meantime(self, far, make_keeper, own, tmp_path):
         budget = make_budget()

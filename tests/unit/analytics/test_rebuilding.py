@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from django.db import OperationalError
 
-from analytics import budget_book, drainer, ids, ledger, rebuilding
+from analytics import budget_book, drainer, ids, ledger, rebuilding, spending
 from analytics.counters.sqlite_store import SqliteStore
 from analytics.counters.steps import Line, Settle
 from analytics.models import UsageRecord
@@ -54,14 +54,17 @@ def another(path):
     store.close()
 
 
+def wanted(*, at=None):
+    return rebuilding.targets(budget_book.load().all(), at=at or now())
+
+
 @pytest.fixture
 def rebuild(root):
     def rebuilds(store, *, at=None, replayed=lambda rows: None, wait=lambda seconds: None):
         return rebuilding.rebuild(
             store,
-            book=budget_book.load(),
+            wanted=wanted(at=at or now()),
             spool_root=root,
-            at=at or now(),
             announce_s=0,
             replayed=replayed,
             wait=wait,
@@ -319,13 +322,12 @@ class TestFailing:
     def test_without_a_database_nothing_is_written_and_the_mark_goes(self, store, another, rebuild, root):
         budget = make_budget()
         ledger.insert([costing(1)])
-        book = budget_book.load()
+        known = wanted()
         with no_database(), pytest.raises(OperationalError):
             rebuilding.rebuild(
                 store,
-                book=book,
+                wanted=known,
                 spool_root=root,
-                at=now(),
                 announce_s=0,
                 replayed=lambda rows: None,
             )
@@ -339,9 +341,8 @@ class TestFailing:
         make_budget()
         rebuilt = rebuilding.rebuild(
             store,
-            book=budget_book.load(),
+            wanted=wanted(),
             spool_root=root,
-            at=now(),
             announce_s=1,
             replayed=lambda rows: None,
             ttl_ms=30_000,
@@ -352,6 +353,43 @@ class TestFailing:
         store.close()
 
 
+class TestItsTime:
+    """A clock of the store's on which each sum takes four seconds."""
+
+    @pytest.fixture
+    def slow(self, path, root, monkeypatch):
+        clock = [1_000_000]
+        store = SqliteStore(path, deadline_s=2, clock=lambda: clock[0])
+        usual = spending.spent
+
+        def spent(*args, **named):
+            clock[0] += 4_000
+            return usual(*args, **named)
+
+        monkeypatch.setattr(spending, "spent", spent)
+        yield lambda ttl_ms: rebuilding.rebuild(
+            store,
+            wanted=wanted(),
+            spool_root=root,
+            announce_s=0,
+            replayed=lambda rows: None,
+            ttl_ms=ttl_ms,
+            wait=lambda seconds: None,
+        )
+        store.close()
+
+    @pytest.fixture(autouse=True)
+    def two_sums(self, ours):
+        make_budget()
+        make_budget(api_key=ours.key)
+
+    def test_is_as_long_as_all_its_sums_take(self, slow):
+        assert len(slow(5_000).spent) == 2
+
+    def test_is_over_when_one_sum_takes_longer(self, slow):
+        assert slow(3_000) is None
+
+
 def test_a_sum_is_asked_for_once_for_each_scope_and_span(store, rebuild, ours, django_assert_num_queries):
     for _ in range(3):
         make_budget()
@@ -359,3 +397,32 @@ def test_a_sum_is_asked_for_once_for_each_scope_and_span(store, rebuild, ours, d
     make_budget("day", api_key=ours.key, age_s=10 * 86_400)
     with django_assert_num_queries(1 + 3):
         rebuild(store)
+
+
+def test_a_store_is_asked_for_some_hundred_accounts_at_a_time(store, rebuild):
+    make_budget()
+    (target,) = wanted()
+    asked = []
+
+    def missing(some):
+        asked.append(len(some))
+        return some[:1]
+
+    store.missing = missing
+    assert len(rebuilding.lacking(store, [target] * 1_100)) == 1_100
+    assert asked == [500, 500, 100]
+
+
+@pytest.mark.parametrize(
+    ("age_s", "window", "minute", "is_kept"),
+    [(86_400, "hour", 30, True), (30, "total", 30, False), (86_400, "hour", 0, False), (86_400, "total", 0, True)],
+    ids=["within its window", "just made", "its window has just begun", "without an end"],
+)
+def test_accounts_are_the_same_until_a_window_ends(age_s, window, minute, is_kept):
+    at = datetime(2026, 11, 20, 12, minute, 20, tzinfo=UTC)
+    budget = make_budget(window)
+    budget.defined_at = at - timedelta(seconds=age_s)
+    until = rebuilding.same_until(budget_book.frozen(budget), at=at)
+    assert (until > at) is is_kept
+    if is_kept and window == "hour":
+        assert until == datetime(2026, 11, 20, 13, tzinfo=UTC) - rebuilding.FILLED_AHEAD

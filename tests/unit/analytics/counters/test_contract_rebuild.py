@@ -71,6 +71,24 @@ class TestARebuild:
         assert not store.finish("t", rebuilt(("b1", 5)))
         assert store.balances(["b1"]) == {}
 
+    def test_that_is_renewed_lasts_longer(self, store, clock):
+        store.begin("t", ttl_ms=5_000)
+        clock.ms += 4_000
+        assert store.renew("t", ttl_ms=5_000)
+        clock.ms += 4_000
+        assert store.pulse().rebuilding == "t"
+        assert store.finish("t", rebuilt(("b1", 5)))
+
+    def test_that_is_over_is_not_renewed(self, store, clock):
+        assert not store.renew("", ttl_ms=5_000)
+        store.begin("t", ttl_ms=5_000)
+        clock.ms += 5_000
+        assert not store.renew("t", ttl_ms=5_000)
+        store.begin("u", ttl_ms=5_000)
+        assert not store.renew("t", ttl_ms=60_000)
+        clock.ms += 5_000
+        assert store.pulse().rebuilding == ""
+
     def test_never_begun_writes_nothing(self, store):
         assert not store.finish("", rebuilt(("b1", 5)))
         assert not store.finish("t", rebuilt(("b1", 5)))
@@ -93,6 +111,21 @@ class TestARebuild:
         assert store.balances(["b1"]) == {"b1": Balance(30, 40)}
         store.settle_now([settle("r1", 7)])
         assert store.balances(["b1"]) == {"b1": Balance(37, 0)}
+
+
+async def test_a_rebuild_of_many_accounts_counts_each_request_once_in_all_of_them(store, rebuild, clock):
+    names = tuple(f"b{n}" for n in range(1_203))
+    await store.reserve(reserve("lapsed", 5, accounts=[account("old")], ttl_ms=1_000))
+    clock.ms += 1_000
+    assert store.lapse() == ["lapsed"]
+    store.settle_now([settle("settled", 7)])
+    held = [Held(id, 40, names) for id in ("open", "settled", "lapsed")]
+    assert rebuild(*((name, 30) for name in names), held=held)
+    found = store.balances(names)
+    assert {balance.spent + balance.open for balance in found.values()} == {30 + 40 + 7 + 5}
+    assert len(found) == len(names)
+    store.settle_now([settle("open", 1), settle("lapsed", 2)])
+    assert set(store.balances(names).values()) == {Balance(30 + 1 + 7 + 2, 0)}
 
 
 class TestAHeldRequest:
@@ -146,6 +179,41 @@ class TestAHeldRequest:
         assert [balance.spent + balance.open for balance in found.values()] == [70, 40]
         store.settle_now([settle("r1", 7)])
         assert store.balances(["b1", "old"]) == {"b1": Balance(37, 0), "old": Balance(7, 0)}
+
+
+class TestAdopting:
+    async def test_reserves_what_the_store_does_not_know(self, store):
+        make_whole(store, ("b1", 90))
+        await store.reserve(reserve("known", 5, accounts=[account("b2")]))
+        assert store.unknown(["known", "lost"]) == ["lost"]
+        store.adopt([Held("known", 40, ("b1", "b2")), Held("lost", 40, ("b1", "gone"))], ttl_ms=1_000)
+        assert store.balances(["b1", "b2", "gone"]) == {"b1": Balance(90, 40), "b2": Balance(0, 5)}
+        assert store.unknown(["known", "lost"]) == []
+        assert store.settle_now([settle("lost", 7)])[0].spent == (("b1", 97),)
+
+    async def test_knows_what_lapsed(self, store, clock):
+        await store.reserve(reserve("r1", 40, ttl_ms=1_000))
+        clock.ms += 1_000
+        store.lapse()
+        store.adopt([Held("r1", 40, ("b1",))], ttl_ms=1_000)
+        assert (store.unknown(["r1"]), store.balances(["b1"])) == ([], {"b1": Balance(40, 0)})
+
+    def test_holds_it_for_its_time(self, store, clock):
+        make_whole(store, ("b1", 0))
+        store.adopt([Held("r1", 40, ("b1",))], ttl_ms=1_000)
+        clock.ms += 999
+        assert store.lapse() == []
+        clock.ms += 1
+        assert (store.lapse(), store.balances(["b1"])) == (["r1"], {"b1": Balance(40, 0)})
+
+    def test_does_nothing_before_the_store_is_whole(self, empty_store):
+        empty_store.begin("t", ttl_ms=5_000)
+        empty_store.adopt([Held("r1", 40, ("b1",))], ttl_ms=1_000)
+        assert empty_store.unknown(["r1"]) == ["r1"]
+
+    def test_of_nothing_does_nothing(self, store):
+        store.adopt([], ttl_ms=1_000)
+        assert store.unknown([]) == []
 
 
 class TestWhatWasReservedWithoutAnAccount:
