@@ -5,16 +5,21 @@
 -- Reservations are a second hash, id -> `cap|state|account<newline>account`, and two sorted sets of ids: those that are
 -- open (state o) by their end, and those that lapsed (l, followed by their end) in the order in which they are to be
 -- looked for. All are the last of KEYS, in this order.
+-- The hash of reservations holds the server's run too, under a name that no request has. Should it be evicted alone,
+-- nothing would ever close what is open in the accounts: the store is not whole then. Without a sorted set
+-- reservations lapse no more, or are looked for no more; whoever has the request settles them as ever.
 local MONEY, HELD, OPEN, LAPSED, LATE, TOLD = unpack(KEYS, #KEYS - 5)
 
 local function join(cap, state, names, ended)
   return text(cap) .. '|' .. state .. (ended or '') .. '|' .. table.concat(names, '\n')
 end
 
+local RUN = '.'
+
 -- Cap, state, names and, when it lapsed, its end; nothing when there is no such reservation.
 local function held(id)
   local found = redis.call('HGET', HELD, id)
-  if not found then return end
+  if not found or id == RUN then return end
   local cap, state, ended, rest = string.match(found, '^(%d+)|(.)(%d*)|(.*)$')
   local names = {}
   for name in string.gmatch(rest, '[^\n]+') do names[#names + 1] = name end
@@ -37,7 +42,8 @@ end
 -- When the store is whole since; nothing when it is empty or of another life.
 local function whole_since()
   local found = redis.call('HMGET', MONEY, 'run', 'whole')
-  return found[1] == ARGV[2] and tonumber(found[2] or nil) or nil
+  if found[1] ~= ARGV[2] or redis.call('HGET', HELD, RUN) ~= ARGV[2] then return end
+  return tonumber(found[2] or nil)
 end
 
 -- Token of the rebuild that is marked, ''.

@@ -70,11 +70,11 @@ end
 for _, id in ipairs(redis.call('HKEYS', HELD)) do
   local cap, state, names, ended = held(id)
   local kept = {}
-  for _, name in ipairs(names) do
+  for _, name in ipairs(names or {}) do
     if state == 'o' and anew[name] then redis.call('HINCRBY', MONEY, 'o:' .. name, cap) end
     if state == 'o' or is_held[id] or not anew[name] then kept[#kept + 1] = name end
   end
-  if #kept < #names then redis.call('HSET', HELD, id, join(cap, state, kept, ended)) end
+  if names and #kept < #names then redis.call('HSET', HELD, id, join(cap, state, kept, ended)) end
 end
 
 if ARGV[5] == '0' then return 1 end

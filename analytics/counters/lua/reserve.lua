@@ -22,7 +22,7 @@ for at = 7, #ARGV, 7 do
   fields[#fields + 1] = 'o:' .. name
 end
 local found = redis.call('HMGET', MONEY, unpack(fields))
-local whole = found[1] == ARGV[2] and tonumber(found[2] or nil) or nil
+local whole = found[1] == ARGV[2] and redis.call('HGET', HELD, RUN) == ARGV[2] and tonumber(found[2] or nil) or nil
 
 -- Charged at its cap already, a lapsed reservation may ask for no more.
 local missing, must_be_there = {-2}, false

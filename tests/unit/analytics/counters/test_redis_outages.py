@@ -151,6 +151,17 @@ class TestAKilledRedis:
         assert store.balances(["b1"]) == {"b1": Balance(30, 0)}
 
 
+async def test_a_redis_that_evicted_the_reservations_holds_no_account(server, store):
+    await store.reserve(reserve("r1", 40))
+    with server.client() as client:
+        assert client.delete("{agw}:held")
+    assert (await store.reserve(reserve("r2", 40))).missing == (0,)
+    assert (store.pulse(), store.balances(["b1"]), store.lapse()) == (Pulse(None, ""), {}, [])
+    make_whole(store, ("b1", 30))
+    assert store.balances(["b1"]) == {"b1": Balance(30, 0)}
+    assert (await store.reserve(reserve("r2", 40))).granted == 0
+
+
 async def test_a_redis_that_was_emptied_holds_no_account(server, store):
     server.flush()
     assert store.pulse() == Pulse(None, "")
