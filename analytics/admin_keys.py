@@ -5,6 +5,7 @@ Owns the pages; what a change means and what it writes is `analytics.keys`.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, cast
 
 from django import forms
@@ -49,9 +50,17 @@ class ApiKeyForm(forms.ModelForm):
             "project": "Whose budgets and limits it counts in, beside its own. A key that moves takes its own budgets "
             "along; what it used so far stays with the project it was used in.",
             "owner": "Whose key it is; empty: nobody's in particular.",
-            "expires_at": "From then on it is refused; a time that has passed ends it at once. Empty: never.",
+            "expires_at": "From then on it is refused. Empty: never. To end it now, choose so in the list of keys.",
             "enabled": "A key that is switched off is refused within two seconds, in every process.",
         }
+
+    def clean_expires_at(self) -> datetime | None:
+        """As `keys.edit` has it, told beside the field. A new key's is the row's own to check."""
+        moment: datetime | None = self.cleaned_data["expires_at"]
+        is_changed = self.instance.pk is not None and "expires_at" in self.changed_data
+        if is_changed and keys.ends_now({"expires_at": moment}, unless_at=self.instance.expires_at):
+            raise ValidationError(keys.IN_THE_PAST)
+        return moment
 
 
 class RotationForm(forms.Form):
@@ -191,8 +200,8 @@ class ApiKeyAdmin(ForSuperusers, admin.ModelAdmin):
 
     def _rotated(self, request: HttpRequest, row: ApiKey, *, grace_s: int) -> HttpResponse:
         made = keys.rotate(row, actor=_actor(request), grace_s=grace_s)
-        self.log_change(request, made.row, f"Rotated: {row.prefix}... became {made.row.prefix}...")
-        told = {"old_prefix": row.prefix, "dropped_prefix": made.dropped_prefix}
+        self.log_change(request, made.row, f"Rotated: {made.replaced_prefix}... became {made.row.prefix}...")
+        told = {"old_prefix": made.replaced_prefix, "dropped_prefix": made.dropped_prefix}
         return self._key_shown(request, made.row, secret=made.secret, title="The key after its rotation", told=told)
 
     def _key_shown(

@@ -34,6 +34,7 @@ DAY_S = 24 * 3600
 GRACE_S = DAY_S
 """For how long the key from before a rotation stays valid, unless said otherwise."""
 MOST_GRACE_S = 30 * DAY_S
+IN_THE_PAST = "This lies in the past; `keys expire` ends a key now."
 
 LIMITS = ("requests_per_minute", "tokens_per_minute", "concurrent_requests")
 LISTS = ("scopes", "allowed_models", "allowed_layers", "allowed_endpoints", "allowed_networks")
@@ -57,6 +58,8 @@ class NewKey:
     row: ApiKey
     secret: str = field(repr=False)
     """The key itself: show it once, then forget it."""
+    replaced_prefix: str = ""
+    """Of the key that this rotation replaced, whatever the caller took it for: another rotation may have come first."""
     dropped_prefix: str = ""
     """Of a still older key that was valid until this rotation ended its grace period."""
 
@@ -142,7 +145,7 @@ def rotate(row: ApiKey, *, actor: str, grace_s: int = GRACE_S) -> NewKey:
         found = _locked(row)
         now = timezone.now()
         dropped = found.previous_prefix if found.previous_until is not None and found.previous_until > now else ""
-        before = _rotation(found)
+        before, replaced = _rotation(found), found.prefix
         if grace_s:
             found.previous_prefix, found.previous_hash = found.prefix, bytes(found.key_hash)
             found.previous_hash_version = found.hash_version
@@ -152,7 +155,7 @@ def rotate(row: ApiKey, *, actor: str, grace_s: int = GRACE_S) -> NewKey:
         secret = _new_secret(found)
         found.save(update_fields=[*_KEY_COLUMNS, "updated_at"])
         _record("rotated", found, actor=actor, before=before, after=_rotation(found) | {"dropped": dropped or None})
-    return NewKey(found, secret, dropped)
+    return NewKey(found, secret, replaced_prefix=replaced, dropped_prefix=dropped)
 
 
 _KEY_COLUMNS = (
@@ -267,11 +270,9 @@ def _edit(row: ApiKey, *, actor: str, changes: Mapping[str, object], action: str
     try:
         with transaction.atomic():
             found = _locked(row)
-            before, zone = described(found), found.project.time_zone
+            before, zone, ended_at = described(found), found.project.time_zone, found.expires_at
             _assign(found, changes)
-            # Other fields may have been written past these checks: that must not keep this one from being mended.
-            others = {known.name for known in ApiKey._meta.concrete_fields} - changes.keys()
-            found.full_clean(exclude=others, validate_unique=False, validate_constraints=False)
+            _check(found, changes=changes, is_past=action != "expired" and ends_now(changes, unless_at=ended_at))
             after = described(found)
             moved = [name for name in changes if after[name] != before[name]]
             if not moved:
@@ -283,6 +284,30 @@ def _edit(row: ApiKey, *, actor: str, changes: Mapping[str, object], action: str
     except IntegrityError as error:
         raise _explained(error, found) from error
     return found
+
+
+def ends_now(changes: Mapping[str, object], *, unless_at: datetime | None) -> bool:
+    """Whether a change sets a time that has passed, other than the one a key has. Answers tell whole seconds alone: one
+    that is sent back as it was told is no other."""
+    moment = changes.get("expires_at")
+    if not isinstance(moment, datetime) or timezone.is_naive(moment) or moment > timezone.now():
+        return False
+    return unless_at is None or moment.replace(microsecond=0) != unless_at.replace(microsecond=0)
+
+
+def _check(row: ApiKey, *, changes: Mapping[str, object], is_past: bool) -> None:
+    """Raises: ValidationError naming the fields."""
+    # Other fields may have been written past these checks: that must not keep this one from being mended.
+    others = {known.name for known in ApiKey._meta.concrete_fields} - changes.keys()
+    errors: dict[str, list[ValidationError]] = {}
+    try:
+        row.full_clean(exclude=others, validate_unique=False, validate_constraints=False)
+    except ValidationError as error:
+        errors = error.error_dict
+    if is_past:
+        errors.setdefault("expires_at", [ValidationError(IN_THE_PAST)])
+    if errors:
+        raise ValidationError(errors)
 
 
 def _touch_budgets(row: ApiKey, *, moved: list[str], has_other_zone: bool) -> None:

@@ -89,9 +89,9 @@ def as_pairs(row: ApiKey) -> list[list[object]]:
     return [[name, value] for name, value in named if value is not None]
 
 
-def rotation_notes(made: NewKey, *, old_prefix: str) -> list[str]:
+def rotation_notes(made: NewKey) -> list[str]:
     """What became of its older keys, and whether the new one works."""
-    row = made.row
+    row, old_prefix = made.row, made.replaced_prefix
     if is_in_grace(row):
         notes = [f"The old one ({old_prefix}...) stays valid until {_moment(row.previous_until)}."]
     else:

@@ -97,7 +97,7 @@ class RotateView(_KeysView):
         told = {
             "key": made.secret,
             "dropped_prefix": made.dropped_prefix or None,
-            "notes": key_listing.rotation_notes(made, old_prefix=row.prefix),
+            "notes": key_listing.rotation_notes(made),
         }
         return JsonResponse(key_json(made.row) | told, headers=SHOWN_ONCE)
 

@@ -131,7 +131,7 @@ examples:
         row = _found(options)
         grace_s = 0 if options["grace"] == "0" else key_options.duration_s(options["grace"], option="grace")
         made = keys.rotate(row, actor=ACTOR, grace_s=grace_s)
-        notes = key_listing.rotation_notes(made, old_prefix=row.prefix)
+        notes = key_listing.rotation_notes(made)
         if options["json"]:
             told = {"key": made.secret, "dropped_prefix": made.dropped_prefix or None, "notes": notes}
             self.print_json(key_listing.as_json(made.row) | told)

@@ -137,6 +137,14 @@ def test_saving_a_key_as_it_was_shown_is_no_change(admin_client, ours):
     assert not AuditEntry.objects.filter(actor="admin").exists()
 
 
+def test_a_time_that_has_passed_is_refused_beside_it(admin_client, ours):
+    form = key_form(name="first", project=ours.project.pk, expires_at_0="2026-01-01", expires_at_1="12:00:00")
+    page = admin_client.post(f"{LIST}{ours.key.pk}/change/", form)
+    words = "This lies in the past; `keys expire` ends a key now."
+    assert page.context["adminform"].form.errors == {"expires_at": [words]}
+    assert ApiKey.objects.get().expires_at is None
+
+
 def test_moving_a_key_says_what_it_means(admin_client, ours, theirs):
     form = key_form(name="moved", project=theirs.project.pk)
     page = admin_client.post(f"{LIST}{ours.key.pk}/change/", form, follow=True).content.decode()

@@ -63,6 +63,21 @@ def test_a_name_that_is_taken_is_told_at_name(us, path):
     assert us.refused("patch", path, name="steward")[:2] == (400, "name")
 
 
+def test_a_time_that_has_passed_is_refused_at_its_field(us, path, ours):
+    status, field, words = us.refused("patch", path, expires_at="2026-01-01T00:00:00Z")
+    assert (status, field, words) == (400, "expires_at", "This lies in the past; `keys expire` ends a key now.")
+    status, answer = us("patch", path, expires_at="2026-01-01T00:00:00Z", requests_per_minute=-1)
+    assert set(answer["error"]["gateway"]["fields"]) == {"expires_at", "requests_per_minute"}
+    assert ApiKey.objects.get(pk=ours.key.pk).expires_at is None
+
+
+def test_one_that_has_ended_takes_its_own_time_back_as_it_was_told(us, path, ours):
+    keys.expire(ours.key, actor="tests")
+    ended = us("get", path)[1]["expires_at"]
+    status, told = us("patch", path, expires_at=ended, name="ended")
+    assert (status, told["name"], told["expires_at"]) == (200, "ended", ended)
+
+
 def test_a_superuser_moves_one(root, path, theirs):
     assert root.refused("patch", path, project="theirs")[:2] == (400, "name")  # theirs has a first as well
     assert root("patch", path, project="theirs", name="moved")[1]["project"] == "theirs"

@@ -5,7 +5,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from analytics import keys
 from analytics.models import ApiKey
+from gateway import key_listing
 
 pytestmark = pytest.mark.django_db
 
@@ -36,6 +38,14 @@ def test_a_grace_of_nothing_ends_the_old_one_at_once(us, path, client, ours):
 def test_a_second_rotation_tells_which_key_it_ended(us, path, ours):
     us("post", path)
     assert us("post", path)[1]["dropped_prefix"] == ours.key.prefix
+
+
+def test_what_is_told_is_of_the_row_as_it_was_found_when_another_rotation_came_first(ours):
+    second = keys.rotate(ApiKey.objects.get(), actor="tests")
+    third = keys.rotate(ours.key, actor="tests")  # it was looked up before the second
+    valid, ended = key_listing.rotation_notes(third)
+    assert f"({second.row.prefix}...) stays valid until" in valid
+    assert f"({ours.key.prefix}...) was still in its grace period, and ended at once" in ended
 
 
 @pytest.mark.parametrize("grace_s", [-1, "5", True, 1.5, None, 30 * 86400 + 1])

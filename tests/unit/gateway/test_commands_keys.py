@@ -138,6 +138,7 @@ class TestCreate:
         (("rotate", "first", "--grace", "soon"), "--grace 'soon': write a number"),
         (("rotate", "first", "--grace", "31d"), "grace_s: Use a whole number of seconds from 0 to 2592000 (30 days)"),
         (("expire", "first", "--at", "2026-01-01"), "expires_at: This lies in the past"),
+        (("set", "first", "--expires-at", "2026-01-01"), "expires_at: This lies in the past; `keys expire` ends a key"),
         (("set", "first"), "Say what to change"),
         (("set", "first", "--concurrent", "5", "--clear", "concurrent"), "it is given a value as well"),
         (("set", "first", "--to-project", "nowhere"), "no project 'nowhere'"),
