@@ -23,7 +23,7 @@ from tests.upstream.log import Ending
 from tests.upstream.process import RunningUpstream
 
 pytestmark = pytest.mark.process
-DEADLINE_S = 1.7
+DEADLINE_S = 3.5
 """Of the request of a client that does not read, with the time it has to be told."""
 
 
@@ -106,7 +106,7 @@ class TestAClientThatDoesNotRead:
 
     def test_is_cut_with_its_upstream_and_settled(self, gateway: Gateway, upstream: RunningUpstream) -> None:
         nonce = new_nonce()
-        headers = gateway.headers() | {"X-Session-Id": nonce, "X-Gateway-Timeout-Ms": "700"}
+        headers = gateway.headers() | {"X-Session-Id": nonce, "X-Gateway-Timeout-Ms": "2500"}
         body = chat_body(nonce, script="chunks=100000", stream=True)
         with socket.socket() as connection:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
