@@ -155,7 +155,8 @@ class Reservation:
             raise Unavailable
         budget, account = enforced[reserved.refused]
         reached = _reached(budget, account, balance=reserved.balances[reserved.refused], caps=caps)
-        if not (reached.is_held or reached.is_too_dear):  # nobody's one request makes a budget reached
+        # Nobody's one request makes a budget reached, but where it sends requests to a lower layer that is told.
+        if not reached.is_held and (isinstance(reached, Degrades) or not reached.is_too_dear):
             self.guard.keeper.reached(account.name, budget, spent=reserved.balances[reserved.refused].spent)
         raise reached
 

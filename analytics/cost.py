@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 
 import msgspec
@@ -87,7 +87,38 @@ def _quantities(usage: Usage) -> list[tuple[Unit, int]]:
     return [(unit, quantity) for unit, quantity in quantities if quantity]
 
 
+class _Flat(msgspec.Struct, frozen=True):
+    """What holds of a list without tiers, and for how long."""
+
+    prices: Sequence[Price]
+    start: datetime
+    end: datetime
+    in_force: dict[Unit, Decimal]
+
+
+_flat: dict[int, _Flat] = {}
+"""The last one looked up for each list, by the list's identity: a request asks for the same one several times."""
+MOST_FLAT = 5_000
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+
+
 def _in_force(prices: Sequence[Price], *, input_tokens: int, at: datetime) -> dict[Unit, Decimal]:
+    """Not to be changed: the next to ask gets the same one."""
+    known = _flat.get(id(prices))
+    if known is not None and known.prices is prices and known.start <= at < known.end:
+        return known.in_force
+    found = _looked_up(prices, input_tokens=input_tokens, at=at)
+    if isinstance(prices, tuple) and not any(price.from_tokens for price in prices):
+        if len(_flat) >= MOST_FLAT:
+            _flat.clear()
+        starts = [price.valid_from for price in prices]
+        start = max((start for start in starts if start <= at), default=_FIRST)
+        end = min((start for start in starts if start > at), default=_LAST)
+        _flat[id(prices)] = _Flat(prices, start, end, found)
+    return found
+
+
+def _looked_up(prices: Sequence[Price], *, input_tokens: int, at: datetime) -> dict[Unit, Decimal]:
     best: dict[Unit, Price] = {}
     for price in prices:
         if price.valid_from > at or price.from_tokens > input_tokens:

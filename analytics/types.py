@@ -173,7 +173,7 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True, tag="opened", tag_field=
     input_tokens: int
     cost_usd: Decimal
     cap_usd: Decimal = Decimal(0)
-    """The most it may cost with all its attempts so far: what budgets hold for it. 0 where no budget asks."""
+    """The most it may cost with all its attempts so far: what budgets hold for it, those too that are made later."""
 
 
 class UsageRow(msgspec.Struct, frozen=True, kw_only=True, tag="settled", tag_field="line"):

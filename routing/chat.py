@@ -63,7 +63,11 @@ class OverBudget(ChatError):
 
 class MoneyUnknown(ChatError):
     def __init__(self, made: Decision) -> None:
-        super().__init__("What was spent cannot be looked up, so no model was called.", made=made, status=503)
+        super().__init__(
+            "What budgets have left cannot be looked up, so no model was called; try again in a moment.",
+            made=made,
+            status=503,
+        )
 
 
 class NotRecordable(ChatError):

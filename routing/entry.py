@@ -84,6 +84,9 @@ class Entry:
         """
         if self.reservation.budgets:
             self.cap = await self._held(candidate.model)
+            worst_usd = self.cap.usd
+        else:  # a budget that is made meanwhile will have to count it
+            worst_usd = self._worst(candidate.model, tokens=longest_answer(candidate.model, need=self.decision.need))
         self.candidate = candidate
         bill = self._estimated(output_tokens=0, most=None)
         self.spool.opened(
@@ -92,7 +95,7 @@ class Entry:
                 attempts=len(self.trail) + 1,
                 input_tokens=bill.usage.input_tokens,
                 cost_usd=bill.usd,
-                cap_usd=self._counted_usd + (self.cap.usd if self.cap else cost.ZERO),
+                cap_usd=self._counted_usd + worst_usd,
             )
         )
 
@@ -139,8 +142,10 @@ class Entry:
 
     def ended(self, finish_reason: str, *, usage: Usage | None) -> None:
         """The answer ended so: whether at a length its budget had left, and how long it was, for those to come."""
-        self.is_capped = finish_reason == "length" and self.cap_tokens is not None
-        if usage is None or self.candidate is None:
+        is_cut = finish_reason == "length"
+        self.is_capped = is_cut and self.cap_tokens is not None
+        # What the client itself cut short says nothing of how long answers are.
+        if usage is None or self.candidate is None or (is_cut and not self.is_capped):
             return
         if self.reservation.budgets:
             self._learn(usage, model_id=self.candidate.model.id)

@@ -147,7 +147,11 @@ class Guard:
     def hear(self, is_well: bool) -> None:
         """The keeper has asked the store how it is. Called from its thread."""
         if is_well and not self.is_here:
-            logger.warning("The counters are back; limits and budgets are enforced again")
+            logger.warning(
+                "The counters are back; %d requests went by unchecked by limits and %d were refused since the start",
+                self.missed.admitted_unchecked,
+                self.missed.not_reserved,
+            )
         elif self.is_here and not is_well:
             logger.error("The counters are away, limits are open and budgets refuse: the keeper cannot reach them")
         self.is_here = is_well

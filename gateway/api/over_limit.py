@@ -84,19 +84,26 @@ def over_budget(reached: Reached, *, caller: Caller | None, at: float) -> Said:
     if reached.is_held:
         message = f"{named} is held by requests under way; try again when some of them have ended."
         return Said(402, "budget_held", message, {"Retry-After": str(math.ceil(RETRY_HELD_S))}, detail)
-    if reached.is_too_dear:
+    left_usd = budget.limit_usd - reached.spent_usd
+    if reached.is_too_dear and left_usd > 0:  # no waiting helps
         message = f"{named} is less than this request may cost; ask for a shorter answer with max_tokens."
         return Said(402, "budget_spent", message, {}, detail)
+    left = f"${_plain(left_usd)}" if has_amounts else "too little"
+    state = "is spent" if left_usd <= 0 else f"has {left} left"
+    shorter = "" if left_usd <= 0 else " This request may cost more; ask for a shorter answer with max_tokens."
     if until is None:
-        return Said(402, "budget_spent", f"{named} is spent.", {}, detail)
+        return Said(402, "budget_spent", f"{named} {state}.{shorter}", {}, detail)
     local = until.astimezone(ZoneInfo(budget.zone))
-    message = f"{named} is spent until {local:%Y-%m-%d %H:%M} ({budget.zone})."
+    message = f"{named} {state} until {local:%Y-%m-%d %H:%M} ({budget.zone}).{shorter}"
     wait = max(math.ceil(until.timestamp() - at), 1)
     return Said(402, "budget_spent", message, {"Retry-After": str(wait)}, detail)
 
 
 def budget_unavailable() -> Said:
-    message = "What this key's budgets have left cannot be looked up at the moment; no model was called."
+    message = (
+        "What this key's budgets have left cannot be looked up: the counters are away or being filled again. No model "
+        "was called; try again in a second."
+    )
     return Said(503, "budget_unavailable", message, {"Retry-After": "1"})
 
 

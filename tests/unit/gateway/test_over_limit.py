@@ -88,13 +88,25 @@ class TestLimitReached:
 
 class TestOverBudget:
     def test_that_is_spent_says_until_when_in_its_zone(self):
-        said = told(budget("20", window=Window.DAY, zone="Asia/Kolkata", name="crawler"), spent="19.9")
+        said = told(budget("20", window=Window.DAY, zone="Asia/Kolkata", name="crawler"), spent="20")
         assert (said.status, said.code) == (402, "budget_spent")
         assert said.message == (
             "The budget of key 'crawler' ($20 a day) is spent until 2026-11-23 00:00 (Asia/Kolkata)."
         )
         assert said.headers == {"Retry-After": str(6300)}
         assert said.detail["until"] == "2026-11-22T18:30:00+00:00"
+
+    def test_with_something_left_says_so_and_what_to_change(self):
+        said = told(budget("20", window=Window.DAY, zone="Asia/Kolkata", name="crawler"), spent="19.9")
+        assert said.message == (
+            "The budget of key 'crawler' ($20 a day) has $0.1 left until 2026-11-23 00:00 (Asia/Kolkata). "
+            "This request may cost more; ask for a shorter answer with max_tokens."
+        )
+        assert said.headers == {"Retry-After": str(6300)}
+
+    def test_that_is_spent_is_told_before_what_no_waiting_helps(self):
+        said = told(budget("1", window=Window.DAY), spent="1", least="2")
+        assert "is spent until" in said.message
 
     def test_for_good_has_no_end_to_wait_for(self):
         said = told(budget("1"))
