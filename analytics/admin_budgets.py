@@ -17,6 +17,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 
 from analytics import budget_rows, budget_rules, projects, standing
 from analytics.admin_access import ForSuperusers
@@ -82,6 +83,10 @@ class BudgetForm(forms.ModelForm):
             self.add_error("project", WHOSE)
 
 
+STANDING = ("spent", "held", "window_ends")
+"""What the page of a budget shows of the window it is in."""
+
+
 class BudgetAdmin(ForSuperusers, admin.ModelAdmin):
     form = BudgetForm
     list_display = ["id", "whose", "window", "limit", "spent", "held", "action", "starts_at", "ends_at", "enabled"]
@@ -94,7 +99,7 @@ class BudgetAdmin(ForSuperusers, admin.ModelAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: Budget | None = None) -> Any:
         return [
             ("Whose", {"fields": ["project", "api_key", *([] if obj else ["installation"])]}),
-            ("How much", {"fields": ["limit_usd", "window"]}),
+            ("How much", {"fields": ["limit_usd", "window", *(STANDING if obj else ())]}),
             ("When it is reached", {"fields": ["action", "layer", "near_edge", "severity"]}),
             (
                 "When it holds",
@@ -106,7 +111,7 @@ class BudgetAdmin(ForSuperusers, admin.ModelAdmin):
         ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Budget | None = None) -> list[str]:
-        return ["project", "api_key", "window"] if obj else []
+        return ["project", "api_key", "window", *STANDING] if obj else []
 
     @admin.display(description="whose")
     def whose(self, row: Budget) -> str:
@@ -132,6 +137,11 @@ class BudgetAdmin(ForSuperusers, admin.ModelAdmin):
     def held(self, row: Budget) -> str | None:
         return _plain(_standing(row).held_usd)
 
+    @admin.display(description="window ends", empty_value="-")
+    def window_ends(self, row: Budget) -> str | None:
+        ends_at = _standing(row).window_ends_at
+        return f"{timezone.localtime(ends_at):%d %B %Y, %H:%M %Z}" if ends_at else None
+
     def save_model(self, request: HttpRequest, obj: Budget, form: forms.ModelForm, change: bool) -> None:
         actor = request.user.get_username()
         if change:
@@ -149,8 +159,11 @@ class BudgetAdmin(ForSuperusers, admin.ModelAdmin):
             budget_rows.delete(row, actor=request.user.get_username())
 
 
-def _standing(row: Budget) -> Standing:
-    return cast(Standing, getattr(row, "standing", standing.UNKNOWN))
+def _standing(row: Any) -> Standing:
+    """The list has asked for all of its rows; a page asks for its own, once."""
+    if not hasattr(row, "standing"):
+        row.standing = standing.of([row])[row.pk]
+    return cast(Standing, row.standing)
 
 
 def _plain(usd: Decimal | None) -> str | None:

@@ -34,6 +34,7 @@ WORDS = {
     "limit_usd": {
         "invalid": "Use an amount in US dollars, such as 5 or 0.25.",
         "min_value": "Use more than 0 US dollars.",
+        "least": "Use at least 0.000000001 US dollars.",
         "max_value": MOST,
         "max_digits": MOST,
         "max_whole_digits": MOST,
@@ -52,6 +53,8 @@ def in_our_words(error: ValidationError) -> ValidationError:
     found: dict[str, dict[str, ValidationError]] = {}
     for field, mistakes in error.error_dict.items():
         for mistake in mistakes:
+            if field == "limit_usd" and mistake.code == "min_value" and mistake.params and mistake.params["value"] > 0:
+                mistake.code = "least"
             mistake.message = WORDS.get(field, {}).get(mistake.code or "", mistake.message)
             found.setdefault(field, {}).setdefault(mistake.messages[0], mistake)
     return ValidationError({field: list(mistakes.values()) for field, mistakes in found.items()})

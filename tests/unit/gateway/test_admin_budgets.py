@@ -69,6 +69,7 @@ class TestBudget:
         [
             ({"limit_usd": "-1"}, "limit_usd", "Use more than 0 US dollars."),
             ({"limit_usd": "0"}, "limit_usd", "Use more than 0 US dollars."),
+            ({"limit_usd": "0.0000000005"}, "limit_usd", "Use at least 0.000000001 US dollars."),
             ({"limit_usd": "1000001"}, "limit_usd", "Use at most 1,000,000 US dollars."),
             ({"limit_usd": "NaN"}, "limit_usd", "Use an amount in US dollars, such as 5 or 0.25."),
             ({"limit_usd": "0.12345678901"}, "limit_usd", "Use at most ten digits after the point."),
@@ -147,6 +148,18 @@ class TestBudget:
         assert asked == [2]
         assert '<td class="field-spent">1.25</td>' in page
         assert '<td class="field-held">-</td>' in page
+
+    def test_its_page_tells_them_too_and_when_the_window_ends(self, admin_client, monkeypatch):
+        row = make()
+        ends = datetime(2040, 1, 2, tzinfo=UTC)
+        monkeypatch.setattr(
+            standing,
+            "of",
+            lambda rows: {row.pk: Standing(Decimal("1.250"), Decimal("0.5"), None, ends) for row in rows},
+        )
+        page = admin_client.get(f"{BUDGETS}{row.pk}/change/").content.decode()
+        for shown in ("1.25", "0.5", "02 January 2040, 00:00 UTC"):
+            assert f'<div class="readonly">{shown}' in page
 
     def test_the_list_takes_as_many_queries_for_many(self, admin_client, ours, django_assert_max_num_queries):
         for window in ("hour", "day", "week", "month"):
