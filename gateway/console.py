@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from argparse import RawDescriptionHelpFormatter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NoReturn
 
 import msgspec
@@ -78,12 +78,18 @@ class ConsoleCommand(BaseCommand):
     def print_json(self, value: object) -> None:
         self.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
-    def print_table(self, headings: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str) -> None:
-        """Rows under headings; `empty` is said instead when there are none."""
+    def print_table(
+        self, headings: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str, whole: Collection[str] = ()
+    ) -> None:
+        """Rows under headings; `empty` is said instead when there are none. Columns named in `whole` are broken in no
+        terminal, however narrow."""
         if not rows:
             self.stdout.write(empty)
             return
-        table = Table(*headings, box=None, pad_edge=False, header_style="bold")
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for number, heading in enumerate(headings):
+            longest = max(len(str(row[number])) for row in rows) if heading in whole else None
+            table.add_column(heading, no_wrap=heading in whole, min_width=longest)
         for row in rows:
             table.add_row(*("" if value is None else plain(str(value)) for value in row))
         self.print_rich(table)

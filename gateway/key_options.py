@@ -35,6 +35,7 @@ CLEARABLE = {
     "expires": "expires_at",
 }
 """What `--clear` takes, and the field it empties."""
+MOST_UNITS = 99_999
 _UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
@@ -59,7 +60,9 @@ def add_fields(parser: CommandParser) -> None:
     )
     parser.add_argument("--requests-per-minute", metavar="N", help="In any sliding minute.")
     parser.add_argument("--tokens-per-minute", metavar="N", help="Input and output, in any sliding minute.")
-    parser.add_argument("--concurrent", metavar="N", help="Requests under way at once.")
+    parser.add_argument(
+        "--concurrent", "--concurrent-requests", dest="concurrent", metavar="N", help="Requests under way at once."
+    )
     parser.add_argument("--owner", metavar="USERNAME", help="Whose key it is.")
     add_moment(parser, after="--expires-in", at="--expires-at")
 
@@ -101,9 +104,13 @@ def moment(options: Mapping[str, Any], *, after: str, at: str) -> datetime | Non
 
 def duration_s(text: str, *, option: str) -> int:
     """Seconds. Raises: BadOption."""
-    found = re.fullmatch(r"([1-9][0-9]{0,4})([mhdw])", text, re.ASCII)
+    found = re.fullmatch(r"0*([0-9]+)([mhdw])", text, re.ASCII)
     if found is None:
-        raise BadOption(f"{_spelt(option)} {text!r}: write a number and one of m, h, d, w, such as 30d.")
+        raise BadOption(f"{_spelt(option)} {text!r}: write a whole number and one of m, h, d, w, such as 30d.")
+    if len(found[1]) > len(str(MOST_UNITS)):
+        raise BadOption(f"{_spelt(option)} {text!r}: this is too long; use at most {MOST_UNITS}{found[2]}.")
+    if found[1] == "0":
+        raise BadOption(f"{_spelt(option)} {text!r}: this is no time at all; use 1{found[2]} or more.")
     return int(found[1]) * _UNITS[found[2]]
 
 

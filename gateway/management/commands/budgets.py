@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -215,4 +215,10 @@ def _moment(text: str | None, *, zone: str, option: str) -> datetime | str | Non
         raise BadOption(
             f"{option} {text!r}: write a date or a time, such as 2026-12-01 or 2026-12-01T09:00."
         ) from error
-    return found if found.tzinfo else found.replace(tzinfo=ZoneInfo(zone))
+    if found.tzinfo:
+        return found
+    local = found.replace(tzinfo=ZoneInfo(zone))
+    # A day whose midnight the clock skips begins where it goes on; any other time that is skipped was meant otherwise.
+    if found.time() != time() and local.astimezone(UTC).astimezone(local.tzinfo).replace(tzinfo=None) != found:
+        raise BadOption(f"{option} {text!r}: the clock of {zone} skips this time; write one that it shows.")
+    return local

@@ -113,7 +113,7 @@ examples:
             return
         is_all = options["project"] is None and options["state"] is None
         empty = "No keys yet. Make one: manage.py keys create NAME" if is_all else "No such keys."
-        self.print_table(key_listing.HEADINGS, [key_listing.as_row(row) for row in rows], empty=empty)
+        self.print_table(key_listing.HEADINGS, [key_listing.as_row(row) for row in rows], empty=empty, whole=["prefix"])
 
     def _show(self, options: Mapping[str, Any]) -> None:
         row = _found(options)

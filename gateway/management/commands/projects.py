@@ -1,7 +1,8 @@
-"""`manage.py projects`: makes projects, lists them, sets their time zone and limits."""
+"""`manage.py projects`: makes projects, lists them, sets their time zone and limits, deletes them."""
 
 from __future__ import annotations
 
+import sys
 from argparse import ArgumentParser
 from collections.abc import Mapping
 from typing import Any
@@ -24,7 +25,7 @@ class BadOption(Exception):
 
 
 class Command(ConsoleCommand):
-    help = "Makes and lists projects; sets their time zone and limits."
+    help = "Makes, lists and deletes projects; sets their time zone and limits."
     EXAMPLES = """\
 A project holds API keys. Its limits are for all of them together, in any sliding minute; its time zone is the one in
 which its budgets' windows begin.
@@ -36,26 +37,29 @@ examples:
   manage.py projects set lab --disable                       its keys are refused within two seconds
   manage.py projects list
   manage.py projects show lab --json
+  manage.py projects delete lab --yes                        its budgets go with it; one with keys stays
 """
     PROBLEMS = (projects.ProjectProblem, BadOption)
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         actions = parser.add_subparsers(
-            dest="action", required=True, parser_class=ActionParser, metavar="{list,show,create,set}"
+            dest="action", required=True, parser_class=ActionParser, metavar="{list,show,create,set,delete}"
         )
         listing = actions.add_parser("list", help="Show every project.")
         show = actions.add_parser("show", help="Show one project.")
         create = actions.add_parser("create", help="Make a project.")
         change = actions.add_parser("set", help="Change a project; its slug stays.")
-        for one in (show, create, change):
+        delete = actions.add_parser("delete", help="Delete a project without keys; asks first.")
+        delete.add_argument("--yes", action="store_true", help="Without asking.")
+        for one in (show, create, change, delete):
             one.add_argument("slug", metavar="SLUG", help="Its short name, which stands in the ledger.")
         for one in (create, change):
             _add_fields(one)
         on_or_off = change.add_mutually_exclusive_group()
         on_or_off.add_argument("--enable", action="store_true", help="Let its keys in.")
         on_or_off.add_argument("--disable", action="store_true", help="Refuse its keys.")
-        for action in (listing, show, create, change):
+        for action in (listing, show, create, change, delete):
             action.add_argument("--json", action="store_true", help="JSON instead of text.")
 
     def run(self, options: Mapping[str, Any]) -> None:
@@ -95,6 +99,24 @@ examples:
         if not changes:
             raise BadOption("Say what to change, such as --time-zone Europe/Berlin; --help shows what there is.")
         self._tell(projects.edit(row, actor=ACTOR, changes=changes), options, says="is set")
+
+    def _delete(self, options: Mapping[str, Any]) -> None:
+        row = projects.find(options["slug"])
+        if not options["yes"] and not self._is_confirmed(row, options):
+            raise BadOption("Nothing was deleted: --yes deletes without asking.")
+        projects.delete(row, actor=ACTOR)
+        if options["json"]:
+            self.print_json({"slug": row.slug, "deleted": True})
+        else:
+            self.stdout.write(f"Project {row.slug} is deleted.")
+
+    def _is_confirmed(self, row: Project, options: Mapping[str, Any]) -> bool:
+        if options["json"] or not (sys.stdin.isatty() and sys.stdout.isatty()):
+            return False
+        try:
+            return input(f"Delete project {row.slug} and its budgets? [y/N] ").strip().lower() in ("y", "yes")
+        except EOFError:
+            return False
 
     def _tell(self, row: Project, options: Mapping[str, Any], *, says: str) -> None:
         if options["json"]:

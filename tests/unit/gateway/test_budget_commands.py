@@ -33,6 +33,7 @@ def run(capsys):
 @pytest.fixture
 def lab(db):
     row = projects.create("lab", actor="tests", time_zone="Asia/Kathmandu")
+    projects.create("berlin", actor="tests", time_zone="Europe/Berlin")
     keys.create("ci", actor="tests", project=row)
     return row
 
@@ -72,6 +73,11 @@ class TestCreate:
         assert row.starts_at == datetime(2039, 12, 31, 18, 15, tzinfo=UTC)
         assert row.ends_at == datetime(2041, 1, 1, tzinfo=UTC)
 
+    def test_a_day_whose_midnight_the_clock_skips_begins_after_it(self, run):
+        projects.create("cairo", actor="tests", time_zone="Africa/Cairo")
+        run("budgets", "create", "--project", "cairo", "--limit", "5", "--per", "day", "--starts", "2027-04-30")
+        assert Budget.objects.get().starts_at == datetime(2027, 4, 29, 22, tzinfo=UTC)
+
     def test_a_total_says_from_when_it_counts(self, run, lab):
         out = run("budgets", "create", "--project", "lab", "--limit", "5", "--per", "total")[1]
         assert "is made and counts from 20" in out
@@ -82,6 +88,11 @@ class TestCreate:
         [
             (("--installation", "--limit", "-1"), "limit_usd: Use more than 0 US dollars."),
             (("--installation", "--limit", "NaN"), "limit_usd: Use an amount in US dollars, such as 5 or 0.25."),
+            (("--installation", "--limit", "0.0000000000001"), "limit_usd: Use at least 0.000000001 US dollars."),
+            (
+                ("--project", "berlin", "--limit", "5", "--starts", "2027-03-28T02:30"),
+                "--starts '2027-03-28T02:30': the clock of Europe/Berlin skips this time",
+            ),
             (("--installation", "--limit", "1e7"), "limit_usd: Use at most 1,000,000 US dollars."),
             (("--installation", "--limit", ""), "limit_usd: "),
             (("--installation", "--limit", "5", "--per", "fortnight"), "window: fortnight is not a window"),
@@ -93,7 +104,7 @@ class TestCreate:
             (("--installation", "--limit", "5", "--starts", "0001-01-01"), "starts_at: Use a date and time"),
             (("--limit", "5"), "Say whose budget it is: --installation, --project SLUG or --key NAME."),
             (("--installation", "--project", "lab", "--limit", "5"), "--installation goes with neither"),
-            (("--project", "nowhere", "--limit", "5"), "There is no project 'nowhere'; there is default, lab"),
+            (("--project", "nowhere", "--limit", "5"), "There is no project 'nowhere'; there is berlin, default, lab"),
             (("--key", "nobody", "--limit", "5"), "There is no key called 'nobody'"),
             (
                 ("--project", "default", "--key", "ci", "--limit", "5"),
@@ -272,12 +283,29 @@ class TestProjects:
         run("projects", "set", "lab", "--enable")
         assert json.loads(run("projects", "show", "lab", "--json")[1])["enabled"] is True
 
+    def test_one_is_deleted_with_its_budgets(self, run):
+        projects.create("old", actor="tests")
+        run("budgets", "create", "--project", "old", "--limit", "5", "--per", "day")
+        assert run("projects", "delete", "old", "--yes")[:2] == (0, "Project old is deleted.\n")
+        assert not Budget.objects.exists()
+        assert AuditEntry.objects.get(action="project.deleted").actor == "command line"
+
+    @pytest.mark.parametrize(("words", "says"), [
+        (("old",), "Nothing was deleted: --yes"),
+        (("lab", "--yes"), "has API keys (ci)"),
+        (("default", "--yes"), "The default project cannot be deleted"),
+    ])  # fmt: skip
+    def test_one_is_kept_and_says_why(self, run, lab, words, says):
+        projects.create("old", actor="tests")
+        status, _, err = run("projects", "delete", *words)
+        assert (status, says in err, Project.objects.count()) == (1, True, 4)
+
     def test_the_list_shows_zone_keys_and_limits(self, run, lab):
         run("projects", "set", "lab", "--requests-per-minute", "1200")
         out = run("projects", "list")[1]
         for text in ("lab", "Asia/Kathmandu", "1,200", "default"):
             assert text in out
-        assert [row["slug"] for row in json.loads(run("projects", "list", "--json")[1])] == ["default", "lab"]
+        assert [row["slug"] for row in json.loads(run("projects", "list", "--json")[1])] == ["berlin", "default", "lab"]
 
     @pytest.mark.parametrize(
         ("words", "says"),
@@ -288,7 +316,7 @@ class TestProjects:
             (("set", "lab", "--requests-per-minute", "many"), "requests_per_minute: Use a whole number, or `none`"),
             (("set", "lab", "--requests-per-minute", "0"), "requests_per_minute: "),
             (("set", "lab"), "Say what to change"),
-            (("set", "nowhere", "--disable"), "There is no project 'nowhere'; there is default, lab."),
+            (("set", "nowhere", "--disable"), "There is no project 'nowhere'; there is berlin, default, lab."),
         ],
     )
     def test_a_mistake_is_one_sentence_and_changes_nothing(self, run, lab, words, says):

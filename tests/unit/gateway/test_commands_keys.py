@@ -112,10 +112,12 @@ class TestCreate:
     [
         (("create", "first"), "name: A key named 'first' already exists in default; choose another name"),
         (("create", "x", "--project", "nowhere"), "no project 'nowhere'; there is default"),
-        (("create", "x", "--expires-in", "soon"), "--expires-in 'soon': write a number and one of m, h, d, w"),
+        (("create", "x", "--expires-in", "soon"), "--expires-in 'soon': write a whole number and one of m, h, d, w"),
         (("create", "x", "--expires-at", "soon"), "--expires-at 'soon': write a date"),
         (("create", "x", "--expires-at", "2026-13-01"), "write a date"),
         (("create", "x", "--expires-at", "2026-01-01"), "expires_at: This lies in the past"),
+        (("create", "x", "--expires-in", "0h"), "--expires-in '0h': this is no time at all; use 1h or more"),
+        (("create", "x", "--expires-in", "99999999d"), "'99999999d': this is too long; use at most 99999d"),
         (("create", "x", "--expires-in", "99999w"), "expires_at: This is too late"),
         (("create", "x" * 101), "name: Ensure this value has at most 100 characters"),
         (("create", ""), "name: This field cannot be blank"),
@@ -135,7 +137,7 @@ class TestCreate:
         (("disable", "nobody"), "no key called 'nobody'; `keys list` shows them"),
         (("show", "first", "--project", "nowhere"), "no project 'nowhere'"),
         (("rename", "first", ""), "name: This field cannot be blank"),
-        (("rotate", "first", "--grace", "soon"), "--grace 'soon': write a number"),
+        (("rotate", "first", "--grace", "soon"), "--grace 'soon': write a whole number"),
         (("rotate", "first", "--grace", "31d"), "grace_s: Use a whole number of seconds from 0 to 2592000 (30 days)"),
         (("expire", "first", "--at", "2026-01-01"), "expires_at: This lies in the past"),
         (("set", "first", "--expires-at", "2026-01-01"), "expires_at: This lies in the past; `keys expire` ends a key"),
@@ -327,3 +329,14 @@ class TestDelete:
         _, out, _ = run("delete", "first")
         assert "Delete key 'first'" in out
         assert ApiKey.objects.exists() is is_left
+
+
+def test_the_prefix_is_whole_in_a_narrow_terminal(run, ours, at_a_terminal, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    at_a_terminal("")
+    keys.edit(ours.key, actor="tests", changes={"tokens_per_minute": 100_000, "allowed_layers": ["L0", "L1", "L2"]})
+    assert ours.key.prefix in run("list")[1]
+
+
+def test_places_have_the_name_that_projects_give_them_too(told):
+    assert told("create", "x", "--concurrent-requests", "3")["concurrent_requests"] == 3
