@@ -95,7 +95,7 @@ class TestBadInput:
         [
             ("-1", "Use more than 0 US dollars."),
             ("0", "Use more than 0 US dollars."),
-            ("0.0000000009", "Use more than 0 US dollars."),
+            ("0.0000000009", "Use at least 0.000000001 US dollars."),
             ("1000000.01", "Use at most 1,000,000 US dollars."),
             ("1e400", "Use at most 1,000,000 US dollars."),
             ("1e999999999", "Use at most 1,000,000 US dollars."),
