@@ -49,7 +49,7 @@ class Held:
         return self.again(*found, request_id=request_id)
 
     def again(self, *found, request_id):
-        return budgets.reservation(self.guard, found, request_id=request_id, at=NOW, ttl_s=60.0)
+        return budgets.reservation(self.guard, found, request_id=request_id, at=NOW, ttl_s=60.0, now=NOW)
 
     def balances(self):
         found = self.store.balances(self.names)
