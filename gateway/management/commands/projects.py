@@ -66,7 +66,7 @@ examples:
         getattr(self, f"_{options['action']}")(options)
 
     def _list(self, options: Mapping[str, Any]) -> None:
-        rows = Project.objects.annotate(key_count=Count("api_keys"))
+        rows = Project.objects.annotate(key_count=Count("api_keys")).order_by("slug")
         if options["json"]:
             self.print_json([_json(row) for row in rows])
             return

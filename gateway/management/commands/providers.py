@@ -75,7 +75,7 @@ what it needs, 1 error
         getattr(self, f"_{options['action'] or 'list'}")(options)
 
     def _list(self, options: Mapping[str, Any]) -> None:
-        rows = [_shown(row) for row in Provider.objects.annotate(model_count=Count("models"))]
+        rows = [_shown(row) for row in Provider.objects.annotate(model_count=Count("models")).order_by("slug")]
         if options["json"]:
             self.print_json(rows)
             return
