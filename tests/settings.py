@@ -30,4 +30,6 @@ if IS_EMBEDDED:
     DATABASES["default"]["TEST"] = {"NAME": str(VAR / "test.sqlite3")}
 else:
     DATABASES["default"]["OPTIONS"].pop("pool")
+# Files of pages are looked up when asked for: each test's client would list all of them first.
+WHITENOISE_AUTOREFRESH = True
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
