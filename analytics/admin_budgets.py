@@ -5,7 +5,6 @@ Forms leave checking to the tables' own fields, so that a mistake is told here i
 
 from __future__ import annotations
 
-import zoneinfo
 from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 from typing import Any, cast
@@ -21,7 +20,7 @@ from django.utils import timezone
 
 from analytics import budget_rows, budget_rules, projects, standing
 from analytics.admin_access import ForSuperusers
-from analytics.models import Budget, Membership, Project
+from analytics.models import Budget, Membership, Project, time_zones
 from analytics.standing import Standing
 
 WHOSE = "Say whose budget it is: a project's, an API key's, or the whole installation's, which goes with neither."
@@ -181,7 +180,7 @@ class ProjectForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        names = sorted(zoneinfo.available_timezones() | {self.instance.time_zone})
+        names = sorted(time_zones() | {self.instance.time_zone})
         self.fields["time_zone"].widget.choices = [(name, name) for name in names]
 
 
