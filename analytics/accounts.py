@@ -43,13 +43,13 @@ def in_force(
     `now` (`at`, unless given): a body that took long to come does not keep its request out of a budget made meanwhile.
     """
     since = (at if now is None else now) - after
-    return [budget for budget in budgets if _is_dated(budget, at=at) and budget.defined_at <= since]
+    return [budget for budget in budgets if is_dated(budget, at=at) and budget.defined_at <= since]
 
 
 def account(budget: Budget, *, at: datetime) -> Account:
     """The budget's account for a request that started at `at`, which lies within its dates."""
     kept = _accounts.get(budget.id)
-    if kept is None or kept.budget is not budget or not _lies_in(kept.span, at):
+    if kept is None or kept.budget is not budget or not kept.span.holds(at):
         if len(_accounts) >= MOST_KEPT:
             _accounts.clear()
         found = span(budget, at=at)
@@ -77,19 +77,16 @@ def span(budget: Budget, *, at: datetime) -> Period:
     return Period(start, min(ends, default=None))
 
 
-def _is_dated(budget: Budget, *, at: datetime) -> bool:
+def is_dated(budget: Budget, *, at: datetime) -> bool:
+    """Whether its own dates hold at `at`."""
     return (budget.starts_at is None or budget.starts_at <= at) and (budget.ends_at is None or at < budget.ends_at)
 
 
 def _period(window: Window, *, zone: str, at: datetime) -> Period:
     known = _periods.get((window, zone))
-    if known is None or not _lies_in(known, at):
+    if known is None or not known.holds(at):
         known = _periods[window, zone] = period(window, zone=zone, at=at)
     return known
-
-
-def _lies_in(span: Period, at: datetime) -> bool:
-    return span.start <= at and (span.end is None or at < span.end)
 
 
 def _ms(moment: datetime) -> int:

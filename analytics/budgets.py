@@ -96,10 +96,7 @@ class Reservation:
         if self.cap:
             return
         self.was_asked = True
-        asked = [
-            (budget, msgspec.structs.replace(account, limit=None, may_miss=True))
-            for budget, account in self._enforced()
-        ]
+        asked = [(budget, _only_counting(account)) for budget, account in self._enforced()]
         with suppress(StoreError):
             await self._asked(asked, (0,))
 
@@ -167,10 +164,7 @@ class Reservation:
     def _enforced(self) -> list[tuple[Budget, Account]]:
         """With those whose action is to refuse first: their no is the last word."""
         pairs = [
-            (
-                budget,
-                msgspec.structs.replace(account, limit=None, may_miss=True) if budget.id in self.lifted else account,
-            )
+            (budget, _only_counting(account) if budget.id in self.lifted else account)
             for budget, account in zip(self.budgets, self.accounts, strict=True)
         ]
         return sorted(pairs, key=lambda pair: _WORST_FIRST[pair[0].action]) if len(pairs) > 1 else pairs
@@ -202,6 +196,11 @@ def _account(budget: Budget, *, at: datetime, now: datetime) -> Account:
     if now < budget.defined_at + accounts.SETTLING_IN:
         return msgspec.structs.replace(account, may_miss=True)
     return account
+
+
+def _only_counting(account: Account) -> Account:
+    """As if its budget only noted: it refuses nothing."""
+    return msgspec.structs.replace(account, limit=None, may_miss=True)
 
 
 def _reached(budget: Budget, account: Account, *, balance: Balance, caps: tuple[int, ...]) -> Reached:

@@ -20,7 +20,7 @@ from uuid import UUID
 import msgspec
 from django.db import DatabaseError, InterfaceError, connection, transaction
 
-from analytics import accounts, audit, budget_book, rebuilding, spending
+from analytics import accounts, audit, budget_book, limits, rebuilding, spending
 from analytics import spool as spools
 from analytics.counters.steps import Held, Pulse, Rebuilt, Settle, nano, usd
 from analytics.counters.store import Store, StoreError
@@ -143,7 +143,13 @@ class Keeper(threading.Thread):
         # A request that seems interrupted may have been settled in memory, and be in the ledger at what it cost.
         known = spending.of_requests([row.id for row in rows if row.outcome == Outcome.INTERRUPTED])
         for row in rows:
-            self.later(Settle(row.id.hex, nano_usd=nano(known.get(row.id, row.budget_usd)), slots=slots(row)))
+            self.later(
+                Settle(
+                    row.id.hex,
+                    nano_usd=nano(known.get(row.id, row.budget_usd)),
+                    slots=limits.slots_of(row.key_id, row.project_id),
+                )
+            )
 
     @property
     def problem(self) -> str:
@@ -361,12 +367,6 @@ class Keeper(threading.Thread):
                 with transaction.atomic():
                     _record(reached)
             self._reached.popleft()
-
-
-def slots(row: UsageRow) -> tuple[str, ...]:
-    """The places that a request may hold."""
-    of_project = f"p{row.project_id}:slots"
-    return (of_project,) if row.key_id is None else (f"k{row.key_id}:slots", of_project)
 
 
 def _record(reached: _Reached) -> None:

@@ -23,6 +23,9 @@ class Period(msgspec.Struct, frozen=True):
     end: datetime | None
     """None: for good."""
 
+    def holds(self, at: datetime) -> bool:
+        return self.start <= at and (self.end is None or at < self.end)
+
 
 def period(window: Window, *, zone: str, at: datetime) -> Period:
     """The window that `at` lies in. A day may have 23 or 25 hours; an hour is cut short only where the clock changes by

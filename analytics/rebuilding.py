@@ -240,5 +240,5 @@ def _counting(one: Line, of: _Index) -> Iterable[Target]:
     if one.key_id is not None:
         by.append((By.KEY, one.key_id))
     for target in (target for member in by for target in of.get(member, ())):
-        if target.span.start <= started_at and (target.span.end is None or started_at < target.span.end):
+        if target.span.holds(started_at):
             yield target

@@ -61,9 +61,7 @@ def _dated(row: Row, *, at: datetime) -> tuple[Budget | None, bool]:
         budget = budget_book.frozen(row)
     except ValueError:
         return None, False  # written past our checks; `budget_book` has logged it
-    has_begun = budget.starts_at is None or budget.starts_at <= at
-    is_over = budget.ends_at is not None and budget.ends_at <= at
-    return (budget if has_begun and not is_over else None), row.enabled
+    return (budget if accounts.is_dated(budget, at=at) else None), row.enabled
 
 
 def _standing(budget: Budget | None, balance: Balance | None, *, at: datetime) -> Standing:

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from analytics import budget_book, drainer, ids, keeper, ledger
+from analytics import budget_book, drainer, ids, keeper, ledger, limits
 from analytics.counters.sqlite_store import SqliteStore, unix_ms
 from analytics.counters.steps import Admit, Correct, Rate, Settle, Slots
 from analytics.lengths import DEFAULT, FEWEST, Lengths
@@ -381,8 +381,8 @@ class TestDeadProcesses:
         assert balance(store, budget) == (0.5, 0)
 
     def test_of_the_owners_own_requests_the_project_alone_has_places(self):
-        assert keeper.slots(costing(1, key_id=None)) == ("p1:slots",)
-        assert keeper.slots(costing(1, key_id=7)) == ("k7:slots", "p1:slots")
+        assert limits.slots_of(None, 1) == ("p1:slots",)
+        assert limits.slots_of(7, 1) == ("k7:slots", "p1:slots")
 
 
 class TestAudit:
