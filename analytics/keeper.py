@@ -90,7 +90,7 @@ class Keeper(threading.Thread):
         self._book = book
         self._lengths = lengths
         self._every_s = every_s
-        usual_s = OPENED_S if store.is_immediate else OTHERS_ANNOUNCE_S
+        usual_s = OPENED_S if store.is_local else OTHERS_ANNOUNCE_S
         self._announce_s = usual_s if announce_s is None else announce_s
         self._on_pulse = on_pulse
         self._now = now
@@ -255,7 +255,7 @@ class Keeper(threading.Thread):
 
     def _announce(self, pulse: Pulse) -> None:
         token = pulse.rebuilding
-        if not token or self._store.is_immediate:
+        if not token or self._store.is_local:
             return
         lines = rebuilding.latest(rebuilding.line(found) for found in spools.lines(self._own.folder))
         self._store.announce(token, source=self._own.folder.name, lines=list(lines.values()))
@@ -263,7 +263,7 @@ class Keeper(threading.Thread):
     def _adopt(self, pulse: Pulse) -> None:
         """Whoever made the store whole may not have waited for what was announced here."""
         since_ms = pulse.whole_since_ms
-        if since_ms is None or since_ms == self._adopted_since_ms or self._store.is_immediate:
+        if since_ms is None or since_ms == self._adopted_since_ms or self._store.is_local:
             return
         book = self._book()
         held = rebuilding.adopt(self._store, folder=self._own.folder, budgets=book.all(), at=self._now())

@@ -61,7 +61,7 @@ class Guard:
         self._store = store
         self.keeper = keeper
         self._seen: dict[str, tuple[float, int]] = {}
-        self._settling: set[asyncio.Task[None]] = set()
+        self._settling: set[asyncio.Future[Settled]] = set()
 
     async def admit(self, step: Admit) -> Admitted | None:
         """None: the store is away, and limits are open."""
@@ -94,32 +94,24 @@ class Guard:
 
     def settle(self, step: Settle, *, told: Callable[[Settled], None] | None = None) -> None:
         """Never waits and never raises: what cannot be settled now is settled later. `told` hears what came of it, when
-        it happened at once or soon."""
+        it happened soon."""
         if not self.is_here:
             self.keeper.later(step)
-        elif self._store.is_immediate:
-            try:
-                (settled,) = self._store.settle_now([step])
-            except StoreError as error:
-                self._lost(error)
-                self.keeper.later(step)
-            else:
-                if told is not None:
-                    told(settled)
-        else:
-            task = asyncio.get_running_loop().create_task(self._settle(step, told=told))
-            self._settling.add(task)
-            task.add_done_callback(self._settling.discard)
+            return
+        settling = self._store.settle(step)
+        self._settling.add(settling)
+        settling.add_done_callback(lambda ended: self._has_settled(ended, step, told=told))
 
-    async def _settle(self, step: Settle, *, told: Callable[[Settled], None] | None) -> None:
+    def _has_settled(
+        self, settling: asyncio.Future[Settled], step: Settle, *, told: Callable[[Settled], None] | None
+    ) -> None:
+        self._settling.discard(settling)
         try:
-            settled = await self._store.settle(step)
-        except StoreError as error:
-            self._lost(error)
+            settled = settling.result()
+        except (StoreError, asyncio.CancelledError) as error:
+            if isinstance(error, StoreError):
+                self._lost(error)
             self.keeper.later(step)
-        except asyncio.CancelledError:
-            self.keeper.later(step)
-            raise
         else:
             if told is not None:
                 told(settled)

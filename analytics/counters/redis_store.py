@@ -6,6 +6,7 @@ from any thread. What the steps do is in `lua/`.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -42,7 +43,7 @@ ACCOUNTS_AT_ONCE = 500
 class RedisStore:
     """A `Store`. Raises: ValueError when `url` is none of a Redis server."""
 
-    is_immediate = False
+    is_local = False
 
     def __init__(
         self, url: str, *, deadline_s: float = 0.05, clock: Callable[[], int] | None = None, prefix: str = "agw"
@@ -61,7 +62,10 @@ class RedisStore:
     async def reserve(self, step: Reserve) -> Reserved:
         return words.reserved(await self._pipe.ask(words.reserve(self._keys, step)))
 
-    async def settle(self, step: Settle) -> Settled:
+    def settle(self, step: Settle) -> asyncio.Future[Settled]:
+        return asyncio.get_running_loop().create_task(self._settle(step))
+
+    async def _settle(self, step: Settle) -> Settled:
         return words.settled(await self._pipe.ask(words.settle(self._keys, step)))
 
     async def aclose(self) -> None:

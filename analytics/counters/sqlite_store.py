@@ -1,11 +1,13 @@
 """The counters in one SQLite file, shared by all processes of a machine. Steps never wait but for the file's lock.
 
 Owns transactions, threads and what a failure means; the steps themselves are `sqlite_limits`, `sqlite_money` and
-`sqlite_rebuild`, the file is `sqlite_file`. A rebuild reads other processes' spools itself: nothing is announced here.
+`sqlite_rebuild`, `sqlite_turns` gathers those of requests, the file is `sqlite_file`. A rebuild reads other processes'
+spools itself: nothing is announced here.
 """
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import threading
 import time
@@ -17,6 +19,7 @@ from analytics.counters import sqlite_limits as limits
 from analytics.counters import sqlite_money as money
 from analytics.counters import sqlite_rebuild as rebuild
 from analytics.counters.sqlite_file import CountersFile, Opened
+from analytics.counters.sqlite_turns import Turns
 from analytics.counters.steps import (
     Account,
     Admit,
@@ -48,24 +51,23 @@ def unix_ms() -> int:
 class SqliteStore:
     """A `Store`. One connection for all threads, one at a time: within a process SQLite would have them wait anyway."""
 
-    is_immediate = True
+    is_local = True
 
     def __init__(self, path: Path, *, deadline_s: float = 0.05, clock: Callable[[], int] = unix_ms) -> None:
         self._file = CountersFile(path, deadline_s=deadline_s)
         self._deadline_s = deadline_s
         self._clock = clock
-        self._turn = threading.Lock()
+        self._mine = threading.Lock()
+        self._turns = Turns(self._do)
 
     async def admit(self, step: Admit) -> Admitted:
-        now = self._clock()
-        at_once = self._do(lambda opened: limits.admit_at_once(opened.db, step, now=now), begin=False)
-        return at_once or self._do(lambda opened: limits.admit(opened.db, step, now=now))
+        return await self._turns.take(lambda opened: _admit(opened.db, step, now=self._clock()))
 
     async def reserve(self, step: Reserve) -> Reserved:
-        return self._do(lambda opened: _reserve(opened, step, now=self._clock()))
+        return await self._turns.take(lambda opened: _reserve(opened, step, now=self._clock()))
 
-    async def settle(self, step: Settle) -> Settled:
-        return self.settle_now([step])[0]
+    def settle(self, step: Settle) -> asyncio.Future[Settled]:
+        return self._turns.take(lambda opened: _settle(opened.db, step, now=self._clock()))
 
     async def aclose(self) -> None:
         """Nothing belongs to the loop alone."""
@@ -123,17 +125,15 @@ class SqliteStore:
         )
 
     def close(self) -> None:
-        with self._turn:
+        with self._mine:
             self._file.close()
 
-    def _do(self, work: Callable[[Opened], Answer], *, begin: bool = True) -> Answer:
-        """One transaction, all of it or nothing; without `begin` one statement. Raises: StoreAway."""
-        if not self._turn.acquire(timeout=self._deadline_s):
+    def _do(self, work: Callable[[Opened], Answer]) -> Answer:
+        """One transaction, all of it or nothing. Raises: StoreAway."""
+        if not self._mine.acquire(timeout=self._deadline_s):
             raise StoreAway("another thread has the counters")
         try:
             opened = self._file.current()
-            if not begin:
-                return work(opened)
             opened.db.execute("BEGIN IMMEDIATE")
             answer = work(opened)
             opened.db.execute("COMMIT")
@@ -143,7 +143,7 @@ class SqliteStore:
                 raise StoreAway(f"the counters' file failed: {error}") from error
             raise
         finally:
-            self._turn.release()
+            self._mine.release()
         return answer
 
 
@@ -151,6 +151,10 @@ def _whole_since_ms(opened: Opened) -> int | None:
     if opened.whole_since_ms is None:
         opened.whole_since_ms = rebuild.whole_since_ms(opened.db, life=opened.life)
     return opened.whole_since_ms
+
+
+def _admit(db: sqlite3.Connection, step: Admit, *, now: int) -> Admitted:
+    return limits.admit_at_once(db, step, now=now) or limits.admit(db, step, now=now)
 
 
 def _reserve(opened: Opened, step: Reserve, *, now: int) -> Reserved:

@@ -9,6 +9,7 @@ well, so that `finish` takes no settled request for an open one.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -42,14 +43,15 @@ class StoreAway(StoreError): ...
 class Store(Protocol):
     """Every method raises StoreError."""
 
-    is_immediate: bool
-    """Whether its steps never wait: they may be taken on any way out, `settle_now` in place of `settle`."""
+    is_local: bool
+    """Whether all processes that use it are on one machine, and can read each other's spools."""
 
     async def admit(self, step: Admit) -> Admitted: ...
 
     async def reserve(self, step: Reserve) -> Reserved: ...
 
-    async def settle(self, step: Settle) -> Settled: ...
+    def settle(self, step: Settle) -> asyncio.Future[Settled]:
+        """Taken behind the steps that were asked for before, whether anybody waits for its answer or not."""
 
     async def aclose(self) -> None:
         """Closes what the steps above use, in the loop that used them."""

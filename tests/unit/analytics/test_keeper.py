@@ -75,7 +75,7 @@ def store(path, clock):
 class FarStore(SqliteStore):
     """Processes of several machines announce to it, as to a store that is not on one of them."""
 
-    is_immediate = False
+    is_local = False
 
     def __init__(self, path, **options):
         super().__init__(path, **options)

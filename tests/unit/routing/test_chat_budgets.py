@@ -12,7 +12,7 @@ from analytics.types import BudgetAction, BudgetScope, NearEdge
 from routing.chat import MoneyUnknown, NobodyAnswered, OverBudget
 from routing.types import DropReason, UnknownPrice, Wishes
 from tests.unit.routing.test_plan import POLICY, model
-from tests.unit.routing.use_case import answering, budget
+from tests.unit.routing.use_case import answering, budget, come_round
 
 LONG = 4096
 """Tokens of an answer of no stated length."""
@@ -59,17 +59,17 @@ class TestThatFits:
     async def test_settles_what_the_answer_cost(self, gateway):
         gateway.hold(budget())
         completed = await gateway.ask("ok")
-        row = gateway.assert_settled()
+        row = await gateway.assert_settled()
         assert row.budget_usd == completed.bill.usd > 0
 
     async def test_holds_the_most_it_may_cost_while_it_is_under_way(self, gateway):
         gateway.hold(budget())
         streaming = await gateway.ask("chunks=4", stream=True, max_tokens=50)
-        (held,) = gateway.balances()
+        (held,) = await gateway.balances()
         assert (held.spent, held.open) == (0, usd(50) * 10**9)
         assert gateway.opened[0].cap_usd == usd(50)
         streaming.close()
-        gateway.assert_settled()
+        await gateway.assert_settled()
 
     async def test_holds_as_much_for_each_of_several_choices(self, gateway):
         gateway.hold(budget())
@@ -88,7 +88,7 @@ class TestNearItsEdge:
         await gateway.ask(limited(gateway, max_output_tokens=LONG))
         assert caps(gateway) == [512]
         assert gateway.opened[0].cap_usd == usd(512)
-        gateway.assert_settled()
+        await gateway.assert_settled()
 
     async def test_what_is_usual_is_learned_from_answers(self, gateway):
         gateway.hold(budget("1"))
@@ -110,7 +110,7 @@ class TestNearItsEdge:
         gateway.hold(budget("1", near_edge=NearEdge.DENY))
         await refused(gateway, limited(gateway, max_output_tokens=LONG))
         assert gateway.seen() == []
-        assert gateway.assert_settled().budget_usd == 0
+        assert (await gateway.assert_settled()).budget_usd == 0
 
     async def test_one_that_denies_lets_a_model_through_whose_longest_answer_fits(self, gateway):
         gateway.hold(budget("2", near_edge=NearEdge.DENY))
@@ -136,7 +136,7 @@ class TestNearItsEdge:
         asked = limited(gateway, "ok;finish=length", max_output_tokens=LONG)
         answered = (await gateway.relay(asked))[0] if is_stream else await gateway.ask(asked)
         assert answered.is_capped
-        assert gateway.assert_settled().is_capped
+        assert (await gateway.assert_settled()).is_capped
 
     async def test_an_answer_that_hits_its_clients_own_limit_does_not(self, gateway):
         gateway.hold(budget("1"))
@@ -151,7 +151,7 @@ class TestThatIsReached:
         reached = await refused(gateway, "ok")
         assert not reached.is_held
         assert gateway.heard.reached_budgets == [1]
-        row = gateway.assert_settled()
+        row = await gateway.assert_settled()
         assert (row.status, row.error_kind, row.cost_usd, row.attempts) == (402, "budget", 0, 0)
 
     async def test_is_held_while_open_requests_might_leave_enough(self, gateway):
@@ -178,19 +178,19 @@ class TestThatIsReached:
         (dropped,) = caught.value.decision.plan.dropped
         assert dropped.reason is DropReason.OVER_BUDGET
         assert caught.value.reached.budget.id == 1
-        assert gateway.balances()[0].open == 0
+        assert (await gateway.balances())[0].open == 0
 
     async def test_of_several_the_tightest_refuses(self, gateway):
         key, project = budget("100", id=1), budget("0.1", id=2, scope=BudgetScope.PROJECT, key_id=None, project_id=1)
         installation = budget("50", id=3, scope=BudgetScope.INSTALLATION, key_id=None)
         gateway.hold(key, project, installation)
         assert (await refused(gateway, "ok")).budget is project
-        assert [(balance.spent, balance.open) for balance in gateway.balances()] == [(0, 0)] * 3
+        assert [(balance.spent, balance.open) for balance in await gateway.balances()] == [(0, 0)] * 3
 
     async def test_all_of_several_count_what_was_spent(self, gateway):
         gateway.hold(budget(id=1), budget(id=2, scope=BudgetScope.PROJECT), budget(id=3, key_id=None))
         await gateway.ask("ok")
-        gateway.assert_settled()
+        await gateway.assert_settled()
 
     async def test_a_dearer_second_model_that_does_not_fit_is_passed_over(self, gateway):
         gateway.hold(budget("1"))
@@ -200,14 +200,14 @@ class TestThatIsReached:
         assert {step.model for step in caught.value.trail} == {"status=503"}
         assert caught.value.status == 502
         assert len(gateway.seen()) == 2
-        gateway.assert_settled()
+        await gateway.assert_settled()
 
     async def test_a_cheaper_model_behind_one_that_does_not_fit_answers(self, gateway):
         gateway.hold(budget("1"))
         dear, dearer, cheap = (gateway.candidate("ok", usd=each) for each in ("0.01", "0.02", "0.001"))
         completed = await gateway.ask(dear, dearer, cheap)
         assert (completed.candidate, completed.attempts) == (cheap, 1)
-        gateway.assert_settled()
+        await gateway.assert_settled()
 
 
 class TestAFreeModel:
@@ -219,7 +219,7 @@ class TestAFreeModel:
         gateway.hold(budget("1"), spent="1")
         completed = await gateway.ask(free)
         assert (completed.bill.usd, caps(gateway)) == (0, [None])
-        assert gateway.assert_settled().budget_usd == 0
+        assert (await gateway.assert_settled()).budget_usd == 0
 
     async def test_is_not_capped_by_it(self, gateway):
         gateway.hold(budget("1"), spent="1")
@@ -244,13 +244,13 @@ class TestAFreeModel:
         body = msgspec.json.encode({"object": "chat.completion", "choices": choices, "usage": told})
         async with answering(body, content_type="application/json") as url:
             await gateway.ask(gateway.candidate("free", usd="0", url=url))
-        assert gateway.assert_settled().budget_usd == Decimal("0.02")
+        assert (await gateway.assert_settled()).budget_usd == Decimal("0.02")
 
     async def test_goes_on_behind_one_that_may_have_cost(self, gateway, free):
         gateway.hold(budget("0.6"))
         completed = await gateway.ask("bad_json", free)
         assert completed.candidate is free
-        assert gateway.assert_settled().budget_usd == usd(512)
+        assert (await gateway.assert_settled()).budget_usd == usd(512)
 
 
 class TestAnUnpricedModel:
@@ -260,7 +260,7 @@ class TestAnUnpricedModel:
         gateway.hold(budget("100"))
         await gateway.ask(gateway.candidate("ok;no_usage", usd=None), max_tokens=100)
         assert gateway.opened[0].cap_usd == usd(100) * 10
-        assert gateway.assert_settled().budget_usd > 0
+        assert (await gateway.assert_settled()).budget_usd > 0
 
 
 class TestThatDegrades:
@@ -281,7 +281,7 @@ class TestThatDegrades:
         gateway.hold(budget("1", action=DEGRADE, layer="L0"), spent="1")
         for _ in range(2):
             completed = await gateway.ask(*ladder, wishes=Wishes(layer="L2"))
-        (balance,) = gateway.balances()
+        (balance,) = await gateway.balances()
         assert (balance.spent, balance.open) == (10**9 + completed.bill.usd * 2 * 10**9, 0)
 
     async def test_caps_nothing_there(self, gateway, ladder):
@@ -298,7 +298,7 @@ class TestThatDegrades:
         gateway.hold(budget("1", action=DEGRADE, layer="gone"), spent="1")
         reached = await refused(gateway, *ladder, wishes=Wishes(layer="L2"))
         assert reached.budget.id == 1
-        gateway.assert_settled()
+        await gateway.assert_settled()
 
     async def test_a_refusing_budget_beside_it_has_the_last_word(self, gateway, ladder):
         gateway.hold(budget("1", action=DEGRADE, layer="L0"), budget("1", id=2), spent="1")
@@ -316,7 +316,7 @@ class TestThatDegrades:
         with pytest.raises(NobodyAnswered):
             await gateway.ask("bad_json", "ok", wishes=Wishes(layer="L0"))
         assert len(gateway.seen()) == 1
-        gateway.assert_settled()
+        await gateway.assert_settled()
 
 
 class TestThatOnlyNotes:
@@ -324,8 +324,8 @@ class TestThatOnlyNotes:
         gateway.hold(budget("0.001", action=NOTE))
         await gateway.ask("ok")
         assert caps(gateway) == [None]
+        await gateway.assert_settled()
         assert gateway.heard.reached_budgets == [1]
-        gateway.assert_settled()
 
     async def test_is_not_told_before(self, gateway):
         gateway.hold(budget("100", action=NOTE))
@@ -360,9 +360,10 @@ class TestCountersAway:
         with gateway.counters_away():
             streaming._entry.guard = gateway.guard
             streaming.close()
+            await come_round()
         (step,) = gateway.heard.unsettled
         gateway.store.settle_now([step])
-        gateway.assert_settled()
+        await gateway.assert_settled()
 
     async def test_an_account_that_is_missing_is_unknown_and_wanted(self, gateway):
         gateway.hold(budget())
@@ -379,7 +380,7 @@ class TestAbsurdSizes:
         gateway.hold(budget("1000000", action=action))
         with suppress(NobodyAnswered):
             await gateway.ask(script, max_tokens=10**30, n=128)
-        assert gateway.assert_settled().budget_usd < 10**10
+        assert (await gateway.assert_settled()).budget_usd < 10**10
 
 
 class TestAtOnce:
@@ -389,5 +390,5 @@ class TestAtOnce:
         ended = await asyncio.gather(*asked, return_exceptions=True)
         answered = [one for one in ended if not isinstance(one, OverBudget)]
         assert 3 <= len(answered) < 12
-        (balance,) = gateway.balances()
+        (balance,) = await gateway.balances()
         assert (balance.open, balance.spent <= 2 * 10**9) == (0, True)

@@ -57,7 +57,7 @@ class TestWebSearches:
                 for _ in range(5)
             ]
             await asyncio.gather(*asked)
-        (balance,) = gateway.balances()
+        (balance,) = await gateway.balances()
         assert 0 < balance.spent <= sum(line.cap_usd for line in gateway.opened) * 10**9
 
     async def test_of_a_model_whose_tokens_are_free_are_held_too(self, gateway):

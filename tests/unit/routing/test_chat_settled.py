@@ -40,7 +40,7 @@ def gateway(gateway):
 async def fails(gateway, *scripts, **options):
     with pytest.raises(NobodyAnswered):
         await gateway.ask(*scripts, **options)
-    return gateway.assert_settled()
+    return await gateway.assert_settled()
 
 
 def thinker(gateway, script, **fields):
@@ -57,35 +57,35 @@ def free_port():
 class TestAnAnswer:
     async def test_settles(self, gateway):
         completed = await gateway.ask("ok")
-        row = gateway.assert_settled()
+        row = await gateway.assert_settled()
         assert (row.outcome, row.budget_usd) == ("ok", completed.bill.usd)
 
     async def test_without_usage_is_counted_by_what_it_may_have_been(self, gateway):
         await gateway.ask("ok;no_usage")
-        row = gateway.assert_settled()
+        row = await gateway.assert_settled()
         assert row.budget_usd > row.cost_usd
 
     async def test_behind_failed_attempts_settles_all_of_them(self, gateway):
         await gateway.ask("status=503", "ok")
-        assert gateway.assert_settled().attempts == 3
+        assert (await gateway.assert_settled()).attempts == 3
 
 
 class TestAStream:
     async def test_to_its_end_settles(self, gateway):
         await gateway.relay("chunks=4")
-        assert gateway.assert_settled().outcome == "ok"
+        assert (await gateway.assert_settled()).outcome == "ok"
 
     async def test_holds_its_places_until_then(self, gateway):
         streaming = await gateway.ask("chunks=4", stream=True)
-        assert gateway.places() == ["k1:slots", "p1:slots"]
+        assert await gateway.places() == ["k1:slots", "p1:slots"]
         streaming.close()
-        assert gateway.places() == []
+        assert await gateway.places() == []
 
     async def test_cut_by_the_client_settles_what_may_have_been_written(self, gateway):
         streaming = await gateway.ask("chunks=4;stall=mid", stream=True)
         async with aclosing(streaming.frames()) as frames:
             await anext(frames)
-        row = gateway.assert_settled()
+        row = await gateway.assert_settled()
         assert (row.outcome, row.cost_usd < row.budget_usd < FULL) == ("cancelled", True)
 
     @pytest.mark.parametrize("asked", [{}, {"reasoning_effort": "low"}], ids=["by its model", "by its request"])
@@ -93,29 +93,29 @@ class TestAStream:
         streaming = await gateway.ask(thinker(gateway, "chunks=4;stall=mid"), stream=True, **asked)
         async with aclosing(streaming.frames()) as frames:
             await anext(frames)
-        assert gateway.assert_settled().budget_usd == FULL
+        assert (await gateway.assert_settled()).budget_usd == FULL
 
     async def test_that_told_its_usage_is_counted_by_it_though_it_thought(self, gateway):
         await gateway.relay(thinker(gateway, "chunks=4"))
-        row = gateway.assert_settled()
+        row = await gateway.assert_settled()
         assert row.budget_usd == row.cost_usd < FULL
 
     async def test_outlives_its_deadline_by_long_in_the_counters(self, gateway):
         """As it settles then, and not at the very moment."""
         streaming = await gateway.ask("chunks=4", stream=True)
         ends_ms = (time.time() + POLICY.deadline_s + 20) * 1000
-        assert min(gateway.lapses_ms()) > ends_ms
+        assert min(await gateway.lapses_ms()) > ends_ms
         streaming.close()
 
     async def test_that_breaks_settles(self, gateway):
         await gateway.relay("chunks=4;cut=mid")
-        assert gateway.assert_settled().outcome == "error"
+        assert (await gateway.assert_settled()).outcome == "error"
 
     async def test_that_is_never_iterated_settles_when_it_is_closed_and_but_once(self, gateway):
         streaming = await gateway.ask("chunks=4;stall=mid", stream=True)
         streaming.close()
         streaming.close()
-        assert gateway.assert_settled().outcome == "cancelled"
+        assert (await gateway.assert_settled()).outcome == "cancelled"
 
 
 class TestCancelled:
@@ -128,7 +128,7 @@ class TestCancelled:
         cancel(task)
         with pytest.raises(asyncio.CancelledError):
             await task
-        row = gateway.assert_settled()
+        row = await gateway.assert_settled()
         assert (row.outcome, row.budget_usd) == (outcome, UNSEEN if is_stream else FULL)
 
     async def test_before_headers_is_counted_at_its_cap_where_it_may_have_thought_unseen(self, gateway):
@@ -137,7 +137,7 @@ class TestCancelled:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert gateway.assert_settled().budget_usd == FULL
+        assert (await gateway.assert_settled()).budget_usd == FULL
 
     @pytest.mark.parametrize("asked", [{"max_tokens": 10}, {"n": 3}])
     async def test_before_headers_is_counted_for_each_choice_and_never_above_its_cap(self, gateway, asked):
@@ -147,7 +147,7 @@ class TestCancelled:
         with pytest.raises(asyncio.CancelledError):
             await task
         tokens = min(32, asked.get("max_tokens", LONG)) * asked.get("n", 1)
-        assert gateway.assert_settled().budget_usd == (INPUT + tokens) * PER_TOKEN
+        assert (await gateway.assert_settled()).budget_usd == (INPUT + tokens) * PER_TOKEN
 
     async def test_between_attempts_counts_the_failed_one_alone(self, gateway, monkeypatch):
         paused = asyncio.Event()
@@ -157,7 +157,7 @@ class TestCancelled:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert gateway.assert_settled().budget_usd == FULL
+        assert (await gateway.assert_settled()).budget_usd == FULL
 
 
 class TestNobodyCalled:
@@ -170,22 +170,22 @@ class TestNobodyCalled:
             await gateway.ask("ok")
         (row,) = gateway.spool.take_unwritten()
         assert (row.error_kind, row.budget_usd) == ("spool", 0)
-        assert [(balance.spent, balance.open) for balance in gateway.balances()] == [(10**9, 0)] * 2
-        assert gateway.places() == []
-        assert gateway.counted() == {name: int(name.endswith("requests")) for name in gateway.counted()}
+        assert [(balance.spent, balance.open) for balance in await gateway.balances()] == [(10**9, 0)] * 2
+        assert await gateway.places() == []
+        assert await gateway.counted() == {name: int(name.endswith("requests")) for name in await gateway.counted()}
 
     async def test_a_plan_with_nothing_to_try_gives_back_all_but_the_request(self, gateway):
         with pytest.raises(NothingToTry):
             await gateway.ask("ok", tools=[{"type": "function", "function": {"name": "f"}}])
-        gateway.assert_settled()
-        assert gateway.counted() == {name: int(name.endswith("requests")) for name in gateway.counted()}
+        await gateway.assert_settled()
+        assert await gateway.counted() == {name: int(name.endswith("requests")) for name in await gateway.counted()}
 
     async def test_a_plan_that_fails_gives_back_all_but_the_request(self, gateway, monkeypatch):
         monkeypatch.setattr("routing.plan.decide", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             await gateway.ask("ok")
-        assert gateway.places() == []
-        assert gateway.counted() == {name: int(name.endswith("requests")) for name in gateway.counted()}
+        assert await gateway.places() == []
+        assert await gateway.counted() == {name: int(name.endswith("requests")) for name in await gateway.counted()}
 
 
 class TestAFailureThatMayHaveCost:
@@ -219,20 +219,20 @@ class TestAFailureThatMayHaveCost:
     async def test_stands_beside_the_next_attempts_cap(self, gateway):
         await gateway.ask("bad_json", "ok")
         assert [line.cap_usd for line in gateway.opened] == [FULL, 2 * FULL, 3 * FULL]
-        row = gateway.assert_settled()
+        row = await gateway.assert_settled()
         assert row.budget_usd == 2 * FULL + row.cost_usd
 
     async def test_is_held_in_the_counters_while_the_next_one_is_under_way(self, gateway):
         streaming = await gateway.ask("bad_json", "chunks=4", stream=True)
-        assert gateway.balances()[0].open == nano(gateway.opened[-1].cap_usd)
+        assert (await gateway.balances())[0].open == nano(gateway.opened[-1].cap_usd)
         streaming.close()
-        gateway.assert_settled()
+        await gateway.assert_settled()
 
     async def test_of_the_gateways_own_mistake_is_counted_too(self, gateway, monkeypatch):
         monkeypatch.setattr(provider_chat, "dialect_of", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             await gateway.ask("ok")
-        assert gateway.assert_settled().budget_usd == FULL
+        assert (await gateway.assert_settled()).budget_usd == FULL
 
     async def test_with_its_input_alone_told_is_counted_at_its_cap(self, gateway):
         start = event(type="message_start", message={"usage": {"input_tokens": 3}})

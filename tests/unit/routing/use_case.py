@@ -76,6 +76,12 @@ def parts_of(spool):
     return Parts(spool, Guard(store, keeper=Heard(), lengths=Lengths()))
 
 
+async def come_round():
+    """What was settled just now is counted, and that is told."""
+    for _ in range(2):
+        await asyncio.sleep(0)
+
+
 class Gateway:
     """The use case with everything it needs. Models are named by their scripts and cost 0.001 USD a token."""
 
@@ -132,31 +138,35 @@ class Gateway:
         self.store.begin("again", ttl_ms=60_000)
         assert self.store.finish("again", rebuilt)
 
-    def balances(self):
+    async def balances(self):
         """Of each budget, in order."""
+        await come_round()
         found = self.store.balances(list(self.spent_before))
         return [found[name] for name in self.spent_before]
 
-    def counted(self):
+    async def counted(self):
         """What stands in each rate, by its name."""
         everywhere = "SELECT name, used FROM rates UNION ALL SELECT name, used FROM heads"
+        await come_round()
         return dict(self._query(f"SELECT name, sum(used) FROM ({everywhere}) GROUP BY name"))
 
-    def lapses_ms(self):
+    async def lapses_ms(self):
         """When each reservation and each place is over by itself, in Unix time."""
+        await come_round()
         found = self._query("SELECT ends_ms FROM reservations UNION ALL SELECT ends_ms FROM slots")
         return [ends_ms for (ends_ms,) in found]
 
-    def places(self):
+    async def places(self):
         """Names of the places that are taken."""
+        await come_round()
         return [name for (name,) in self._query("SELECT name FROM slots ORDER BY name")]
 
-    def assert_settled(self):
+    async def assert_settled(self):
         """The one row says what was spent, and nothing is left open."""
         row = self.row
         assert row.budget_usd >= row.cost_usd
-        assert self.balances() == [Balance(was + nano(row.budget_usd), 0) for was in self.spent_before.values()]
-        assert self.places() == []
+        assert await self.balances() == [Balance(was + nano(row.budget_usd), 0) for was in self.spent_before.values()]
+        assert await self.places() == []
         assert self._query("SELECT id FROM reservations") == []
         return row
 

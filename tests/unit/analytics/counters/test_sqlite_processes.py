@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -78,7 +79,7 @@ def test_processes_meet_in_a_new_file_after_each_deletion(store, path, hammers, 
     seen = stops()
     assert all(each["admitted"] > 0 for each in seen)
     rates = (Rate("a-after", LIMIT, 0), Rate("b-after", LIMIT, 0))
-    states = _now(store.admit(Admit("r", rates, (), 3_600_000, 1))).states
+    states = asyncio.run(store.admit(Admit("r", rates, (), 3_600_000, 1))).states
     assert [state.used for state in states] == [50, 50]
 
 
@@ -87,9 +88,3 @@ def _wait_until(true, *, within_s=10):
     while not true():
         assert time.monotonic() < give_up_at
         time.sleep(0.005)
-
-
-def _now(step):
-    with pytest.raises(StopIteration) as done:
-        step.send(None)
-    return done.value.value
