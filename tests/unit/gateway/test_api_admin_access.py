@@ -42,26 +42,34 @@ def state():
     return [list(model.objects.order_by("pk").values()) for model in (ApiKey, Budget, Project)]
 
 
-@pytest.mark.parametrize(("method", "path"), ADDRESSES)
-class TestNobodyElse:
-    def refusal(self, asker, method, path, rows):
-        before = state()
+def answers(asker, addresses, rows):
+    """Status and error at each address; whatever was asked for there, nothing has changed."""
+    before, found = state(), {}
+    for method, path in addresses:
         status, answer = asker(method, path.format(**rows), enabled=False)
-        assert state() == before
-        return status, answer["error"]["message"]
+        found[method, path] = (status, answer.get("error"))
+        assert state() == before, (method, path)
+    return found
 
-    def test_without_a_key_401(self, rows, method, path):
-        status, words = self.refusal(Asker(Client()), method, path, rows)
-        assert (status, words) == (401, "Send an API key as 'Authorization: Bearer KEY'.")
 
-    def test_a_key_without_the_scope_403(self, rows, theirs, method, path):
-        status, words = self.refusal(bearing(theirs.secret), method, path, rows)
-        assert (status, words) == (403, "This API key lacks the scope 'admin'.")
+class TestNobodyElse:
+    def refusals(self, asker, rows):
+        found = answers(asker, ADDRESSES, rows)
+        return {address: (status, error and error["message"]) for address, (status, error) in found.items()}
+
+    def test_without_a_key_401(self, rows):
+        refusal = (401, "Send an API key as 'Authorization: Bearer KEY'.")
+        assert self.refusals(Asker(Client()), rows) == dict.fromkeys(ADDRESSES, refusal)
+
+    def test_a_key_without_the_scope_403(self, rows, theirs):
+        refusal = (403, "This API key lacks the scope 'admin'.")
+        assert self.refusals(bearing(theirs.secret), rows) == dict.fromkeys(ADDRESSES, refusal)
 
     @pytest.mark.parametrize("role", [None, "viewer", "operator"])
-    def test_a_user_who_is_no_admin_403(self, rows, theirs, signed_in, method, path, role):
-        status, words = self.refusal(signed_in(role=role, project=theirs.project), method, path, rows)
-        assert (status, words) == (403, "You are an admin of no project.")
+    def test_a_user_who_is_no_admin_403(self, rows, theirs, signed_in, role):
+        refusal = (403, "You are an admin of no project.")
+        user = signed_in(role=role, project=theirs.project)
+        assert self.refusals(user, rows) == dict.fromkeys(ADDRESSES, refusal)
 
 
 class TestAnotherProject:
@@ -73,12 +81,11 @@ class TestAnotherProject:
             request.getfixturevalue("us") if request.param == "key" else signed_in(role="admin", project=ours.project)
         )
 
-    @pytest.mark.parametrize(("method", "path"), [entry for entry in ADDRESSES if "/" in entry[1]])
-    def test_a_row_of_theirs_is_404(self, ours_alone, rows, method, path):
-        before = state()
-        status, answer = ours_alone(method, path.format(**rows), enabled=False)
-        assert (status, answer["error"]["code"]) == (404, "not_found")
-        assert state() == before
+    def test_a_row_of_theirs_is_404(self, ours_alone, rows):
+        of_one = [(method, path) for method, path in ADDRESSES if "/" in path]
+        found = answers(ours_alone, of_one, rows)
+        codes = {address: (status, error and error["code"]) for address, (status, error) in found.items()}
+        assert codes == dict.fromkeys(of_one, (404, "not_found"))
 
     def test_lists_show_ours_alone(self, ours_alone, rows, ours):
         budget_rows.create(actor="tests", window="day", limit_usd="5")
@@ -87,25 +94,22 @@ class TestAnotherProject:
         assert [row["id"] for row in ours_alone("get", "budgets")[1]["data"]] == [mine.pk]
         assert [row["slug"] for row in ours_alone("get", "projects")[1]["data"]] == ["default"]
 
-    @pytest.mark.parametrize(
-        ("method", "path", "field", "fields"),
-        [
+    def test_nothing_is_made_in_or_moved_to_theirs(self, ours_alone, rows, ours):
+        budget = {"window": "day", "limit_usd": 5}
+        tries = [
             ("post", "keys", "project", {"name": "x", "project": "theirs"}),
-            ("patch", "keys/{mine}", "project", {"project": "theirs"}),
+            ("patch", f"keys/{ours.key.pk}", "project", {"project": "theirs"}),
             ("get", "keys?project=theirs", "project", {}),
-            ("post", "budgets", "project", {"project": "theirs", "window": "day", "limit_usd": 5}),
-            ("post", "budgets", "api_key", {"api_key": "{key}", "window": "day", "limit_usd": 5}),
-        ],
-    )
-    def test_nothing_is_made_in_or_moved_to_theirs(self, ours_alone, rows, ours, method, path, field, fields):
+            ("post", "budgets", "project", {"project": "theirs"} | budget),
+            ("post", "budgets", "api_key", {"api_key": rows["key"]} | budget),
+        ]
         before = state()
-        fields = {name: rows["key"] if value == "{key}" else value for name, value in fields.items()}
-        status, param, words = ours_alone.refused(method, path.format(mine=ours.key.pk), **fields)
-        assert (status, param) == (400, field)
-        assert words.startswith("There is no ")
-        assert "there is default." in words or field == "api_key"
-        assert state()[1:] == before[1:]
-        assert ApiKey.objects.filter(project__slug="theirs").count() == 1
+        for method, path, field, fields in tries:
+            status, param, words = ours_alone.refused(method, path, **fields)
+            assert (status, param) == (400, field)
+            assert words.startswith("There is no ")
+            assert "there is default." in words or field == "api_key"
+            assert state() == before
 
     def test_the_installations_budget_is_404_and_cannot_be_made(self, ours_alone):
         row = budget_rows.create(actor="tests", window="day", limit_usd="5")
