@@ -1,12 +1,16 @@
-"""Who asks the management API: our project's admin key and theirs, a superuser and others by session."""
+"""Who asks the management API (keys, users by session), and other ways in: the command line, forms of the admin."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from django.test import Client
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.test import Client, RequestFactory
+from django.urls import resolve
 
 from analytics import keys
 from routing import snapshot
@@ -58,3 +62,39 @@ def them(theirs: Tenant) -> Asker:
 def root(admin_client: Client) -> Asker:
     """A superuser by session."""
     return Asker(admin_client)
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Runs a command; gives its exit status and what it wrote."""
+
+    def run(*words: str) -> tuple[int, str, str]:
+        status = 0
+        try:
+            call_command(*words)
+        except SystemExit as ended:
+            status = int(ended.code or 0)
+        written = capsys.readouterr()
+        return status, written.out, written.err
+
+    return run
+
+
+@pytest.fixture
+def refused_form(rf: RequestFactory, admin_user: User) -> Callable[..., dict[str, str]]:
+    """Sends a form to a page of the admin as a superuser; gives what is said beside its fields, by field.
+
+    The page is not rendered: that takes most of the time. Every page with a form has a test that reads it.
+    """
+
+    def refused_form(path: str, form: dict[str, object]) -> dict[str, str]:
+        request = rf.post(path, form)
+        request.user = admin_user
+        request._dont_enforce_csrf_checks = True  # type: ignore[attr-defined]
+        view, args, kwargs = resolve(path)
+        answer = view(request, *args, **kwargs)
+        assert answer.status_code == 200
+        errors = answer.context_data["adminform"].form.errors
+        return {field: " ".join(said) for field, said in errors.items()}
+
+    return refused_form

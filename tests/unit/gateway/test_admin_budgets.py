@@ -26,12 +26,6 @@ def make(**fields):
     return budget_rows.create(**{"actor": "tests", "window": "day", "limit_usd": Decimal(5)} | fields)
 
 
-def mistakes(answer):
-    """What the page says, by field."""
-    assert answer.status_code == 200
-    return {field: " ".join(said) for field, said in answer.context["adminform"].form.errors.items()}
-
-
 class TestBudget:
     def test_it_is_made_through_the_service(self, admin_client, ours):
         answer = admin_client.post(f"{BUDGETS}add/", budget_form(api_key=ours.key.pk, limit_usd="0.25"))
@@ -44,21 +38,21 @@ class TestBudget:
         assert admin_client.post(f"{BUDGETS}add/", budget_form()).status_code == 302
         assert str(Budget.objects.get()) == "$5 per day for the installation"
 
-    def test_it_is_nobodys_by_omission(self, admin_client):
-        found = mistakes(admin_client.post(f"{BUDGETS}add/", budget_form(installation="")))
+    def test_it_is_nobodys_by_omission(self, refused_form):
+        found = refused_form(f"{BUDGETS}add/", budget_form(installation=""))
         assert list(found) == ["project"]
         assert found["project"].startswith("Say whose budget it is: ")
         assert not Budget.objects.exists()
 
     @pytest.mark.parametrize("whose", ["project", "key"])
-    def test_the_installation_goes_with_neither_project_nor_key(self, admin_client, ours, whose):
+    def test_the_installation_goes_with_neither_project_nor_key(self, refused_form, ours, whose):
         named = {"project": ours.project.pk} if whose == "project" else {"api_key": ours.key.pk}
-        found = mistakes(admin_client.post(f"{BUDGETS}add/", budget_form(installation="on", **named)))
+        found = refused_form(f"{BUDGETS}add/", budget_form(installation="on", **named))
         assert list(found) == ["project"]
         assert not Budget.objects.exists()
 
-    def test_a_key_that_there_is_not_is_told_alone(self, admin_client):
-        assert list(mistakes(admin_client.post(f"{BUDGETS}add/", budget_form(api_key=999)))) == ["api_key"]
+    def test_a_key_that_there_is_not_is_told_alone(self, refused_form):
+        assert list(refused_form(f"{BUDGETS}add/", budget_form(api_key=999))) == ["api_key"]
 
     def test_a_total_one_counts_from_now(self, admin_client):
         admin_client.post(f"{BUDGETS}add/", budget_form(window="total"))
@@ -83,20 +77,25 @@ class TestBudget:
             ({"ends_at_0": "2026-01-01", "ends_at_1": "00:00"}, "ends_at", "This lies in the past."),
         ],
     )
-    def test_a_wrong_field_is_refused_beside_it_in_the_services_words(self, admin_client, layers, fields, field, says):
-        found = mistakes(admin_client.post(f"{BUDGETS}add/", budget_form(**fields)))
+    def test_a_wrong_field_is_refused_beside_it_in_the_services_words(self, refused_form, layers, fields, field, says):
+        found = refused_form(f"{BUDGETS}add/", budget_form(**fields))
         assert list(found) == [field]
         assert found[field].startswith(says)
         assert not Budget.objects.exists()
 
-    def test_another_projects_key_is_refused(self, admin_client, ours, theirs):
+    def test_its_page_shows_what_was_refused(self, admin_client):
+        page = admin_client.post(f"{BUDGETS}add/", budget_form(limit_usd="-1")).content.decode()
+        assert "Use more than 0 US dollars." in page
+        assert 'name="limit_usd" value="-1"' in page
+
+    def test_another_projects_key_is_refused(self, refused_form, ours, theirs):
         form = budget_form(project=ours.project.pk, api_key=theirs.key.pk)
-        found = mistakes(admin_client.post(f"{BUDGETS}add/", form))
+        found = refused_form(f"{BUDGETS}add/", form)
         assert found == {"api_key": "The key first belongs to the project theirs, not to default."}
 
-    def test_one_that_overlaps_is_refused_naming_the_other(self, admin_client):
+    def test_one_that_overlaps_is_refused_naming_the_other(self, refused_form):
         row = make()
-        found = mistakes(admin_client.post(f"{BUDGETS}add/", budget_form()))
+        found = refused_form(f"{BUDGETS}add/", budget_form())
         assert found["starts_at"].startswith(f"Budget {row.pk} (")
 
     def test_a_change_goes_through_the_service(self, admin_client, ours):
@@ -113,11 +112,10 @@ class TestBudget:
         assert not AuditEntry.objects.filter(action="budget.changed").exists()
         assert Budget.objects.get().defined_at == row.defined_at
 
-    def test_a_wrong_change_is_refused_beside_its_field(self, admin_client):
+    def test_a_wrong_change_is_refused_beside_its_field(self, refused_form):
         row = make()
-        assert list(mistakes(admin_client.post(f"{BUDGETS}{row.pk}/change/", budget_form(limit_usd="x")))) == [
-            "limit_usd"
-        ]
+        found = refused_form(f"{BUDGETS}{row.pk}/change/", budget_form(limit_usd="x"))
+        assert list(found) == ["limit_usd"]
 
     def test_whose_it_is_and_its_window_are_shown_and_stay(self, admin_client, ours):
         row = make()
@@ -199,11 +197,15 @@ class TestProject:
             ({"tokens_per_minute": "-1"}, "tokens_per_minute", "greater than or equal to 1"),
         ],
     )
-    def test_a_wrong_field_is_refused_beside_it(self, admin_client, fields, field, says):
-        found = mistakes(admin_client.post(f"{PROJECTS}add/", project_form(**fields)))
+    def test_a_wrong_field_is_refused_beside_it(self, refused_form, fields, field, says):
+        found = refused_form(f"{PROJECTS}add/", project_form(**fields))
         assert list(found) == [field]
         assert says in found[field]
         assert Project.objects.count() == 1
+
+    def test_its_page_shows_what_was_refused(self, admin_client):
+        page = admin_client.post(f"{PROJECTS}add/", project_form(time_zone="Mars/Olympus")).content.decode()
+        assert "&#x27;Mars/Olympus&#x27; is not a time zone" in page
 
     def test_a_change_of_zone_moves_its_budgets(self, admin_client, ours):
         row = make(api_key=ours.key)

@@ -29,27 +29,31 @@ def text(answer):
     return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", answer.content.decode()))
 
 
-@pytest.mark.parametrize(
-    ("unit", "usd", "stored", "shown"),
-    [
+def test_a_price_is_typed_and_shown_per_million_tokens_or_per_one(admin_client, model):
+    typed = [
         ("input", "0.15", "0.00000015", "0.15 per million"),
         ("output", "10", "0.00001", "10 per million"),
         ("cached_input", "0.00000001", "0.00000000000001", "0.00000001 per million"),
-        ("cache_write_1h", "0.1500000000", "0.00000015", "0.15 per million"),
-        ("input", "999999999999", "999999.999999", "999999999999 per million"),
-        ("output", "0", "0", "0 per million"),
+        ("cache_write_5m", "0.1500000000", "0.00000015", "0.15 per million"),
+        ("cache_write_1h", "999999999999", "999999.999999", "999999999999 per million"),
         ("request", "0.005", "0.005", "0.005 per request"),
         ("web_search", "0.01", "0.01", "0.01 per web search"),
         ("image", "0.00000000000001", "0.00000000000001", "0.00000000000001 per image"),
-    ],
-)
-def test_a_price_is_typed_and_shown_per_million_tokens_or_per_one(admin_client, model, unit, usd, stored, shown):
-    assert admin_client.post(f"{PRICES}add/", form(model, unit=unit, usd=usd)).status_code == 302
-    row = Price.objects.get()
-    assert row.usd_per_unit == Decimal(stored)
-    assert f" {shown} " in text(admin_client.get(PRICES))
-    assert f" {shown} " in text(admin_client.get(f"{PRICES}{row.pk}/change/"))
-    assert f" {shown} " in text(admin_client.get(f"/admin/providers/model/{model.pk}/change/"))
+    ]
+    for unit, usd, stored, _ in typed:
+        assert admin_client.post(f"{PRICES}add/", form(model, unit=unit, usd=usd)).status_code == 302
+        assert Price.objects.get(unit=unit).usd_per_unit == Decimal(stored), unit
+    pages = [text(admin_client.get(path)) for path in (PRICES, f"/admin/providers/model/{model.pk}/change/")]
+    for unit, _, _, shown in typed:
+        row = Price.objects.get(unit=unit)
+        for page in (*pages, text(admin_client.get(f"{PRICES}{row.pk}/change/"))):
+            assert f" {shown} " in page, unit
+
+
+def test_a_price_of_nothing_is_shown_as_well(admin_client, model):
+    admin_client.post(f"{PRICES}add/", form(model, usd="0"))
+    assert Price.objects.get().usd_per_unit == 0
+    assert " 0 per million " in text(admin_client.get(PRICES))
 
 
 @pytest.mark.parametrize(
@@ -67,8 +71,8 @@ def test_a_price_is_typed_and_shown_per_million_tokens_or_per_one(admin_client, 
         ("input", "", "This field is required"),
     ],
 )
-def test_a_price_that_cannot_be_kept_is_refused(admin_client, model, unit, usd, says):
-    assert says in text(admin_client.post(f"{PRICES}add/", form(model, unit=unit, usd=usd)))
+def test_a_price_that_cannot_be_kept_is_refused(refused_form, model, unit, usd, says):
+    assert says in refused_form(f"{PRICES}add/", form(model, unit=unit, usd=usd))["usd"]
     assert not Price.objects.exists()
 
 

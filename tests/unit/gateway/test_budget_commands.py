@@ -5,29 +5,12 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
-from django.core.management import call_command
 
 from analytics import keys, projects, standing
 from analytics.models import AuditEntry, Budget, Project
 from analytics.standing import Standing
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def run(capsys):
-    """Runs a command; gives its exit status and what it wrote."""
-
-    def run(*words):
-        status = 0
-        try:
-            call_command(*words)
-        except SystemExit as ended:
-            status = int(ended.code or 0)
-        written = capsys.readouterr()
-        return status, written.out, written.err
-
-    return run
 
 
 @pytest.fixture

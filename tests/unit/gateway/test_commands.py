@@ -3,28 +3,11 @@
 import json
 
 import pytest
-from django.core.management import call_command
 
 from providers import credentials
 from providers.models import Credential, Provider
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def run(capsys):
-    """Runs a command; gives its exit status and what it wrote."""
-
-    def run(*words):
-        status = 0
-        try:
-            call_command(*words)
-        except SystemExit as ended:
-            status = int(ended.code or 0)
-        written = capsys.readouterr()
-        return status, written.out, written.err
-
-    return run
 
 
 class TestModels:
