@@ -13,6 +13,7 @@ from django.test import Client, RequestFactory
 from django.urls import resolve
 
 from analytics import keys
+from providers.models import ConfigVersion
 from routing import snapshot
 from tests.conftest import Tenant
 
@@ -23,13 +24,18 @@ class Asker:
 
     client: Client
     headers: dict[str, str] = field(default_factory=dict)
+    _seen: dict[str, int] = field(default_factory=dict)
+    """The versions of the configuration when it was last loaded for this one: it is again once they have moved."""
 
     def __call__(self, method: str, path: str, body: object = None, **fields: object) -> tuple[int, Any]:
         answer = self.answer(method, path, fields if body is None else body)
         return answer.status_code, answer.json()
 
     def answer(self, method: str, path: str, body: object = None) -> Any:
-        snapshot.load()
+        versions = dict(ConfigVersion.objects.values_list("group", "version"))
+        if versions != self._seen:
+            snapshot.load()
+            self._seen.update(versions)
         sent = {} if method == "get" else {"data": body or "", "content_type": "application/json"}
         return getattr(self.client, method)(f"/v1/admin/{path}", headers=self.headers, **sent)
 

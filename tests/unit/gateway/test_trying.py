@@ -11,12 +11,18 @@ from analytics.spool import Reader
 from analytics.types import UsageRow
 from gateway import trying
 from gateway.mending import Place
+from routing import attempts
 from tests.unit.routing.test_plan import ACME, ANYONE, candidate, model, snapshot
 from tests.unit.routing.use_case import parts_of
 
-pytestmark = pytest.mark.usefixtures("open_door")
+pytestmark = pytest.mark.usefixtures("open_door", "short_pauses")
 
 PLACE = Place("acme", "http://127.0.0.1:1/v1", True, "ACME_API_KEY", "/admin/p/1/", "/admin/c/1/", "/admin/m/")
+
+
+@pytest.fixture
+def short_pauses(monkeypatch):
+    monkeypatch.setattr(attempts, "BACKOFF_S", 0.001)
 
 
 @pytest.fixture
@@ -49,7 +55,7 @@ async def test_the_answer_its_time_and_its_cost_are_told_and_recorded(attempt, s
     [
         ("status=401", "key refused", "export ACME_API_KEY=..."),
         ("status=404", "wrong model", "providers check acme"),
-        ("status=429;retry_after=1", "limited", "Wait 1 s"),
+        ("status=429;retry_after=40", "limited", "Wait 40 s"),
         ("status=503", "trouble at the provider", "log"),
         ("status=400", "request refused", "--model"),
         ("empty", "trouble at the provider", "log"),
