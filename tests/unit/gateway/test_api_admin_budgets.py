@@ -197,35 +197,35 @@ def refused_command(run):
 class TestSameWords:
     """Admin, API and command refuse the same value at the same field in the same words."""
 
-    @pytest.mark.parametrize(
-        ("fields", "field"),
-        [
-            ({"limit_usd": "-1"}, "limit_usd"),
-            ({"limit_usd": "0"}, "limit_usd"),
-            ({"limit_usd": "1e7"}, "limit_usd"),
-            ({"limit_usd": "1e400"}, "limit_usd"),
-            ({"limit_usd": "NaN"}, "limit_usd"),
-            ({"limit_usd": "five"}, "limit_usd"),
-            ({"limit_usd": "1.00000000001"}, "limit_usd"),
-            ({"window": "fortnight"}, "window"),
-            ({"action": "explode"}, "action"),
-            ({"near_edge": "jump"}, "near_edge"),
-            ({"severity": "loud"}, "severity"),
-            ({"action": "degrade", "layer": "l1"}, "layer"),
-            ({"action": "degrade"}, "layer"),
-            ({"ends_at": "2026-01-01T00:00:00+00:00"}, "ends_at"),
-            ({"starts_at": "2041-01-01T00:00:00+00:00", "ends_at": "2040-01-01T00:00:00+00:00"}, "ends_at"),
-            ({"starts_at": "1999-01-01T00:00:00+00:00"}, "starts_at"),
-            ({"window": "week"}, "starts_at"),
-        ],
-    )
-    def test_of_a_budget(self, us, refused_form, refused_command, make, ours, layers, fields, field):
+    BUDGETS = [
+        ({"limit_usd": "-1"}, "limit_usd"),
+        ({"limit_usd": "0"}, "limit_usd"),
+        ({"limit_usd": "1e7"}, "limit_usd"),
+        ({"limit_usd": "1e400"}, "limit_usd"),
+        ({"limit_usd": "NaN"}, "limit_usd"),
+        ({"limit_usd": "five"}, "limit_usd"),
+        ({"limit_usd": "1.00000000001"}, "limit_usd"),
+        ({"window": "fortnight"}, "window"),
+        ({"action": "explode"}, "action"),
+        ({"near_edge": "jump"}, "near_edge"),
+        ({"severity": "loud"}, "severity"),
+        ({"action": "degrade", "layer": "l1"}, "layer"),
+        ({"action": "degrade"}, "layer"),
+        ({"ends_at": "2026-01-01T00:00:00+00:00"}, "ends_at"),
+        ({"starts_at": "2041-01-01T00:00:00+00:00", "ends_at": "2040-01-01T00:00:00+00:00"}, "ends_at"),
+        ({"starts_at": "1999-01-01T00:00:00+00:00"}, "starts_at"),
+        ({"window": "week"}, "starts_at"),
+    ]
+
+    def test_of_a_budget(self, us, refused_form, refused_command, make, ours, layers):
         make(window="week")  # the one that the last case overlaps
-        given = {"limit_usd": "5", "window": "day"} | fields
-        status, param, words = us.refused("post", "budgets", given | {"project": "default"})
-        assert (status, param) == (400, field)
-        assert refused_command("budgets", "create", "--project", "default", *options(given)) == f"{field}: {words}"
-        assert refused_form("/admin/analytics/budget/add/", budget_form(given, project=ours.project)) == {field: words}
+        for fields, field in self.BUDGETS:
+            given = {"limit_usd": "5", "window": "day"} | fields
+            status, param, words = us.refused("post", "budgets", given | {"project": "default"})
+            assert (status, param) == (400, field), fields
+            said = refused_command("budgets", "create", "--project", "default", *options(given))
+            shown = refused_form("/admin/analytics/budget/add/", budget_form(given, project=ours.project))
+            assert (said, shown) == (f"{field}: {words}", {field: words}), fields
         assert Budget.objects.count() == 1
 
     def test_of_another_projects_key(self, root, refused_form, refused_command, ours, theirs):
@@ -240,26 +240,26 @@ class TestSameWords:
         form = budget_form(given, project=ours.project) | {"api_key": theirs.key.pk}
         assert refused_form("/admin/analytics/budget/add/", form) == {"api_key": words}
 
-    @pytest.mark.parametrize(
-        ("fields", "field"),
-        [
-            ({"time_zone": "Mars/Olympus"}, "time_zone"),
-            ({"slug": "The Lab"}, "slug"),
-            ({"slug": "default"}, "slug"),
-            ({"requests_per_minute": 0}, "requests_per_minute"),
-            ({"tokens_per_minute": -5}, "tokens_per_minute"),
-            ({"concurrent_requests": 10**9}, "concurrent_requests"),
-        ],
-    )
-    def test_of_a_project(self, root, refused_form, refused_command, ours, fields, field):
-        given = {"slug": "lab", "name": "Lab"} | fields
-        status, param, words = root.refused("post", "projects", given)
-        assert (status, param) == (400, field)
-        rest = [part for name, value in given.items() if name != "slug" for part in (option(name), str(value))]
-        assert refused_command("projects", "create", given["slug"], *rest) == f"{field}: {words}"
+    PROJECTS = [
+        ({"time_zone": "Mars/Olympus"}, "time_zone"),
+        ({"slug": "The Lab"}, "slug"),
+        ({"slug": "default"}, "slug"),
+        ({"requests_per_minute": 0}, "requests_per_minute"),
+        ({"tokens_per_minute": -5}, "tokens_per_minute"),
+        ({"concurrent_requests": 10**9}, "concurrent_requests"),
+    ]
+
+    def test_of_a_project(self, root, refused_form, refused_command, ours):
         empty = {f"memberships-{part}_FORMS": 0 for part in ("TOTAL", "INITIAL")}
-        form = {"time_zone": "UTC", "enabled": "on"} | given | empty
-        assert refused_form("/admin/analytics/project/add/", form) == {field: words}
+        for fields, field in self.PROJECTS:
+            given = {"slug": "lab", "name": "Lab"} | fields
+            status, param, words = root.refused("post", "projects", given)
+            assert (status, param) == (400, field), fields
+            rest = [part for name, value in given.items() if name != "slug" for part in (option(name), str(value))]
+            said = refused_command("projects", "create", given["slug"], *rest)
+            form = {"time_zone": "UTC", "enabled": "on"} | given | empty
+            shown = refused_form("/admin/analytics/project/add/", form)
+            assert (said, shown) == (f"{field}: {words}", {field: words}), fields
 
 
 def options(given):

@@ -265,7 +265,7 @@ class TestAFailureThatToldItsUsage:
 
     async def test_counts_as_told_even_when_it_falls_silent(self, gateway):
         async with answering(self.ROLE, asyncio.Event()) as url:
-            row = await fails(gateway, "ok", stream=True, url=url, timeouts=STOPS_SOON)
+            row = await fails(gateway, "ok", stream=True, url=url, timeouts=replace(STOPS_SOON, headers_s=5.0))
         assert row.budget_usd == Decimal("0.010")
 
     async def test_a_disputed_figure_counts_at_our_price(self, gateway):
