@@ -19,6 +19,10 @@ SETTLING_IN = timedelta(seconds=2)
 """A budget is enforced from so long after it was made or redefined: by then every process knows it, and its account
 holds what was spent in the window before."""
 
+MAY_MISS_FOR = timedelta(seconds=6)
+"""So long after that a budget refuses nobody for want of its account: on several machines all of them are heard for two
+seconds before it is filled, and the ledger is summed up."""
+
 KNOWN_AFTER = timedelta(seconds=1)
 """Requests count in it from so long after, as soon as its account is there: none may start behind its filling and
 before it is enforced, and be counted nowhere."""

@@ -191,9 +191,9 @@ def reservation(
 
 
 def _account(budget: Budget, *, at: datetime, now: datetime) -> Account:
-    """May miss while its budget settles in: it counts the request, and is filled in a moment."""
+    """May miss while its budget is new: it counts the request, and is filled in a moment."""
     account = accounts.account(budget, at=at)
-    if now < budget.defined_at + accounts.SETTLING_IN:
+    if now < budget.defined_at + accounts.MAY_MISS_FOR:
         return msgspec.structs.replace(account, may_miss=True)
     return account
 

@@ -38,8 +38,8 @@ def _edges() -> tuple[int, ...]:
 EDGES = _edges()
 """Upper edges of the buckets, each belonging to its bucket; the last one also takes all that is longer."""
 
-_Name = tuple[int | None, int] | int
-"""A key and a model, or a model over all keys."""
+_Name = tuple[int | None, int]
+"""A key and a model."""
 
 
 class _Histogram:
@@ -87,17 +87,17 @@ class Lengths:
         bucket = min(bucket, len(EDGES) - 1)
         with self._mutex:
             self._of((key_id, model_id)).add(bucket)
-            self._of(model_id).add(bucket)
 
     def usual(self, *, key_id: int | None, model_id: int) -> int:
-        """Tokens that 95 of 100 answers do with: of this key and model, else of this model, else a default."""
+        """Tokens that 95 of 100 answers of this key and model do with, else a default. What others ask says nothing:
+        they could make its answers as short as they like."""
+        name = key_id, model_id
         with self._mutex:
-            for name in ((key_id, model_id), model_id):
-                known = self._histograms.get(name)
-                if known is not None and known.total >= FEWEST:
-                    self._histograms.move_to_end(name)
-                    return known.quantile()
-        return DEFAULT
+            known = self._histograms.get(name)
+            if known is None or known.total < FEWEST:
+                return DEFAULT
+            self._histograms.move_to_end(name)
+            return known.quantile()
 
     def unstated(self, *, key_id: int | None) -> int:
         """Tokens that an answer counts as before it is known, when its request does not say how long it may get. Never

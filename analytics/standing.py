@@ -6,7 +6,7 @@ For lists and pages: reads, and begins no account. A request's own way to the co
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
 from decimal import Decimal
@@ -19,7 +19,7 @@ from analytics.counters.opening import open_store
 from analytics.counters.steps import Account, Balance, usd
 from analytics.counters.store import Store, StoreError
 from analytics.models import Budget as Row
-from analytics.types import Budget
+from analytics.types import Budget, BudgetAction
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +41,15 @@ class Standing(msgspec.Struct, frozen=True):
 UNKNOWN = Standing()
 
 
+class Room(msgspec.Struct, frozen=True):
+    """What budgets leave for one more request."""
+
+    left_usd: Decimal | None
+    """The least that one which refuses has left; None where none does, or nobody knows."""
+    layers: tuple[str, ...]
+    """Of spent ones, those that requests go on in."""
+
+
 def of(rows: Iterable[Row], *, at: datetime | None = None) -> Mapping[int, Standing]:
     """By the rows' ids. Asks the counters once for all of them; their outage is no error."""
     now = at or timezone.now()
@@ -53,6 +62,17 @@ def of(rows: Iterable[Row], *, at: datetime | None = None) -> Mapping[int, Stand
         number: _standing(budget, balances.get(counting[number].name) if number in counting else None, at=now)
         for number, (budget, _) in budgets.items()
     }
+
+
+def room(budgets: Sequence[Budget], *, at: datetime) -> Room:
+    """Of those that are enforced at `at`."""
+    held_to = {accounts.account(budget, at=at).name: budget for budget in accounts.in_force(budgets, at=at)}
+    found = _balances([accounts.account(budget, at=at) for budget in held_to.values()]) if held_to else {}
+    left = [(held_to[name], held_to[name].limit_usd - usd(one.spent + one.open)) for name, one in found.items()]
+    refusing = [left_usd for budget, left_usd in left if budget.action is BudgetAction.REFUSE]
+    spent = [budget for budget, left_usd in left if left_usd <= 0 and budget.action is BudgetAction.DEGRADE]
+    least = min(refusing, default=None)
+    return Room(None if least is None else max(least, Decimal(0)), tuple(budget.layer for budget in spent))
 
 
 def _dated(row: Row, *, at: datetime) -> tuple[Budget | None, bool]:

@@ -16,7 +16,7 @@ from analytics.counters.guard import Guard
 from analytics.limits import NO_LEASE, Lease, Quota
 from analytics.models import Outcome
 from analytics.spool import Spool, SpoolError
-from analytics.types import Budget, Caller
+from analytics.types import Caller
 from providers import chat as provider_chat
 from providers.chat import OpenStream
 from providers.types import Answer, ChatRequest, ProviderError
@@ -244,17 +244,11 @@ async def _answer(entry: Entry, *, asked: _Asked, call: Callable[[Candidate], Aw
         except Degrades as reached:
             entry.refused = reached
             entry.reservation.lift(reached.budget)
-            ceiling = _lower(entry.decision.live.ceiling, reached.budget, snapshot=asked.snapshot)
+            known = entry.decision.live.ceiling
+            allowed = (reached.budget.layer,) if known is None else (known, reached.budget.layer)
+            ceiling = decision.lowest(allowed, snapshot=asked.snapshot)
             left_usd = entry.reservation.left_usd()
             entry.decision = asked.decide(entry.decision.need, left_usd=left_usd, ceiling=ceiling)
-
-
-def _lower(known: str | None, budget: Budget, *, snapshot: Snapshot) -> str:
-    """The lower of two layers; one that is not there any more lets nothing through."""
-    names = [layer.name for layer in snapshot.layers]
-    if known is None or known not in names:
-        return budget.layer if known is None else known
-    return min(known, budget.layer, key=lambda name: names.index(name) if name in names else -1)
 
 
 def _nothing(entry: Entry) -> ChatError:

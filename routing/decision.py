@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -56,13 +57,37 @@ class Decision(msgspec.Struct, frozen=True):
         return self.plan.entry or (self.plan.attempts[0].layer if self.plan.attempts else "")
 
 
-def make(request: ChatRequest, *, wishes: Wishes, caller: Caller, snapshot: Snapshot, request_id: UUID) -> Decision:
-    """Decides which models answer `request`, as far as that can be said without asking what was spent.
+def make(
+    request: ChatRequest,
+    *,
+    wishes: Wishes,
+    caller: Caller,
+    snapshot: Snapshot,
+    request_id: UUID,
+    left_usd: Decimal | None = None,
+    ceiling: str | None = None,
+) -> Decision:
+    """Reads what `request` needs and decides which models answer it.
 
     Raises: need.UnknownLayer, UnknownModel.
     """
     need = read_need(request, wishes=wishes, caller=caller, snapshot=snapshot)
-    return decide(need, request=request, wishes=wishes, caller=caller, snapshot=snapshot, request_id=request_id)
+    return decide(
+        need,
+        request=request,
+        wishes=wishes,
+        caller=caller,
+        snapshot=snapshot,
+        request_id=request_id,
+        left_usd=left_usd,
+        ceiling=ceiling,
+    )
+
+
+def lowest(names: Iterable[str], *, snapshot: Snapshot) -> str | None:
+    """Of the layers that budgets allow, the one that holds; one that is not there any more lets nothing through."""
+    known = [layer.name for layer in snapshot.layers]
+    return min(names, key=lambda name: known.index(name) if name in known else -1, default=None)
 
 
 def read_need(request: ChatRequest, *, wishes: Wishes, caller: Caller, snapshot: Snapshot) -> Need:

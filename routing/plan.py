@@ -120,9 +120,10 @@ def _entry(need: Need, *, score: Score, layers: Sequence[Layer], caller: Caller,
 
 
 def _under(ceiling: str | None, entry: str, reason: str, *, need: Need, layers: Sequence[Layer]) -> tuple[str, str]:
-    """The entry, no higher than a budget allows. Who asked for a model by name enters right there."""
+    """The entry, no higher than a budget allows. Who asked for a model by name enters right there; who asked for this
+    layer and no other is given no other."""
     names = [layer.name for layer in layers]
-    if ceiling is None or ceiling not in names:
+    if ceiling is None or ceiling not in names or need.fenced:
         return entry, reason
     if need.models or entry not in names or names.index(entry) > names.index(ceiling):
         return ceiling, f"{reason}, lowered to what the budget allows"

@@ -8,11 +8,10 @@ from django.http import HttpResponse, JsonResponse
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from analytics import ids
 from analytics.types import Caller
 from gateway.api import bodies, errors
 from gateway.api.authentication import ApiKeyAuthentication, MayChat, caller_from
-from routing import decision, snapshot
+from routing import dry_run, snapshot
 from routing.decision import Decision
 from routing.plan import worst_cost
 
@@ -25,12 +24,11 @@ class RouteView(APIView):
 
     def post(self, request: Request) -> HttpResponse:
         caller = caller_from(request)
-        made = decision.make(
+        made = dry_run.decide(
             bodies.chat_request(request._request.body, default_model="auto"),
             wishes=bodies.wishes(request.META),
             caller=caller,
             snapshot=snapshot.current(),
-            request_id=ids.new(),
         )
         return JsonResponse(decision_json(made, caller=caller))
 

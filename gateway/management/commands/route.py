@@ -7,12 +7,12 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from analytics import callers, ids
+from analytics import callers
 from gateway.api.route import decision_json
 from gateway.console import ConsoleCommand
 from gateway.prompting import PromptProblem, add_prompt_arguments, chat_request, wishes
-from routing import decision, need, snapshot
-from routing.decision import Decision
+from routing import dry_run, need, snapshot
+from routing.decision import Decision, DecisionError
 
 
 class Command(ConsoleCommand):
@@ -23,19 +23,18 @@ examples:
   manage.py route --layer =L2 "hi"                 fenced to L2
   git diff | manage.py route --json
 """
-    PROBLEMS = (PromptProblem, need.NeedError, decision.DecisionError)
+    PROBLEMS = (PromptProblem, need.NeedError, DecisionError)
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         add_prompt_arguments(parser)
 
     def run(self, options: Mapping[str, Any]) -> None:
-        made = decision.make(
+        made = dry_run.decide(
             chat_request(options, is_stream=False),
             wishes=wishes(options),
             caller=callers.owner(),
             snapshot=snapshot.load(),
-            request_id=ids.new(),
         )
         if options["json"]:
             self.print_json(decision_json(made))

@@ -264,7 +264,7 @@ class TestWhichHold:
         )
         assert [one.id for one in reservation.budgets] == [1]
 
-    @pytest.mark.parametrize(("age_s", "is_settling"), [(1, True), (2, False)])
+    @pytest.mark.parametrize(("age_s", "is_settling"), [(1, True), (5.9, True), (6, False)])
     def test_one_made_while_the_body_came_is_judged_by_the_time_of_planning(self, held, age_s, is_settling):
         late = NOW + timedelta(seconds=20)
         new = budget("1", defined_at=late - timedelta(seconds=age_s))
@@ -275,6 +275,6 @@ class TestWhichHold:
 
     def test_planning_is_now(self, held):
         long_in_coming = NOW - timedelta(seconds=20)
-        new = budget("1", defined_at=NOW - timedelta(seconds=5))
+        new = budget("1", defined_at=NOW - timedelta(seconds=10))
         reservation = budgets.reservation(held.guard, [new], request_id="r", at=long_in_coming, ttl_s=1.0)
         assert (reservation.budgets, [one.may_miss for one in reservation.accounts]) == ((new,), [False])

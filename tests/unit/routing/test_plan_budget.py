@@ -73,8 +73,9 @@ class TestCeiling:
         planned = decide(ceiling="L1", models=("l3",))
         assert (names(planned), planned.entry) == (["l1"], "L1")
 
-    def test_holds_for_a_fence_above_it(self):
-        assert names(decide(ceiling="L1", enter="L3", fenced=True)) == ["l1"]
+    def test_leaves_nothing_to_a_fence_above_it(self):
+        planned = decide(ceiling="L1", enter="L3", fenced=True)
+        assert (names(planned), reasons(planned)["l3"]) == ([], DropReason.DEGRADED)
 
     @pytest.mark.parametrize("need", [{}, {"models": ("l0",)}, {"enter": "L0"}])
     def test_that_is_no_layer_lets_nothing_through(self, need):

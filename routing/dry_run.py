@@ -1,0 +1,28 @@
+"""What would become of a request now: the same decision, within what its budgets have left. Calls nobody."""
+
+from __future__ import annotations
+
+from analytics import ids, standing
+from analytics.types import Caller
+from providers.types import ChatRequest
+from routing import decision
+from routing.decision import Decision
+from routing.types import Snapshot, Wishes
+
+
+def decide(request: ChatRequest, *, wishes: Wishes, caller: Caller, snapshot: Snapshot) -> Decision:
+    """Asks the counters what was spent; where they do not know, budgets are taken to have enough.
+
+    Raises: need.UnknownLayer, UnknownModel.
+    """
+    request_id = ids.new()
+    room = standing.room(snapshot.budgets.of(caller), at=ids.started_at(request_id))
+    return decision.make(
+        request,
+        wishes=wishes,
+        caller=caller,
+        snapshot=snapshot,
+        request_id=request_id,
+        left_usd=room.left_usd,
+        ceiling=decision.lowest(room.layers, snapshot=snapshot),
+    )
