@@ -7,6 +7,8 @@ The key with a budget has spent it before. So whatever it is told must be 402 as
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -17,7 +19,7 @@ import pytest
 
 from tests import redis_server
 from tests.process import gateway_process, races
-from tests.process.gateway_process import Gateway, Installation, eventually
+from tests.process.gateway_process import ROOT, Gateway, Installation, eventually
 from tests.redis_server import RedisServer, SlowLine
 from tests.upstream.process import RunningUpstream
 
@@ -30,7 +32,7 @@ SLOW_S = 0.4
 PATIENT = {"COUNTERS_DEADLINE_S": "0.2"}
 """On a busy machine 50 ms pass without an outage."""
 LIMIT = 3
-LIMITED, BUDGETED, FREE = "limited0", "budgeted", "main"
+LIMITED, BUDGETED, NEWLY, FREE = "limited0", "budgeted", "limited1", "main"
 SPENT, UNKNOWN = (402, "budget_spent"), (503, "budget_unavailable")
 
 Outage = Callable[[], AbstractContextManager[object]]
@@ -150,6 +152,22 @@ class TestRedis:
         assert chat(on_redis.gateway, BUDGETED) == UNKNOWN
         assert chat(on_redis.gateway, FREE) == (200, "")
         check_when_back(on_redis.gateway)
+
+
+    def test_a_new_budget_refuses_nobody_before_it_is_spent(self, on_redis: OnRedis) -> None:
+        """Its account takes longer to fill than on one machine: others may have something open."""
+        assert chat(on_redis.gateway, NEWLY) == (200, "")
+        eventually(lambda: chat(on_redis.gateway, BUDGETED) == SPENT, what="counters that are there", within_s=BACK_S)
+        made = ["manage.py", "budgets", "create", "--key", NEWLY, "--per", "day", "--limit", "0.0009"]
+        subprocess.run([sys.executable, *made], cwd=ROOT, env=on_redis.gateway.installation.env, check=True)
+        told = []
+
+        def is_spent() -> bool:
+            told.append(chat(on_redis.gateway, NEWLY))
+            return told[-1] == SPENT
+
+        eventually(is_spent, what="a budget that is enforced", within_s=BACK_S)
+        assert set(told) == {(200, ""), SPENT}
 
 
 @pytest.fixture(scope="module")
