@@ -92,8 +92,8 @@ def settle(keys: Keys, step: Settle) -> Call:
 
 
 def settled(answer: Sequence[Any]) -> Settled:
-    spent = tuple((answer[at].decode(), answer[at + 1]) for at in range(1, len(answer), 2))
-    return Settled(bool(answer[0]), spent)
+    spent = tuple((answer[at].decode(), answer[at + 1]) for at in range(0, len(answer), 2))
+    return Settled(spent)
 
 
 def pulse(keys: Keys) -> Call:

@@ -85,7 +85,7 @@ def settle(db: sqlite3.Connection, id: str, *, nano_usd: int, now: int) -> Settl
     if not taken:
         if db.execute(_REBUILDING, (now,)).fetchone():
             db.execute(_LATE, (id, nano_usd, ""))
-        return Settled(False, ())
+        return Settled(())
     cap, names, is_lapsed, is_rebuilding = taken[0]
     if is_rebuilding:
         # `finish` must not take it for open, nor add it where it is counted here.
@@ -93,7 +93,7 @@ def settle(db: sqlite3.Connection, id: str, *, nano_usd: int, now: int) -> Settl
     spent, opened = (nano_usd - cap, 0) if is_lapsed else (nano_usd, cap)
     accounts = split(names)
     now_spent = dict(db.execute(_charge_all(len(accounts)), (spent, opened, *accounts)).fetchall())
-    return Settled(True, tuple((name, now_spent[name]) for name in accounts if name in now_spent))
+    return Settled(tuple((name, now_spent[name]) for name in accounts if name in now_spent))
 
 
 def lapse(db: sqlite3.Connection, *, now: int, at_most: int) -> None:

@@ -170,7 +170,7 @@ def _settle(db: sqlite3.Connection, step: Settle, *, now: int) -> Settled:
     limits.give_back(db, step.id, slots=step.slots)
     if step.corrections:
         limits.correct(db, step.corrections, span_ms=step.span_ms, now=now)
-    return Settled(False, ()) if step.nano_usd is None else money.settle(db, step.id, nano_usd=step.nano_usd, now=now)
+    return Settled(()) if step.nano_usd is None else money.settle(db, step.id, nano_usd=step.nano_usd, now=now)
 
 
 def _lapse(opened: Opened, *, now: int) -> list[str]:

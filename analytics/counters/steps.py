@@ -144,10 +144,8 @@ class Settle(msgspec.Struct, frozen=True):
 
 
 class Settled(msgspec.Struct, frozen=True):
-    was_open: bool
-    """Whether a reservation, open or lapsed, was settled by this step."""
     spent: tuple[tuple[str, int], ...]
-    """Of each account it stood in, after the step."""
+    """Of each account that the reservation stood in, after the step; of none where this step settled none."""
 
 
 class Line(msgspec.Struct, frozen=True):

@@ -1,3 +1,3 @@
 -- needs: _start _window _release
 -- The end of a request that reserved nothing.
-return {0}
+return {}

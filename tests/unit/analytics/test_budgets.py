@@ -99,7 +99,7 @@ class TestHold:
         assert await hold(reservation, "0") == 0
         assert held.balances() == [Balance(10**9, 0)]
         (settled,) = held.store.settle_now([Settle("r", 3)])
-        assert (settled.was_open, held.balances()) == (True, [Balance(10**9 + 3, 0)])
+        assert (len(settled.spent), held.balances()) == (1, [Balance(10**9 + 3, 0)])
 
     async def test_what_should_cost_nothing_leaves_what_is_held_as_it_is(self, held):
         reservation = held.by(budget("1"))

@@ -98,7 +98,7 @@ class TestHere:
         assert told == []
         waiting.gate.set()
         await guard.aclose()
-        assert (told[0].was_open, waiting.balances(["b1"])) == (True, {"b1": Balance(40, 0)})
+        assert (told[0].spent, waiting.balances(["b1"])) == ((("b1", 40),), {"b1": Balance(40, 0)})
 
 
 class TestAway:

@@ -153,7 +153,7 @@ class TestAHeldRequest:
         store.settle_now([settle("r1", 7), settle("r1", 7)])
         rebuild(("b1", 30), held=[Held("r1", 40, ("b1",))])
         assert store.balances(["b1"]) == {"b1": Balance(37, 0)}
-        assert not store.settle_now([settle("r1", 7)])[0].was_open
+        assert store.settle_now([settle("r1", 7)])[0].spent == ()
 
     async def test_that_settled_meanwhile_is_spent_once_where_it_was_reserved(self, store, rebuild):
         await store.reserve(reserve("r1", 40, accounts=[account("old")]))

@@ -146,7 +146,7 @@ class TestAKilledRedis:
             assert client.exists("{agw}:money")
         assert (await answers(lambda: store.reserve(reserve("r2")))).missing == (0,)
         assert (store.pulse(), store.balances(["b1"]), store.lapse()) == (Pulse(None, ""), {}, [])
-        assert not store.settle_now([settle("r1", 7)])[0].was_open
+        assert store.settle_now([settle("r1", 7)])[0].spent == ()
         make_whole(store, ("b1", 30))
         assert store.balances(["b1"]) == {"b1": Balance(30, 0)}
 
@@ -173,7 +173,7 @@ async def test_what_settles_while_an_emptied_store_is_rebuilt_is_spent_once(serv
     await store.reserve(reserve("r1", 40))
     server.flush()
     assert store.begin("t", ttl_ms=5_000)
-    assert not (await store.settle(settle("r1", 7))).was_open
+    assert (await store.settle(settle("r1", 7))).spent == ()
     assert store.finish("t", Rebuilt((("b1", NO_END, 10),), (Held("r1", 40, ("b1",)),), ttl_ms=1_000))
     assert store.balances(["b1"]) == {"b1": Balance(17, 0)}
 

@@ -140,4 +140,5 @@ def rebuild(root):
 
 
 def settle(store, request_id, usd):
-    return store.settle_now([Settle(request_id.hex, int(Decimal(usd) * 10**9))])[0].was_open
+    """Whether a reservation was settled by this."""
+    return bool(store.settle_now([Settle(request_id.hex, int(Decimal(usd) * 10**9))])[0].spent)
