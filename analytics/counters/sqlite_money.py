@@ -36,7 +36,7 @@ _KEEP = (
     " SET cap = excluded.cap, accounts = excluded.accounts, ends_ms = max(ends_ms, excluded.ends_ms)"
 )
 _HOLD_AT_ONCE = (
-    "UPDATE accounts SET open = open + ?1 WHERE name=?2 AND spent + open + ?1 <= ?3"
+    "UPDATE accounts SET open = open + ?1, ends_ms = max(ends_ms, ?5) WHERE name=?2 AND spent + open + ?1 <= ?3"
     " AND NOT EXISTS (SELECT 1 FROM reservations WHERE lapsed=0 AND ends_ms<=?4) RETURNING spent, open"
 )
 _KEEP_NEW = "INSERT OR IGNORE INTO reservations (id, cap, accounts, ends_ms) VALUES (?, ?, ?, ?)"
@@ -51,7 +51,7 @@ def reserve_at_once(db: sqlite3.Connection, step: Reserve, *, now: int) -> Reser
     cap, balances = step.caps[0], []
     for account in step.accounts:
         most = UNLIMITED if account.limit is None else account.limit
-        row = db.execute(_HOLD_AT_ONCE, (cap, account.name, most, now)).fetchone()
+        row = db.execute(_HOLD_AT_ONCE, (cap, account.name, most, now, account.ends_ms)).fetchone()
         if row is None:
             break
         balances.append(Balance(*row))
@@ -234,7 +234,10 @@ def _balances(accounts: int) -> str:
 @cache
 def _hold_all(accounts: int) -> str:
     rows = ",".join(["(?,0,?,?)"] * accounts)
-    return f"INSERT INTO accounts VALUES {rows} ON CONFLICT DO UPDATE SET open = open + excluded.open"
+    return (
+        f"INSERT INTO accounts VALUES {rows} ON CONFLICT DO UPDATE"
+        " SET open = open + excluded.open, ends_ms = max(ends_ms, excluded.ends_ms)"
+    )
 
 
 @cache

@@ -20,6 +20,7 @@ for at = 7, #ARGV, 7 do
   }
   fields[#fields + 1] = 's:' .. name
   fields[#fields + 1] = 'o:' .. name
+  fields[#fields + 1] = 'e:' .. name
 end
 local found = redis.call('HMGET', MONEY, unpack(fields))
 local whole = found[1] == ARGV[2] and redis.call('HGET', HELD, RUN) == ARGV[2] and tonumber(found[2] or nil) or nil
@@ -27,9 +28,10 @@ local whole = found[1] == ARGV[2] and redis.call('HGET', HELD, RUN) == ARGV[2] a
 -- Charged at its cap already, a lapsed reservation may ask for no more.
 local missing, must_be_there = {-2}, false
 for place, account in ipairs(accounts) do
-  local spent, open = found[place * 2 + 1], found[place * 2 + 2]
+  local spent, open, ends = unpack(found, place * 3, place * 3 + 2)
   account.begins = whole and not spent and account.may_begin and account.starts >= whole
   account.spent, account.open = tonumber(spent or 0), tonumber(open or 0)
+  account.is_prolonged = spent and tonumber(account.ends) > tonumber(ends or 0)
   if state == 'l' or not whole or not (spent or account.begins) then
     missing[#missing + 1] = place - 1
     must_be_there = must_be_there or not account.may_miss
@@ -69,6 +71,7 @@ end
 local cap, names = math.max(caps[granted], held_cap or 0), {}
 for _, account in ipairs(accounts) do
   local name, more = account.name, cap - account.own
+  if account.is_prolonged and not account.misses then redis.call('HSET', MONEY, 'e:' .. name, account.ends) end
   if account.begins then redis.call('HSET', MONEY, 's:' .. name, 0, 'e:' .. name, account.ends) end
   if not account.misses then
     if more > 0 then redis.call('HINCRBY', MONEY, 'o:' .. name, more) end

@@ -269,6 +269,26 @@ class TestAnAccount:
         store.tidy()
         assert list(store.balances(["ended", "endless"])) == ["endless"]
 
+    async def test_whose_end_was_put_off_is_kept_until_the_later_one(self, store, clock):
+        end = clock.ms + 10_000
+        await store.reserve(reserve("r1", 10, accounts=[account(ends_ms=end)]))
+        await store.reserve(reserve("r1", 20, accounts=[account(ends_ms=end + A_DAY_MS)]))
+        clock.ms = end + A_DAY_MS + 1
+        store.tidy()
+        later = account(ends_ms=NO_END, may_begin=False)
+        assert (await store.reserve(reserve("r2", 10, accounts=[later]))).missing == ()
+        clock.ms += 2 * A_DAY_MS
+        store.tidy()
+        assert (await store.reserve(reserve("r3", 10, accounts=[later]))).missing == ()
+
+    async def test_keeps_its_end_when_a_process_is_late_to_hear_of_it(self, store, clock):
+        end = clock.ms + 10_000
+        for id, ends_ms in (("r1", end + A_DAY_MS), ("r2", end)):
+            await store.reserve(reserve(id, 10, accounts=[account(ends_ms=ends_ms)]))
+        clock.ms = end + A_DAY_MS + 1
+        store.tidy()
+        assert "b1" in store.balances(["b1"])
+
 
 class TestAnAccountThatMayMiss:
     def missing(self, name="new"):
