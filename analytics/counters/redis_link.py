@@ -136,10 +136,11 @@ def _run_id(info: bytes) -> str:
 
 
 def _warn_of_eviction(answer: Sequence[bytes] | None) -> None:
-    if answer and len(answer) == 2 and answer[1].startswith(b"allkeys-"):
+    if answer and len(answer) == 2 and answer[1] != b"noeviction":
         logger.warning(
-            "Redis may evict what budgets have spent (maxmemory-policy %s): each time it does, they are rebuilt from"
-            " the ledger. Use noeviction or a volatile policy, or a Redis of their own.",
+            "Redis may evict the counters (maxmemory-policy %s). Rates and places carry an expiry, so that a volatile"
+            " policy takes them: more is granted then than the limits say. The others take what budgets have spent as"
+            " well, which is rebuilt from the ledger each time. Use noeviction, or a Redis of their own.",
             answer[1].decode(),
         )
 

@@ -19,21 +19,27 @@ local function range(from, to)
   return fields
 end
 
+-- Where the sum is nothing each bucket is: they would be left behind when counting goes on in a later one.
+local function forget(key, window)
+  redis.call('DEL', key)
+  return 0, window.current, window.current
+end
+
 -- How much is in the window, from which bucket on, and up to which; forgets what has left it.
 local function look(key, window)
   local found = redis.call('HMGET', key, 't', 'o', 'n')
   local used, oldest, newest = tonumber(found[1] or 0), tonumber(found[2] or 0), tonumber(found[3] or 0)
-  if used <= 0 then
-    return 0, window.current, window.current
-  end
-  if newest < window.first then
-    redis.call('DEL', key)
-    return 0, window.current, window.current
+  if not found[1] then return 0, window.current, window.current end
+  if used <= 0 or newest < window.first then
+    return forget(key, window)
   end
   if oldest < window.first then
     local left = range(oldest, window.first - 1)
     for _, count in ipairs(redis.call('HMGET', key, unpack(left))) do
       used = used - tonumber(count or 0)
+    end
+    if used <= 0 then
+      return forget(key, window)
     end
     redis.call('HDEL', key, unpack(left))
     redis.call('HSET', key, 't', used, 'o', window.first)
@@ -51,6 +57,9 @@ local function count(key, window, bucket, by)
     return
   end
   local used, oldest, newest = look(key, window)
+  if used + by <= 0 then
+    return forget(key, window)
+  end
   redis.call('HINCRBY', key, bucket, by)
   if used == 0 then
     redis.call('HSET', key, 't', by, 'o', bucket, 'n', bucket)

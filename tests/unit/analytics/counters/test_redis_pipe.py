@@ -8,9 +8,9 @@ from contextlib import suppress
 import pytest
 
 from analytics.counters.redis_store import RedisStore
-from analytics.counters.steps import Balance, Line, Settle
+from analytics.counters.steps import Balance, Correct, Line, Settle
 from analytics.counters.store import StoreAway
-from tests.unit.analytics.counters.stores import account, admit, make_whole, place, reserve, settle
+from tests.unit.analytics.counters.stores import SPAN_MS, account, admit, make_whole, place, reserve, settle
 
 DEADLINE_S = 0.1
 
@@ -160,9 +160,32 @@ async def test_every_key_carries_one_hash_tag_and_limits_expire(store, redis_ser
         assert all(client.pttl(name) > 0 for name in names if b":rate:" in name or b":slot:" in name)
 
 
-async def test_a_redis_that_may_evict_budgets_is_warned_of_once(redis_server, clock, caplog):
+async def test_a_rate_whose_tokens_are_all_given_back_leaves_nothing_behind(redis_server, store, clock):
+    for n in range(300):  # a budget refuses each of them
+        admitted = await store.admit(admit(f"r{n}", cost=5))
+        given_back = Correct("k1:requests", admitted.bucket, -5)
+        await store.settle(Settle(f"r{n}", corrections=(given_back,), span_ms=SPAN_MS))
+        clock.ms += 100
     with redis_server.client() as client:
-        client.config_set("maxmemory-policy", "allkeys-lru")
+        assert client.keys("*:rate:*") == []
+
+
+@pytest.mark.parametrize("given_back", [4, 5])
+async def test_a_rate_that_is_used_holds_no_more_buckets_than_its_window(redis_server, store, clock, given_back):
+    for n in range(400):
+        admitted = await store.admit(admit(f"r{n}", limit=10_000, cost=5))
+        some = Correct("k1:requests", admitted.bucket, -given_back if n % 50 else 0)
+        await store.settle(Settle(f"r{n}", corrections=(some,), span_ms=SPAN_MS))
+        clock.ms += 100
+    with redis_server.client() as client:
+        (key,) = client.keys("*:rate:*")
+        assert client.hlen(key) <= 128 + 2 + len(["t", "o", "n"])
+
+
+@pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-lru"])
+async def test_a_redis_that_may_evict_counters_is_warned_of_once(redis_server, clock, caplog, policy):
+    with redis_server.client() as client:
+        client.config_set("maxmemory-policy", policy)
         try:
             store = RedisStore(redis_server.url, deadline_s=5, clock=clock)
             with caplog.at_level(logging.WARNING):
@@ -172,5 +195,5 @@ async def test_a_redis_that_may_evict_budgets_is_warned_of_once(redis_server, cl
                 store.close()
         finally:
             client.config_set("maxmemory-policy", "noeviction")
-    assert [record.message for record in caplog.records if "maxmemory-policy allkeys-lru" in record.message] != []
+    assert [record.message for record in caplog.records if f"maxmemory-policy {policy}" in record.message] != []
     assert len(caplog.records) == 1
