@@ -144,6 +144,13 @@ class TestACorrection:
         clock.ms += SPAN_MS // 2 + 2 * BUCKET_MS
         assert (await store.admit(admit("r2", cost=10))).refused is None
 
+    async def test_of_an_older_bucket_counts_at_once(self, store, clock):
+        early = await store.admit(admit(cost=1))
+        clock.ms += BUCKET_MS
+        await store.admit(admit("r2", cost=1))
+        await store.settle(self.of(early, by=8))
+        assert (await store.admit(admit("r3", cost=1))).refused == 0
+
     def of(self, admitted, *, by):
         return Settle("r1", corrections=(Correct("k1:requests", admitted.bucket, by),), span_ms=SPAN_MS)
 
