@@ -149,6 +149,18 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
+def _listen(listener: socket.socket, *, options: Options) -> None:
+    """Before the server does: of two sockets that were bound before either listened only one may, and uvloop would
+    close the other without a word.
+
+    Raises: StartError.
+    """
+    try:
+        listener.listen(BACKLOG)
+    except OSError as error:
+        raise StartError(_why_not_bound(error, host=options.host, port=options.port)) from error
+
+
 def url_of(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -275,6 +287,8 @@ def _start_worker(helpers: children.Crew) -> None:
 
 
 def _run_server(options: Options, *, listener: socket.socket) -> None:
+    """Raises: StartError."""
+    _listen(listener, options=options)
     config = (_WorkerConfig if options.workers > 1 else uvicorn.Config)(
         APPLICATION,
         loop="uvloop",

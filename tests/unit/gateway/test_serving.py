@@ -1,6 +1,7 @@
 """What `serve` and the commands beside it say and start; the server itself is a matter of the process tests."""
 
 import logging
+import socket
 
 import pytest
 
@@ -29,3 +30,13 @@ def test_a_server_says_that_it_uses_one(elsewhere, caplog):
     with caplog.at_level(logging.INFO), serving.crew(grace_s=0) as helpers:
         serving._start_model(helpers, port=3009)
     assert caplog.messages == [SAID]
+
+
+def test_of_two_that_took_a_port_before_either_listened_the_second_is_told_that_it_is_taken():
+    with serving.bind("127.0.0.1", 0) as first, socket.socket() as second:
+        port = first.getsockname()[1]
+        second.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        second.bind(("127.0.0.1", port))
+        first.listen()
+        with pytest.raises(serving.StartError, match=f"Port {port} is taken: stop the program that listens there"):
+            serving._run_server(serving.Options(port=port), listener=second)
