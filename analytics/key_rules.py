@@ -44,6 +44,9 @@ else:
 class WholeNumberField(_BigIntegerField):
     """A column of whole numbers that takes nothing else: Django's own makes 1 of 1.5, of true and of "1"."""
 
+    empty_values = [None]
+    """Of a field that may be empty Django checks no empty value, and "", [] and {} are such to it."""
+
     def to_python(self, value: object) -> int | None:
         if value is None or type(value) is int:
             return value

@@ -4,7 +4,7 @@ looks for here as well, are `analytics.record_models`."""
 from __future__ import annotations
 
 import zoneinfo
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from decimal import Decimal
 from functools import cache
 
@@ -42,10 +42,14 @@ __all__ = [
 ]
 
 
+NOT_THE_SAME_EVERYWHERE = {"localtime", "Factory"}
+"""A machine's own time zone, and the one of a machine that was told none."""
+
+
 @cache
 def time_zones() -> frozenset[str]:
-    """The IANA names this machine knows; asked for once, as it opens each of some 600 files."""
-    return frozenset(zoneinfo.available_timezones())
+    """The IANA names this machine knows and others do; asked for once, as it opens each of some 600 files."""
+    return frozenset(zoneinfo.available_timezones() - NOT_THE_SAME_EVERYWHERE)
 
 
 def validate_time_zone(name: str) -> None:
@@ -106,6 +110,10 @@ class Project(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def unique_error_message(self, model_class: type[models.Model], unique_check: Sequence[str]) -> ValidationError:
+        """As other names that are taken: it says what to do."""
+        return ValidationError(f"A project named {self.slug!r} already exists; choose another slug.", code="unique")
 
 
 class Membership(models.Model):

@@ -68,6 +68,8 @@ class TestCreate:
             ({"slug": "x" * 65}, "slug", "64 characters"),
             ({"name": "x" * 201}, "name", "200 characters"),
             ({"time_zone": "Mars/Olympus"}, "time_zone", "'Mars/Olympus' is not a time zone"),
+            ({"time_zone": "localtime"}, "time_zone", "'localtime' is not a time zone"),
+            ({"time_zone": "Factory"}, "time_zone", "'Factory' is not a time zone"),
             ({"time_zone": "europe/berlin"}, "time_zone", "use an IANA name such as Europe/Berlin"),
             ({"requests_per_minute": 0}, "requests_per_minute", "greater than or equal to 1"),
             ({"tokens_per_minute": -1}, "tokens_per_minute", "greater than or equal to 1"),

@@ -191,7 +191,7 @@ class TestProject:
         ("fields", "field", "says"),
         [
             ({"time_zone": "Mars/Olympus"}, "time_zone", "'Mars/Olympus' is not a time zone"),
-            ({"slug": "default"}, "slug", "already exists"),
+            ({"slug": "default"}, "slug", "A project named 'default' already exists; choose another slug."),
             ({"slug": "The Lab"}, "slug", "Use lower-case letters"),
             ({"requests_per_minute": "0"}, "requests_per_minute", "greater than or equal to 1"),
             ({"tokens_per_minute": "-1"}, "tokens_per_minute", "greater than or equal to 1"),

@@ -108,6 +108,15 @@ class TestMake:
         assert says in words
         assert not Budget.objects.exists()
 
+    @pytest.mark.parametrize("value", ["", [], {}], ids=repr)
+    @pytest.mark.parametrize(
+        "field", ["window", "limit_usd", "action", "near_edge", "severity", "starts_at", "ends_at", "enabled"]
+    )
+    def test_an_empty_value_is_refused_at_its_field(self, us, make, field, value):
+        body = {"project": "default", "window": "day", "limit_usd": 5, "action": "note"}
+        assert us.refused("post", "budgets", body | {field: value})[:2] == (400, field)
+        assert us.refused("patch", f"budgets/{make().pk}", {field: value})[:2] == (400, field)
+
     def test_what_is_missing_is_named(self, us):
         error = us("post", "budgets", project="default")[1]["error"]
         assert set(error["gateway"]["fields"]) == {"window", "limit_usd"}

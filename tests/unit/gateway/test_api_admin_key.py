@@ -59,6 +59,13 @@ def test_a_wrong_change_is_refused_at_its_field(us, path, fields, field):
     assert ApiKey.objects.values().first() == before
 
 
+@pytest.mark.parametrize("value", ["", [], {}], ids=repr)
+@pytest.mark.parametrize("field", keys.LIMITS)
+def test_an_empty_value_is_no_limit_to_set(us, path, field, value):
+    assert us.refused("patch", path, {field: value}) == (400, field, "Use a whole number.")
+    assert us.refused("post", "keys", {"name": "new", field: value}) == (400, field, "Use a whole number.")
+
+
 def test_a_name_that_is_taken_is_told_at_name(us, path):
     assert us.refused("patch", path, name="steward")[:2] == (400, "name")
 

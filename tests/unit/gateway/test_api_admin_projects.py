@@ -26,6 +26,8 @@ def test_a_superuser_makes_one(root):
         ({"name": "a\0b"}, "name"),
         ({"time_zone": None}, "time_zone"),
         ({"requests_per_minute": "60"}, "requests_per_minute"),
+        ({"concurrent_requests": ""}, "concurrent_requests"),
+        ({"time_zone": "localtime"}, "time_zone"),
         ({"enabled": "t"}, "enabled"),
         ({"id": 1}, "id"),
     ],
@@ -57,6 +59,18 @@ def test_its_admin_changes_it(us, ours):
 def test_a_slug_stays(us):
     words = "This stands in the ledger and cannot be changed."
     assert us.refused("patch", "projects/default", slug="other") == (400, "slug", words)
+
+
+@pytest.mark.parametrize("value", ["", [], {}], ids=repr)
+@pytest.mark.parametrize("field", keys.LIMITS)
+def test_an_empty_value_is_no_limit_to_set(us, ours, field, value):
+    assert us.refused("patch", "projects/default", {field: value}) == (400, field, "Use a whole number.")
+    assert getattr(Project.objects.get(), field) is None
+
+
+def test_a_slug_that_is_taken_says_what_to_do(root, ours):
+    words = "A project named 'default' already exists; choose another slug."
+    assert root.refused("post", "projects", slug="default") == (400, "slug", words)
 
 
 def test_an_unknown_one_is_404(root):
