@@ -56,7 +56,7 @@ class ConsoleCommand(BaseCommand):
         try:
             self.run(options)
         except self.PROBLEMS as error:
-            self.fail(str(error))
+            self.fail(self.told_of(error))
         except ValidationError as error:
             self.fail(by_field(error))
         except DatabaseError as error:
@@ -68,6 +68,10 @@ class ConsoleCommand(BaseCommand):
 
     def run(self, options: Mapping[str, Any]) -> None:
         raise NotImplementedError
+
+    def told_of(self, error: Exception) -> str:
+        """The sentence for one of `PROBLEMS`."""
+        return str(error)
 
     def fail(self, message: str) -> NoReturn:
         """Says one sentence on stderr and ends with exit status 1."""

@@ -27,6 +27,7 @@ class Trouble(StrEnum):
     VENDOR = "trouble at the provider"
     REFUSED = "request refused"
     NOT_READY = "not set up"
+    HELD_BACK = "held back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +172,11 @@ def no_price(place: Place, *, model: str) -> Problem:
 
 def not_ready(place: Place, *, why: str) -> Problem:
     return Problem(Trouble.NOT_READY, why.rstrip("."), f"Look at {place.models_path} and `manage.py models`")
+
+
+def held_back(*, why: str) -> Problem:
+    """By our own budgets or limits; the provider was not asked."""
+    return Problem(Trouble.HELD_BACK, why.rstrip("."), "Look at `manage.py budgets list` and `manage.py projects list`")
 
 
 def not_enabled(place: Place) -> Problem:

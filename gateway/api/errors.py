@@ -20,7 +20,6 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.views import defaults
 from rest_framework import exceptions
 
-from analytics.limits import LimitReached
 from analytics.types import Caller
 from gateway.api import over_limit
 from gateway.api.authentication import NO_KEY
@@ -104,8 +103,8 @@ def _database_away(error: Exception) -> HttpResponse:
 def _ours(error: Exception, context: Mapping[str, Any]) -> HttpResponse | None:
     if isinstance(error, chat.NothingToTry):
         return _nothing_to_try(error, caller=_caller(context))
-    if isinstance(error, chat.OverBudget):
-        return _over_budget(error, caller=_caller(context))
+    if said := over_limit.refusal(error, caller=_caller(context), at=time.time()):
+        return _over_limit(said, request_id=_request_id(error, context))
     answer = next((compose for kind, compose in _ANSWERS.items() if isinstance(error, kind)), None)
     return answer(error) if answer else None
 
@@ -113,6 +112,12 @@ def _ours(error: Exception, context: Mapping[str, Any]) -> HttpResponse | None:
 def _caller(context: Mapping[str, Any]) -> Caller | None:
     auth = getattr(context.get("request"), "auth", None)
     return auth if isinstance(auth, Caller) else None
+
+
+def _request_id(error: Exception, context: Mapping[str, Any]) -> str | None:
+    found = error.decision if isinstance(error, chat.ChatError) else context.get("view")
+    request_id = getattr(found, "request_id", None)
+    return str(request_id) if request_id else None
 
 
 def _of_drf(error: exceptions.APIException) -> HttpResponse:
@@ -248,15 +253,12 @@ _PROVIDER_FAILURES = {
 }
 
 
-def _said(said: Said) -> HttpResponse:
-    return problem(said.status, said.code, said.message, detail=said.detail, headers=said.headers)
-
-
-def _over_budget(error: chat.OverBudget, *, caller: Caller | None) -> HttpResponse:
-    said = over_limit.over_budget(error.reached, caller=caller, at=time.time())
-    request_id = str(error.decision.request_id)
-    headers = {**said.headers, "X-Gateway-Request-Id": request_id}
-    return _said(msgspec.structs.replace(said, headers=headers, detail={"request_id": request_id, **said.detail}))
+def _over_limit(said: Said, *, request_id: str | None) -> HttpResponse:
+    headers, detail = dict(said.headers), dict(said.detail)
+    if request_id:
+        headers["X-Gateway-Request-Id"] = request_id
+        detail = {"request_id": request_id, **detail}
+    return problem(said.status, said.code, said.message, detail=detail, headers=headers)
 
 
 def _wrong_fields(error: ValidationError) -> HttpResponse:
@@ -285,8 +287,6 @@ _ANSWERS: dict[type[Exception], Callable[[Any], HttpResponse]] = {
     ValidationError: _wrong_fields,
     PermissionDenied: lambda error: problem(403, "permission_denied", str(error)),
     ObjectDoesNotExist: lambda error: problem(404, "not_found", "It was deleted meanwhile."),
-    LimitReached: lambda error: _said(over_limit.limit_reached(error)),
-    chat.MoneyUnknown: lambda error: _said(over_limit.budget_unavailable()),
     chat.NotRecordable: lambda error: problem(503, "spool_not_writable", str(error)),
     chat.NobodyAnswered: _nobody_answered,
 }

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -59,6 +61,19 @@ def test_the_system_prompt_and_the_limit_reach_the_model(installation: Installat
     seen = json.loads(upstream.seen()[-2].body)
     assert [message["role"] for message in seen["messages"]] == ["system", "user"]
     assert seen["max_tokens"] == 7
+
+
+def test_a_limit_is_told_in_the_words_of_the_api(
+    template: Installation, upstream: RunningUpstream, tmp_path: Path
+) -> None:
+    own = template.copy(tmp_path / "var", upstream=upstream.url)
+    own.execute("UPDATE analytics_project SET requests_per_minute = 1 WHERE slug = 'default'")
+    assert chat(own, "--model", "free", "Hello").returncode == 0
+    ended = chat(own, "--json", "--model", "free", "Hello")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert re.fullmatch(
+        r"chat: The project has reached its limit of 1 requests per minute. Try again in \d+ s.\n", ended.stderr
+    )
 
 
 @pytest.mark.parametrize(

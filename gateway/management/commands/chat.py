@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from analytics.limits import LimitReached
 from analytics.spool import SpoolError
 from analytics.types import Caller
 from gateway import serving
+from gateway.api import over_limit
 from gateway.api.chat import cost_text
 from gateway.console import ConsoleCommand, plain
 from gateway.prompting import PromptProblem, add_prompt_arguments, chat_request, wishes
@@ -33,6 +35,8 @@ examples:
   git diff | manage.py chat "Write a commit message for this"
   manage.py chat --json "hi" | jq .answer
 """
+    _owner: Caller | None = None
+    """Who asks, once that is known."""
     PROBLEMS = (
         PromptProblem,
         need.NeedError,
@@ -51,12 +55,19 @@ examples:
         request = chat_request(options, is_stream=True)
         try:
             with serving.embedded_model():
-                config, owner = snapshot.load(), callers.owner()
+                config, self._owner = snapshot.load(), callers.owner()
                 asyncio.run(
-                    self._answer(request, wanted=wishes(options), owner=owner, config=config, json=options["json"])
+                    self._answer(
+                        request, wanted=wishes(options), owner=self._owner, config=config, json=options["json"]
+                    )
                 )
         except KeyboardInterrupt:
             sys.exit(130)
+
+    def told_of(self, error: Exception) -> str:
+        """Of limits and budgets in the words of the API, with the amounts: who is here owns the installation."""
+        refused = over_limit.refusal(error, caller=self._owner, at=time.time())
+        return refused.message if refused else super().told_of(error)
 
     async def _answer(
         self, request: ChatRequest, *, wanted: Wishes, owner: Caller, config: Snapshot, json: bool

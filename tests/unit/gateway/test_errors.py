@@ -32,9 +32,9 @@ from tests.unit.routing.use_case import budget
 STEP = Step("acme", "m", "L0", "server_error", 503, "busy", 0.0, 5.0)
 
 
-def handled(error, *, caller=ANYONE):
+def handled(error, *, caller=ANYONE, **context):
     """Status, error object and headers of the answer."""
-    response = errors.handle(error, {"request": SimpleNamespace(auth=caller)})
+    response = errors.handle(error, {"request": SimpleNamespace(auth=caller), **context})
     assert response["Content-Type"] == "application/json"
     body = json.loads(response.content)
     assert set(body) == {"error"}
@@ -263,8 +263,9 @@ class TestMoneyAndLimits:
     def test_a_reached_limit_is_429_with_quotas(self):
         quotas = (Quota("requests", 60, 0, 6200),)
         error = LimitReached(Whose("key", "requests"), limit=60, cost=1, retry_s=6.2, quotas=quotas)
-        status, body, headers = handled(error)
+        status, body, headers = handled(error, view=SimpleNamespace(request_id="one"))
         assert (status, body["type"], body["code"]) == (429, "rate_limit_error", "rate_limit_exceeded")
+        assert body["gateway"] == {"request_id": "one", "scope": "key", "kind": "requests_per_minute", "limit": 60}
         assert (headers["Retry-After"], headers["X-RateLimit-Limit-Requests"]) == ("7", "60")
 
     def test_a_reached_budget_is_402_with_the_request_and_the_budget(self):

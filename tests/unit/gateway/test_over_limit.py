@@ -12,6 +12,9 @@ from analytics.counters.steps import Balance, nano
 from analytics.limits import LimitReached, Quota, Whose
 from analytics.types import BudgetScope, Scope, Window
 from gateway.api import over_limit
+from gateway.management.commands.chat import Command
+from routing.chat import OverBudget
+from tests.unit.routing.test_decision import make
 from tests.unit.routing.test_plan import ANYONE
 from tests.unit.routing.use_case import budget
 
@@ -78,11 +81,14 @@ class TestLimitReached:
         )
 
     def test_of_places_says_so(self):
-        assert "5 concurrent requests" in limit_reached("slots", limit=5, retry_s=1.0).message
+        said = limit_reached("slots", whose="project", limit=5, retry_s=1.0)
+        assert "5 concurrent requests" in said.message
+        assert said.detail == {"scope": "project", "kind": "concurrent_requests", "limit": 5}
 
     def test_is_400_where_waiting_would_not_help(self):
         said = limit_reached("tokens", limit=100, cost=400, retry_s=None)
         assert (said.status, said.code, said.headers) == (400, "tokens_per_minute_exceeded", {})
+        assert said.detail == {"scope": "key", "kind": "tokens_per_minute", "limit": 100}
         assert "may use 400 tokens, and its key 100 in a minute" in said.message
 
 
@@ -127,6 +133,7 @@ class TestOverBudget:
         said = told(budget("1", window=Window.DAY), spent="0", least="2")
         assert (said.status, said.code, said.headers) == (402, "budget_spent", {})
         assert "is less than this request may cost" in said.message
+        assert said.detail["until"] is None
 
     @pytest.mark.parametrize(
         ("scope", "window", "named"),
@@ -151,6 +158,19 @@ class TestOverBudget:
             "spent_usd": "0.00000001",
             "held_usd": "999.9",
         }
+
+    def test_tells_the_owner_at_the_command_line_everything(self):
+        found = reached(budget("5", scope=BudgetScope.INSTALLATION, window=Window.DAY), spent="5")
+        said = over_limit.over_budget(found, caller=replace(ANYONE, key_id=None), at=AT.timestamp())
+        assert said.message.startswith("The budget of this installation ($5 a day) is spent until 2026-11-23 00:00")
+
+    def test_the_chat_command_tells_it_in_the_same_words(self):
+        of = budget("5", scope=BudgetScope.PROJECT, window=Window.HOUR, name="default")
+        found = OverBudget(make(), reached=reached(of, spent="5"))
+        words = "The budget of project 'default' ($5 an hour) is spent until 2026-11-22 17:00 (UTC)."
+        command = Command()
+        command._owner = replace(ANYONE, key_id=None)
+        assert command.told_of(found) == words
 
     def test_keeps_an_installations_amounts_to_itself(self):
         said = told(budget("123.45", scope=BudgetScope.INSTALLATION), spent="123.4")

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from analytics.spool import Reader
-from analytics.types import UsageRow
+from analytics.types import Limits, UsageRow
 from gateway import trying
 from gateway.mending import Place
 from routing import attempts
@@ -27,11 +27,11 @@ def short_pauses(monkeypatch):
 
 @pytest.fixture
 def attempt(vendor, spool):
-    async def attempt(name, *, stream=False, asked=None, credential=None, needs=False, **priced):
+    async def attempt(name, *, stream=False, asked=None, credential=None, needs=False, owner=ANYONE, **priced):
         provider = replace(ACME, base_url=vendor.url, credential=credential, needs_credential=needs)
         config = snapshot(candidate(model(name, provider=provider, **priced), "L0"))
         return await trying.attempt(
-            PLACE, model=asked or name, is_stream=stream, config=config, owner=ANYONE, parts=parts_of(spool)
+            PLACE, model=asked or name, is_stream=stream, config=config, owner=owner, parts=parts_of(spool)
         )
 
     return attempt
@@ -86,6 +86,14 @@ async def test_a_missing_key_price_or_model_is_told_without_a_call(attempt, vend
     assert [problem.trouble for problem in problems if problem] == ["no key", "not set up", "not set up"]
     assert "close to it: acme/ok-1" in problems[2].says
     assert len(vendor.requests()) == before
+
+
+async def test_a_limit_of_ours_is_told_as_the_api_tells_it(attempt):
+    held = replace(ANYONE, project_limits=Limits(tokens_per_minute=1))
+    found = (await attempt("m", owner=held)).problem
+    assert found.says.startswith("This request may use ")
+    assert "and its project 1 in a minute" in found.says
+    assert "manage.py projects list" in found.mend
 
 
 def test_the_cheapest_model_is_the_default_and_one_without_a_price_the_last():
