@@ -19,7 +19,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 
-from analytics import keys
+from analytics import key_history, keys
 from analytics.admin_access import ForSuperusers
 from analytics.models import ApiKey, Project
 
@@ -76,15 +76,20 @@ class RotationForm(forms.Form):
         error_messages={"required": "Open this page again: it does not say which key it was opened for."},
     )
     """Prefix of the key to be replaced: a form that is sent again finds another one and changes nothing."""
+    end_previous = forms.BooleanField(label="End the key from before the last rotation at once", required=False)
 
     def __init__(self, data: Any, *, row: ApiKey) -> None:
         super().__init__(data, initial={"replaces": row.prefix})
         self._row = row
+        if not keys.is_in_grace(row):
+            del self.fields["end_previous"]
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
         if cleaned.get("replaces") not in (None, self._row.prefix):
             raise ValidationError("This key was rotated meanwhile. To rotate it once more, open this page again.")
+        if "end_previous" in self.fields and cleaned.get("grace_hours") and not cleaned.get("end_previous"):
+            self.add_error("end_previous", "Tick this: it is still valid, and a key has room for one from before.")
         return cleaned
 
 
@@ -146,7 +151,7 @@ class ApiKeyAdmin(ForSuperusers, admin.ModelAdmin):
 
     @admin.display(description="last used")
     def last_used(self, row: ApiKey) -> str:
-        moment = keys.last_used_at(row)
+        moment = key_history.last_used_at(row)
         return f"{timezone.localtime(moment):%d %B %Y, %H:%M:%S %Z}" if moment else "never"
 
     def get_fieldsets(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:
@@ -194,12 +199,16 @@ class ApiKeyAdmin(ForSuperusers, admin.ModelAdmin):
             raise Http404("This key was deleted.")
         form = RotationForm(request.POST if request.method == "POST" else None, row=row)
         if form.is_valid():
-            return self._rotated(request, row, grace_s=form.cleaned_data["grace_hours"] * HOUR_S)
+            try:
+                return self._rotated(request, row, form=form)
+            except keys.StillInGrace as error:  # somebody else was faster
+                form.add_error(None, f"{error} To do so, open this page again.")
         context = self._context(request, row, title=f"Rotate {row.name}") | {"form": form, "now": timezone.now()}
         return TemplateResponse(request, "analytics/api_key_rotate.html", context)
 
-    def _rotated(self, request: HttpRequest, row: ApiKey, *, grace_s: int) -> HttpResponse:
-        made = keys.rotate(row, actor=_actor(request), grace_s=grace_s)
+    def _rotated(self, request: HttpRequest, row: ApiKey, *, form: RotationForm) -> HttpResponse:
+        grace_s, ends = form.cleaned_data["grace_hours"] * HOUR_S, form.cleaned_data.get("end_previous", False)
+        made = keys.rotate(row, actor=_actor(request), grace_s=grace_s, end_previous=ends)
         self.log_change(request, made.row, f"Rotated: {made.replaced_prefix}... became {made.row.prefix}...")
         told = {"old_prefix": made.replaced_prefix, "dropped_prefix": made.dropped_prefix}
         return self._key_shown(request, made.row, secret=made.secret, title="The key after its rotation", told=told)

@@ -109,6 +109,7 @@ def _caller(row: ApiKey) -> Caller:
         allowed_networks=tuple(networks.network(text) for text in _listed(row.allowed_networks)),
         key_limits=_limits(row),
         project_limits=_limits(row.project),
+        project_enabled=row.project.enabled,
     )
 
 

@@ -45,11 +45,12 @@ def edit(row: ApiKey, *, authority: Authority, changes: Mapping[str, object]) ->
 
 
 @transaction.atomic
-def rotate(row: ApiKey, *, authority: Authority, grace_s: int = GRACE_S) -> NewKey:
-    """As `keys.rotate`. Raises: ValidationError; PermissionDenied: who rotates a key has it; ApiKey.DoesNotExist."""
+def rotate(row: ApiKey, *, authority: Authority, grace_s: int = GRACE_S, end_previous: bool = False) -> NewKey:
+    """As `keys.rotate`. Raises: StillInGrace; ValidationError; PermissionDenied: who rotates a key has it;
+    ApiKey.DoesNotExist."""
     if authority.caller:
         _held(row, caller=authority.caller)
-    return keys.rotate(row, actor=authority.actor, grace_s=grace_s)
+    return keys.rotate(row, actor=authority.actor, grace_s=grace_s, end_previous=end_previous)
 
 
 @transaction.atomic

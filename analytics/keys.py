@@ -13,18 +13,19 @@ import hashlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.db.models import Max, Model, Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.utils import timezone
 
 from analytics import audit
-from analytics.models import ApiKey, Project, UsageRecord, default_scopes
+from analytics.key_history import rotated_at
+from analytics.models import ApiKey, Project, default_scopes
 from analytics.types import storable
 
 START = "agw_"
@@ -44,6 +45,17 @@ FIELDS = ("name", "project", "owner", *LISTS, *LIMITS, "expires_at", "enabled")
 
 class KeyProblem(Exception):
     """An API key cannot be found; the message is for the person who asked."""
+
+
+class StillInGrace(KeyProblem):
+    """A key was rotated, and another rotation would end at once what its clients may still be using."""
+
+    def __init__(self, row: ApiKey, *, since: datetime | None) -> None:
+        began = f" at {_second(since)}" if since else ""
+        super().__init__(
+            f"The key {row.name} was rotated{began}, and its previous key ({row.previous_prefix}...) is valid until "
+            f"{_second(row.previous_until)}: another rotation would end that one at once."
+        )
 
 
 class State(StrEnum):
@@ -133,18 +145,22 @@ def edit(row: ApiKey, *, actor: str, changes: Mapping[str, object]) -> ApiKey:
     return _edit(row, actor=actor, changes=changes, action="changed")
 
 
-def rotate(row: ApiKey, *, actor: str, grace_s: int = GRACE_S) -> NewKey:
-    """Gives it another key; the one until now stays valid for `grace_s`, 0 ends it at once. One from before that,
-    still in its own grace period, ends at once: a row has room for two.
+def rotate(row: ApiKey, *, actor: str, grace_s: int = GRACE_S, end_previous: bool = False) -> NewKey:
+    """Gives it another key; the one until now stays valid for `grace_s`, 0 ends it at once. One from before that, still
+    in its own grace period, ends at once, as a row has room for two: that is to be said by `end_previous`, or by a
+    `grace_s` of 0. So of several rotations at once, or one that is sent again as its answer was lost, the first alone
+    is done.
 
-    Raises: ValidationError on `grace_s`; ApiKey.DoesNotExist.
+    Raises: StillInGrace; ValidationError on `grace_s`; ApiKey.DoesNotExist.
     """
     if type(grace_s) is not int or not 0 <= grace_s <= MOST_GRACE_S:
         raise ValidationError({"grace_s": [f"Use a whole number of seconds from 0 to {MOST_GRACE_S} (30 days)."]})
     with transaction.atomic():
         found = _locked(row)
         now = timezone.now()
-        dropped = found.previous_prefix if found.previous_until is not None and found.previous_until > now else ""
+        if grace_s and not end_previous and is_in_grace(found):
+            raise StillInGrace(found, since=rotated_at(found, within=timedelta(seconds=MOST_GRACE_S)))
+        dropped = found.previous_prefix if is_in_grace(found) else ""
         before, replaced = _rotation(found), found.prefix
         if grace_s:
             found.previous_prefix, found.previous_hash = found.prefix, bytes(found.key_hash)
@@ -219,6 +235,11 @@ def find(name: str, *, project: Project | None = None) -> ApiKey:
     raise KeyProblem(f"There is no key called {name!r}{within}; `keys list` shows them.")
 
 
+def is_in_grace(row: ApiKey) -> bool:
+    """Whether its key from before the last rotation is valid as well."""
+    return row.previous_until is not None and row.previous_until > timezone.now()
+
+
 def state(row: ApiKey) -> State:
     if not row.enabled or not row.project.enabled:
         return State.DISABLED
@@ -231,12 +252,6 @@ def in_state(rows: QuerySet[ApiKey], wanted: State) -> QuerySet[ApiKey]:
     if wanted is State.DISABLED:
         return rows.exclude(is_on)
     return rows.filter(is_on, is_over) if wanted is State.EXPIRED else rows.filter(is_on).exclude(is_over)
-
-
-def last_used_at(row: ApiKey) -> datetime | None:
-    """When its last request in the ledger began. Nothing in the key's own row moves with a request."""
-    found: datetime | None = UsageRecord.objects.filter(key_id=row.pk).aggregate(last=Max("started_at"))["last"]
-    return found
 
 
 def told_of_move(row: ApiKey, *, to: Project) -> str:
@@ -339,6 +354,10 @@ def _switch(row: ApiKey, *, is_on: bool, actor: str) -> None:
 
 def _locked(row: ApiKey) -> ApiKey:
     return ApiKey.objects.select_for_update().get(pk=row.pk)
+
+
+def _second(moment: datetime | None) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds") if moment else "an unknown time"
 
 
 def _new_secret(row: ApiKey) -> str:

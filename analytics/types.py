@@ -125,6 +125,8 @@ class Caller:
     """Addresses it may be used from; empty allows all."""
     key_limits: Limits = field(default=NO_LIMITS)
     project_limits: Limits = field(default=NO_LIMITS)
+    project_enabled: bool = True
+    """Whether it is not for its project that it is not enabled."""
     was_rotated: bool = False
     """Recognised by the key from before a rotation, which expires when the grace period ends."""
 

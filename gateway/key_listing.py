@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
-from analytics import keys
+from analytics import key_history, keys
 from analytics.keys import NewKey, State
 from analytics.models import ApiKey
 from routing import patterns
@@ -45,7 +45,7 @@ def as_json(row: ApiKey) -> dict[str, Any]:
 def in_full(row: ApiKey) -> dict[str, Any]:
     """With what takes a look at other tables."""
     return as_json(row) | {
-        "last_used_at": _moment(keys.last_used_at(row)),
+        "last_used_at": _moment(key_history.last_used_at(row)),
         "budgets": [str(budget) for budget in row.budgets.all()],
     }
 
@@ -68,7 +68,7 @@ def as_row(row: ApiKey) -> list[object]:
 def as_pairs(row: ApiKey) -> list[list[object]]:
     """What `show` prints: each thing with its value, in words."""
     shown = in_full(row)
-    previous = f"{row.previous_prefix}... until {shown['previous_until']}" if is_in_grace(row) else None
+    previous = f"{row.previous_prefix}... until {shown['previous_until']}" if keys.is_in_grace(row) else None
     named = [
         ("id", row.pk),
         ("name", row.name),
@@ -92,7 +92,7 @@ def as_pairs(row: ApiKey) -> list[list[object]]:
 def rotation_notes(made: NewKey) -> list[str]:
     """What became of its older keys, and whether the new one works."""
     row, old_prefix = made.row, made.replaced_prefix
-    if is_in_grace(row):
+    if keys.is_in_grace(row):
         notes = [f"The old one ({old_prefix}...) stays valid until {_moment(row.previous_until)}."]
     else:
         notes = [f"The old one ({old_prefix}...) is no longer valid."]
@@ -129,11 +129,6 @@ def limits(row: ApiKey) -> str:
 def narrowed(row: ApiKey) -> str:
     found = [(words, getattr(row, name)) for name, words in _NARROWED.items() if getattr(row, name)]
     return "; ".join(f"{words} {', '.join(map(str, values))}" for words, values in found)
-
-
-def is_in_grace(row: ApiKey) -> bool:
-    """Whether its key from before the last rotation is valid as well."""
-    return row.previous_until is not None and row.previous_until > datetime.now(UTC)
 
 
 def _moment(moment: datetime | None) -> str | None:

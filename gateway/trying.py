@@ -13,7 +13,6 @@ from decimal import Decimal
 import msgspec
 
 from analytics import callers, cost, ids
-from analytics.limits import LimitReached
 from analytics.types import Caller
 from gateway import mending, serving
 from gateway.api import bodies, over_limit
@@ -107,9 +106,9 @@ async def attempt(place: Place, *, model: str, is_stream: bool, config: Snapshot
         whole = await chat.complete(
             request, wishes=Wishes(), caller=owner, snapshot=config, request_id=request_id, parts=parts
         )
-    except (chat.OverBudget, chat.MoneyUnknown, LimitReached) as failure:
-        refused = over_limit.refusal(failure, caller=owner, at=time.time())
-        return replace(begun, problem=mending.held_back(why=refused.message if refused else str(failure)))
+    except over_limit.REFUSALS as refused:
+        said = over_limit.refusal(refused, caller=owner, at=time.time())
+        return replace(begun, problem=mending.held_back(why=said.message))
     except chat.ChatError as failure:
         return replace(begun, problem=_problem(place, failure=failure, model=model))
     except decision.UnknownModel as error:

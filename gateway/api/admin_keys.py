@@ -14,7 +14,7 @@ from analytics import handing_on, key_rules, keys, visibility
 from analytics.models import ApiKey
 from gateway import key_listing
 from gateway.api import managing
-from gateway.api.managing import SHOWN_ONCE, ManagingView
+from gateway.api.managing import SHOWN_ONCE, Conflict, ManagingView
 
 _KINDS: dict[str, managing.Kind] = {
     "name": managing.as_it_is,
@@ -29,6 +29,8 @@ _KINDS: dict[str, managing.Kind] = {
     "expires_at": managing.moment,
     "enabled": managing.switch,
 }
+
+_ROTATION: dict[str, managing.Kind] = {"grace_s": managing.as_it_is, "end_previous": managing.switch}
 
 
 class _KeysView(ManagingView):
@@ -92,8 +94,11 @@ class KeyView(_KeysView):
 class RotateView(_KeysView):
     def post(self, request: Request, key_id: int) -> HttpResponse:
         """A key that is leaked is given `{"grace_s": 0}`."""
-        row, fields = self.one(key_id), managing.changes(request, {"grace_s": managing.as_it_is})
-        made = handing_on.rotate(row, authority=self.authority, **fields)
+        row, fields = self.one(key_id), managing.changes(request, _ROTATION)
+        try:
+            made = handing_on.rotate(row, authority=self.authority, **fields)
+        except keys.StillInGrace as error:
+            raise Conflict(f'{error} Send "end_previous": true to do so.', code="rotated_already") from error
         told = {
             "key": made.secret,
             "dropped_prefix": made.dropped_prefix or None,

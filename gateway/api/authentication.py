@@ -45,6 +45,9 @@ def caller_of(secret: str) -> Caller:
     caller = snapshot.current().callers.get(keys.digest(secret))
     if caller is None:
         raise exceptions.AuthenticationFailed("This API key is not known.", code="invalid_api_key")
+    if not caller.enabled and not caller.project_enabled:
+        text = f"The project {caller.project!r} of this API key is disabled."
+        raise exceptions.AuthenticationFailed(text, code="project_disabled")
     if not caller.enabled:
         raise exceptions.AuthenticationFailed("This API key is disabled.", code="api_key_disabled")
     if caller.expires_at is not None and caller.expires_at <= datetime.now(UTC):

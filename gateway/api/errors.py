@@ -103,7 +103,8 @@ def _database_away(error: Exception) -> HttpResponse:
 def _ours(error: Exception, context: Mapping[str, Any]) -> HttpResponse | None:
     if isinstance(error, chat.NothingToTry):
         return _nothing_to_try(error, caller=_caller(context))
-    if said := over_limit.refusal(error, caller=_caller(context), at=time.time()):
+    if isinstance(error, over_limit.REFUSALS):
+        said = over_limit.refusal(error, caller=_caller(context), at=time.time())
         return _over_limit(said, request_id=_request_id(error, context))
     answer = next((compose for kind, compose in _ANSWERS.items() if isinstance(error, kind)), None)
     return answer(error) if answer else None

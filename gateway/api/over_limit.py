@@ -45,8 +45,12 @@ class Said(msgspec.Struct, frozen=True):
     detail: Mapping[str, Any] = {}
 
 
-def refusal(error: Exception, *, caller: Caller | None, at: float) -> Said | None:
-    """What is said of a limit or a budget that let no request through; None: it was neither."""
+REFUSALS = (LimitReached, chat.OverBudget, chat.MoneyUnknown)
+"""What a limit or a budget says no with."""
+
+
+def refusal(error: LimitReached | chat.OverBudget | chat.MoneyUnknown, *, caller: Caller | None, at: float) -> Said:
+    """What is said of one of the `REFUSALS`."""
     match error:
         case LimitReached():
             return limit_reached(error)
@@ -54,8 +58,6 @@ def refusal(error: Exception, *, caller: Caller | None, at: float) -> Said | Non
             return over_budget(error.reached, caller=caller, at=at)
         case chat.MoneyUnknown():
             return budget_unavailable()
-        case _:
-            return None
 
 
 def quota_headers(quotas: Sequence[Quota]) -> dict[str, str]:

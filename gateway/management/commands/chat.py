@@ -66,8 +66,9 @@ examples:
 
     def told_of(self, error: Exception) -> str:
         """Of limits and budgets in the words of the API, with the amounts: who is here owns the installation."""
-        refused = over_limit.refusal(error, caller=self._owner, at=time.time())
-        return refused.message if refused else super().told_of(error)
+        if isinstance(error, over_limit.REFUSALS):
+            return over_limit.refusal(error, caller=self._owner, at=time.time()).message
+        return super().told_of(error)
 
     async def _answer(
         self, request: ChatRequest, *, wanted: Wishes, owner: Caller, config: Snapshot, json: bool

@@ -58,11 +58,15 @@ examples:
         _add_named(actions.add_parser("rename", help="Call a key something else.")).add_argument(
             "new_name", metavar="NEW", help="Unique in its project."
         )
-        _add_named(actions.add_parser("rotate", help="Give it a new key, shown once.")).add_argument(
+        rotate = _add_named(actions.add_parser("rotate", help="Give it a new key, shown once."))
+        rotate.add_argument(
             "--grace",
             metavar="TIME",
             default="24h",
             help="How long the old one stays valid: 0, or up to 30d (%(default)s).",
+        )
+        rotate.add_argument(
+            "--end-previous", action="store_true", help="Also where one from before it is still valid, which ends."
         )
         _add_named(actions.add_parser("disable", help="Switch a key off."))
         _add_named(actions.add_parser("enable", help="Switch it on again."))
@@ -130,7 +134,10 @@ examples:
     def _rotate(self, options: Mapping[str, Any]) -> None:
         row = _found(options)
         grace_s = 0 if options["grace"] == "0" else key_options.duration_s(options["grace"], option="grace")
-        made = keys.rotate(row, actor=ACTOR, grace_s=grace_s)
+        try:
+            made = keys.rotate(row, actor=ACTOR, grace_s=grace_s, end_previous=options["end_previous"])
+        except keys.StillInGrace as error:
+            raise BadOption(f"{error} --end-previous does so.") from error
         notes = key_listing.rotation_notes(made)
         if options["json"]:
             told = {"key": made.secret, "dropped_prefix": made.dropped_prefix or None, "notes": notes}

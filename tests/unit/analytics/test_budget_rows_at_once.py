@@ -1,4 +1,5 @@
-"""Two writers of budgets at the same moment, each with a connection of its own and committed for real.
+"""Several writers of budgets, or of a key, at the same moment, each with a connection of its own and committed for
+real.
 
 Nothing is audited here: entries could not be deleted again.
 """
@@ -38,7 +39,7 @@ def at_once(*works: Callable[[], object]) -> list[object]:
         try:
             start.wait()
             return work()
-        except ValidationError as error:
+        except (ValidationError, keys.KeyProblem) as error:
             return error
         finally:
             connection.close()
@@ -55,6 +56,15 @@ def test_of_several_that_overlap_one_is_made(targets, target):
     outcomes = at_once(*[make] * 4)
     assert Budget.objects.count() == 1
     assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Budget"] + ["ValidationError"] * 3
+
+
+def test_of_several_rotations_one_is_done(targets):
+    row = targets["key"]["api_key"]
+    outcomes = at_once(*[lambda: keys.rotate(row, actor="tests")] * 4)
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["NewKey"] + ["StillInGrace"] * 3
+    row.refresh_from_db()
+    (made,) = [outcome for outcome in outcomes if isinstance(outcome, keys.NewKey)]
+    assert (row.prefix, row.previous_prefix) == (made.row.prefix, made.replaced_prefix)
 
 
 def test_changes_of_one_row_are_all_kept(targets):

@@ -47,11 +47,13 @@ class TestLoadAll:
 
     def test_a_disabled_key_is_there_so_that_the_refusal_can_say_so(self, made):
         keys.disable(made[0].row, actor="tests")
-        assert callers.load_all().by_hash[keys.digest(made[0].secret)].enabled is False
+        found = callers.load_all().by_hash[keys.digest(made[0].secret)]
+        assert (found.enabled, found.project_enabled) == (False, True)
 
     def test_a_key_of_a_disabled_project_is_disabled(self, made):
         Project.objects.update(enabled=False)
-        assert not any(caller.enabled for caller in callers.load_all().by_hash.values())
+        found = callers.load_all().by_hash.values()
+        assert not any(caller.enabled or caller.project_enabled for caller in found)
 
     def test_all_of_them_in_one_query(self, made, django_assert_num_queries):
         with django_assert_num_queries(1):

@@ -46,14 +46,33 @@ def test_without_a_grace_period_the_old_one_is_unknown_at_once(made):
     assert (rotated.row.previous_prefix, rotated.row.previous_hash, rotated.row.previous_until) == ("", None, None)
 
 
-def test_once_more_within_the_grace_period_drops_the_oldest_and_says_so(made):
+def test_once_more_within_the_grace_period_is_refused_and_says_since_and_until_when(made):
     second = rotate(made.row, grace_s=3600)
-    third = rotate(made.row, grace_s=60)
+    at = AuditEntry.objects.get(action="api_key.rotated").at
+    with pytest.raises(keys.StillInGrace) as refused:
+        rotate(made.row, grace_s=60)
+    since, until = (moment.isoformat(timespec="seconds") for moment in (at, second.row.previous_until))
+    assert str(refused.value) == (
+        f"The key app was rotated at {since}, and its previous key ({made.row.prefix}...) is valid until {until}: "
+        "another rotation would end that one at once."
+    )
+    assert known(made.secret) and known(second.secret)
+
+
+def test_once_more_within_the_grace_period_drops_the_oldest_where_that_is_meant(made):
+    second = rotate(made.row, grace_s=3600)
+    third = rotate(made.row, grace_s=60, end_previous=True)
     assert third.dropped_prefix == made.row.prefix
     assert known(made.secret) is None
     assert known(second.secret).was_rotated
     assert known(third.secret)
     assert AuditEntry.objects.filter(action="api_key.rotated").first().after["dropped"] == made.row.prefix
+
+
+def test_a_leak_ends_all_keys_in_one_step(made):
+    second = rotate(made.row, grace_s=3600)
+    third = rotate(made.row, grace_s=0)
+    assert [known(secret) is not None for secret in (made.secret, second.secret, third.secret)] == [False, False, True]
 
 
 def test_once_more_after_it_drops_nobody(made):

@@ -9,6 +9,7 @@ from django.test import Client
 from django.utils import timezone
 
 from analytics import keys
+from analytics.admin_keys import ApiKeyAdmin
 from analytics.models import ApiKey, AuditEntry, Budget, Project
 
 pytestmark = pytest.mark.django_db
@@ -214,11 +215,27 @@ class TestRotate:
         assert not re.search(r"agw_[\w-]{43}", again)
         assert bytes(ApiKey.objects.get().key_hash) == keys.digest(secret)
 
-    def test_once_more_in_the_grace_period_warns_first_and_says_it_after(self, admin_client, ours, page):
+    def test_once_more_in_the_grace_period_takes_a_tick_and_says_it_after(self, admin_client, ours, page):
         first = keys.rotate(ours.key, actor="tests").row
-        assert "ends at once" in admin_client.get(page).content.decode()
-        answer = self.post(admin_client, page, ours, replaces=first.prefix)
+        assert "would end at once" in admin_client.get(page).content.decode()
+        refused = self.post(admin_client, page, ours, replaces=first.prefix)
+        assert list(refused.context["form"].errors) == ["end_previous"]
+        assert "Tick this" in refused.content.decode()
+        assert ApiKey.objects.get().prefix == first.prefix
+        answer = self.post(admin_client, page, ours, replaces=first.prefix, end_previous="on")
         assert f"({ours.key.prefix}...) was still in its grace period, and ended at once" in answer.content.decode()
+
+    def test_a_leaked_one_takes_no_tick(self, admin_client, ours, page):
+        first = keys.rotate(ours.key, actor="tests").row
+        self.post(admin_client, page, ours, replaces=first.prefix, grace_hours="0")
+        assert ApiKey.objects.get().previous_hash is None
+
+    def test_one_that_was_rotated_between_look_and_lock_keeps_its_key(self, admin_client, ours, page, monkeypatch):
+        first = keys.rotate(ours.key, actor="tests").row
+        monkeypatch.setattr(ApiKeyAdmin, "get_object", lambda *_: ours.key)  # as it was before
+        answer = self.post(admin_client, page, ours)
+        assert f"previous key ({ours.key.prefix}...) is valid until" in answer.content.decode()
+        assert ApiKey.objects.get().prefix == first.prefix
 
     @pytest.mark.parametrize("hours", ["", "-1", "721", "1.5", "soon"])
     def test_a_grace_period_that_makes_no_sense_is_refused_beside_it(self, admin_client, ours, page, hours):

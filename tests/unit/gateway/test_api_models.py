@@ -57,7 +57,7 @@ class TestWho:
         ("change", "code"),
         [
             (lambda: ApiKey.objects.update(enabled=False), "api_key_disabled"),
-            (lambda: Project.objects.update(enabled=False), "api_key_disabled"),
+            (lambda: Project.objects.update(enabled=False), "project_disabled"),
             (lambda: ApiKey.objects.update(expires_at=datetime.now(UTC) - timedelta(seconds=1)), "api_key_expired"),
             (lambda: ApiKey.objects.all().delete(), "invalid_api_key"),
             (lambda: ApiKey.objects.update(key_hash=keys.digest("another")), "invalid_api_key"),

@@ -8,7 +8,7 @@ from django.test import AsyncRequestFactory
 from django.utils import timezone
 
 from analytics import keys
-from analytics.models import ApiKey
+from analytics.models import ApiKey, Project
 from gateway import client_address
 from gateway.api.chat import ChatCompletionsView
 from routing import snapshot
@@ -152,6 +152,7 @@ class TestOrder:
         [
             (lambda: ApiKey.objects.all().delete(), 401, "invalid_api_key"),
             (lambda: ApiKey.objects.update(enabled=False), 401, "api_key_disabled"),
+            (lambda: Project.objects.update(enabled=False), 401, "project_disabled"),
             (lambda: ApiKey.objects.update(expires_at=timezone.now()), 401, "api_key_expired"),
             (lambda: None, 403, "address_not_allowed"),
             (lambda: ApiKey.objects.update(allowed_networks=[]), 403, "endpoint_not_allowed"),

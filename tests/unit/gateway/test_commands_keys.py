@@ -246,9 +246,13 @@ class TestRotate:
         assert (made["previous_until"], made["dropped_prefix"]) == (None, None)
         assert made["notes"] == [f"The old one ({ours.key.prefix}...) is no longer valid."]
 
-    def test_once_more_in_the_grace_period_says_what_was_dropped(self, told, ours):
+    def test_once_more_in_the_grace_period_says_what_was_dropped(self, run, told, ours):
         told("rotate", "first")
-        made = told("rotate", "first", "--grace", "12h")
+        status, out, err = run("rotate", "first")
+        assert (status, out) == (1, "")
+        assert f"previous key ({ours.key.prefix}...) is valid until 20" in err
+        assert err.endswith("--end-previous does so.\n")
+        made = told("rotate", "first", "--grace", "12h", "--end-previous")
         assert made["dropped_prefix"] == ours.key.prefix
         assert "still in its grace period, and ended at once" in made["notes"][1]
 
