@@ -6,6 +6,7 @@ Apart from `gateway.console`, which brings what only our own commands need.
 
 from __future__ import annotations
 
+import re
 import sys
 import textwrap
 from argparse import Namespace
@@ -50,7 +51,14 @@ class CommandLine(ManagementUtility):
 
 class ActionParser(CommandParser):
     """A subcommand's: it refuses what it does not know itself, below its own usage. argparse would leave that to the
-    command's parser, whose usage shows none of the options."""
+    command's parser, whose usage shows none of the options.
+
+    It takes what begins with a minus and a digit for a value, such as `-5d`: the option it belongs to says what is
+    wrong with it."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._negative_number_matcher = re.compile(r"-\d")
 
     # argparse's overloads say the same at length.
     def parse_known_args(  # type: ignore[override]

@@ -58,10 +58,14 @@ def add_fields(parser: CommandParser) -> None:
     parser.add_argument(
         "--network", action="append", metavar="NETWORK", help="Allow only from there, such as 10.0.0.0/8; repeatable."
     )
-    parser.add_argument("--requests-per-minute", metavar="N", help="In any sliding minute.")
-    parser.add_argument("--tokens-per-minute", metavar="N", help="Input and output, in any sliding minute.")
+    parser.add_argument("--requests-per-minute", metavar="N", help="In any sliding minute; `none`: no limit.")
+    parser.add_argument("--tokens-per-minute", metavar="N", help="Input and output together; `none`: no limit.")
     parser.add_argument(
-        "--concurrent", "--concurrent-requests", dest="concurrent", metavar="N", help="Requests under way at once."
+        "--concurrent",
+        "--concurrent-requests",
+        dest="concurrent",
+        metavar="N",
+        help="Requests under way at once; `none`: no limit.",
     )
     parser.add_argument("--owner", metavar="USERNAME", help="Whose key it is.")
     add_moment(parser, after="--expires-in", at="--expires-at")
@@ -132,8 +136,10 @@ def user(name: str) -> Model:
     return found
 
 
-def _number(text: str) -> int | str:
-    """Anything else stays a text, which the field refuses in its own words."""
+def _number(text: str) -> int | str | None:
+    """None for `none`. Anything else stays a text, which the field refuses in its own words."""
+    if text == "none":
+        return None
     return int(text) if re.fullmatch(r"[+-]?[0-9]{1,30}", text, re.ASCII) else text
 
 

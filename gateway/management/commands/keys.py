@@ -33,7 +33,7 @@ examples:
   manage.py keys show laptop                                 everything, and when it was last used
   manage.py keys rotate laptop --grace 24h                   a new key; the old one ends a day later
   manage.py keys rotate leaked --grace 0                     the old one ends at once
-  manage.py keys set bot --tokens-per-minute 100000 --clear network
+  manage.py keys set bot --tokens-per-minute 100000 --requests-per-minute none --clear network
   manage.py keys set bot --to-project research --owner ada
   manage.py keys rename bot robot
   manage.py keys disable laptop

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from analytics import ids, keys, partitions
 from analytics.models import ApiKey, AuditEntry, Budget, Outcome, Project, UsageRecord
+from gateway import key_options
 
 pytestmark = pytest.mark.django_db
 
@@ -105,6 +106,9 @@ class TestCreate:
         (("create", "x", "--expires-at", "soon"), "--expires-at 'soon': write a date"),
         (("create", "x", "--expires-at", "2026-13-01"), "write a date"),
         (("create", "x", "--expires-at", "2026-01-01"), "expires_at: This lies in the past"),
+        (("create", "x", "--expires-in", "-5d"), "--expires-in '-5d': write a whole number and one of m, h, d, w"),
+        (("create", "x", "--expires-in=-5d"), "--expires-in '-5d': write a whole number and one of m, h, d, w"),
+        (("create", "x", "--requests-per-minute", "-5"), "requests_per_minute: Ensure this value is greater than"),
         (("create", "x", "--expires-in", "0h"), "--expires-in '0h': this is no time at all; use 1h or more"),
         (("create", "x", "--expires-in", "99999999d"), "'99999999d': this is too long; use at most 99999d"),
         (("create", "x", "--expires-in", "99999w"), "expires_at: This is too late"),
@@ -262,6 +266,12 @@ class TestRotate:
 
 
 class TestChanges:
+    @pytest.mark.parametrize("option", ["requests-per-minute", "tokens-per-minute", "concurrent"])
+    def test_none_lifts_a_limit(self, told, ours, option):
+        field = key_options.LIMITS[option]
+        assert told("set", "first", f"--{option}", "5")[field] == 5
+        assert told("set", "first", f"--{option}", "none")[field] is None
+
     def test_a_new_name(self, told, ours):
         assert told("rename", "first", "second")["name"] == ApiKey.objects.get().name == "second"
 
