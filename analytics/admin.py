@@ -18,6 +18,7 @@ from analytics.admin_access import ReadOnlyAdmin
 from analytics.admin_budgets import BudgetAdmin, ProjectAdmin
 from analytics.admin_keys import ApiKeyAdmin
 from analytics.models import ApiKey, AuditEntry, Budget, Project, UsageRecord
+from analytics.types import Window
 
 admin.site.register(Budget, BudgetAdmin)
 admin.site.register(Project, ProjectAdmin)
@@ -182,5 +183,14 @@ class UsageRecordAdmin(ReadOnlyAdmin):
 
 @admin.register(AuditEntry)
 class AuditEntryAdmin(ReadOnlyAdmin):
-    list_display = ["at", "severity", "actor", "action", "target"]
+    list_display = ["at", "severity", "actor", "action", "about"]
     list_filter = ["severity", "action"]
+
+    @admin.display(description="target", ordering="target")
+    def about(self, row: AuditEntry) -> str:
+        """Of a budget that was reached also which one: entries of what was changed name theirs."""
+        told = row.after if row.action == "budget.reached" and isinstance(row.after, dict) else {}
+        if not {"budget", "limit_usd", "window"} <= told.keys():
+            return row.target
+        per = "in total" if told["window"] == Window.TOTAL else f"per {told['window']}"
+        return f"Budget {told['budget']}: ${told['limit_usd']} {per} for {row.target}"

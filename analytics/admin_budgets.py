@@ -6,6 +6,7 @@ Forms leave checking to the tables' own fields, so that a mistake is told here i
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime, time
 from decimal import Decimal
 from typing import Any, cast
 
@@ -22,8 +23,10 @@ from analytics import budget_rows, budget_rules, projects, standing
 from analytics.admin_access import ForSuperusers
 from analytics.models import Budget, Membership, Project, time_zones
 from analytics.standing import Standing
+from analytics.types import Window
 
-WHOSE = "Say whose budget it is: a project's, an API key's, or the whole installation's, which goes with neither."
+WHOSE = "Say whose budget it is: a project's, an API key's, or the whole installation's."
+BOTH = "The whole installation is ticked and a project or an API key is chosen as well: a budget is for one of them."
 
 
 class BudgetForm(forms.ModelForm):
@@ -78,8 +81,9 @@ class BudgetForm(forms.ModelForm):
         """A project or key that was not understood has its own mistake already."""
         if "installation" not in cleaned or {"project", "api_key"} & self.errors.keys():
             return
-        if bool(cleaned["installation"]) == bool(cleaned.get("project") or cleaned.get("api_key")):
-            self.add_error("project", WHOSE)
+        is_all, is_named = cleaned["installation"], bool(cleaned.get("project") or cleaned.get("api_key"))
+        if is_all == is_named:
+            self.add_error("project", BOTH if is_all else WHOSE)
 
 
 STANDING = ("spent", "held", "window_ends")
@@ -88,7 +92,7 @@ STANDING = ("spent", "held", "window_ends")
 
 class BudgetAdmin(ForSuperusers, admin.ModelAdmin):
     form = BudgetForm
-    list_display = ["id", "whose", "window", "limit", "spent", "held", "action", "starts_at", "ends_at", "enabled"]
+    list_display = ["id", "whose", "limit", "spent", "held", "does", "state", "dates"]
     list_display_links = ["id", "whose"]
     list_filter = ["enabled", "window", "action"]
     list_select_related = ["project", "api_key__project"]
@@ -118,7 +122,21 @@ class BudgetAdmin(ForSuperusers, admin.ModelAdmin):
 
     @admin.display(description="limit (USD)", ordering="limit_usd")
     def limit(self, row: Budget) -> str:
-        return f"{row.limit_usd.normalize():f}"
+        per = "in total" if row.window == Window.TOTAL else f"per {row.window}"
+        return f"{_plain(row.limit_usd)} {per}"
+
+    @admin.display(description="action", ordering="action")
+    def does(self, row: Budget) -> str:
+        return f"{row.action} to {row.layer}" if row.layer else row.action
+
+    @admin.display(description="state", ordering="enabled")
+    def state(self, row: Budget) -> str:
+        return budget_rows.state(row)
+
+    @admin.display(description="dates", ordering="starts_at", empty_value="-")
+    def dates(self, row: Budget) -> str | None:
+        edges = (("from", row.starts_at), ("until", row.ends_at))
+        return " ".join(f"{word} {_in_one_line(edge)}" for word, edge in edges if edge) or None
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """With how the budgets of this page stand: the counters are asked once for all of them."""
@@ -163,6 +181,12 @@ def _standing(row: Any) -> Standing:
     if not hasattr(row, "standing"):
         row.standing = standing.of([row])[row.pk]
     return cast(Standing, row.standing)
+
+
+def _in_one_line(moment: datetime) -> str:
+    local = timezone.localtime(moment)
+    text = f"{local.day} {local:%b %Y}" if local.time() == time() else f"{local.day} {local:%b %Y, %H:%M}"
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _plain(usd: Decimal | None) -> str | None:

@@ -121,6 +121,16 @@ def find(name: int | str) -> Budget:
     return found
 
 
+def state(row: Budget) -> str:
+    """In a word: active, disabled, over, to come."""
+    now = timezone.now()
+    if not row.enabled:
+        return "disabled"
+    if row.ends_at and row.ends_at <= now:
+        return "over"
+    return "to come" if row.starts_at and row.starts_at > now else "active"
+
+
 def lock(row: Budget) -> None:
     """Keeps others from writing budgets of the same target until the caller's transaction ends, so that of two that
     overlap the second is refused. The project's time zone stays as it is, too, and nobody deletes the key.

@@ -8,8 +8,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.utils import timezone
 
+from analytics.budget_rows import state
 from analytics.models import Budget, Project
 from analytics.standing import Standing
 from analytics.types import BudgetScope
@@ -91,15 +91,6 @@ def amount(row: Budget, found: Decimal | None) -> str:
 
 def dollars(amount_usd: Decimal) -> str:
     return f"${_plain(amount_usd)}"
-
-
-def state(row: Budget) -> str:
-    now = timezone.now()
-    if not row.enabled:
-        return "disabled"
-    if row.ends_at and row.ends_at <= now:
-        return "over"
-    return "to come" if row.starts_at and row.starts_at > now else "active"
 
 
 def zone_of(row: Budget) -> str:

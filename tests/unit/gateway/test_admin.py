@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.contrib.auth.models import Permission
 from django.utils import timezone
 
-from analytics import ids, partitions
+from analytics import audit, ids, partitions
 from analytics.models import AuditEntry, Outcome, Project, UsageRecord
 from providers import credentials
 from providers.models import ConfigChange, ConfigVersion, Credential, Provider
@@ -172,6 +172,15 @@ class TestCredential:
         form = {"provider": provider.pk, "name": "default", "enabled": "on"} | source
         assert "environment variable" in admin_client.post("/admin/providers/credential/add/", form).content.decode()
         assert not Credential.objects.exists()
+
+
+def test_the_audit_trail_says_which_budget_was_reached(admin_client):
+    told = {"budget": 7, "window": "day", "limit_usd": "5", "spent_usd": "5.1", "action": "refuse"}
+    audit.record("budget.reached", actor="system", target="project lab", after=told)
+    audit.record("budget.reached", actor="system", target="project old", after=None)
+    page = admin_client.get("/admin/analytics/auditentry/").content.decode()
+    assert "Budget 7: $5 per day for project lab" in page
+    assert "project old" in page
 
 
 @pytest.mark.parametrize("table", ["usagerecord", "auditentry"])

@@ -49,6 +49,7 @@ class TestBudget:
         named = {"project": ours.project.pk} if whose == "project" else {"api_key": ours.key.pk}
         found = refused_form(f"{BUDGETS}add/", budget_form(installation="on", **named))
         assert list(found) == ["project"]
+        assert found["project"].startswith("The whole installation is ticked and a project or an API key is chosen")
         assert not Budget.objects.exists()
 
     def test_a_key_that_there_is_not_is_told_alone(self, refused_form):
@@ -145,6 +146,7 @@ class TestBudget:
         page = admin_client.get(BUDGETS).content.decode()
         assert asked == [2]
         assert '<td class="field-spent">1.25</td>' in page
+        assert '<td class="field-state">active</td>' in page
         assert '<td class="field-held">-</td>' in page
 
     def test_its_page_tells_them_too_and_when_the_window_ends(self, admin_client, monkeypatch):
