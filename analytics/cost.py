@@ -40,7 +40,16 @@ class Computed(msgspec.Struct, frozen=True):
 
 def compute(usage: Usage, prices: Sequence[Price], *, at: datetime) -> Computed:
     """What `usage` costs by `prices` as they stood at `at`, unrounded; tiers go by all input tokens together."""
-    in_force = _in_force(prices, input_tokens=usage.all_input_tokens, at=at)
+    return _priced(usage, _in_force(prices, input_tokens=usage.all_input_tokens, at=at))
+
+
+def most(usage: Usage, prices: Sequence[Price], *, at: datetime) -> Decimal | None:
+    """What a request costs at most that uses no more than `usage`, unrounded; None when a unit has no known price. It
+    may fall in any tier up to its input, and a lower one may be dearer."""
+    return _priced(usage, _dearest(prices, input_tokens=usage.all_input_tokens, at=at)).usd
+
+
+def _priced(usage: Usage, in_force: dict[Unit, Decimal]) -> Computed:
     total = ZERO
     used: dict[str, str] = {}
     for unit, quantity in _quantities(usage):
@@ -57,7 +66,7 @@ def at_dearest_input(usage: Usage, prices: Sequence[Price], *, at: datetime) -> 
     """With all its input in the bucket that costs most: whether it will be read or written to a cache is not known
     before."""
     tokens = usage.all_input_tokens
-    in_force = _in_force(prices, input_tokens=tokens, at=at)
+    in_force = _dearest(prices, input_tokens=tokens, at=at)
     dearest = max(_INPUTS, key=lambda unit: _price_of(unit, in_force) or ZERO)
     nothing = dict.fromkeys(_INPUTS.values(), 0)
     return msgspec.structs.replace(usage, cached_input_tokens=0, **(nothing | {_INPUTS[dearest]: tokens}))
@@ -116,6 +125,16 @@ def _in_force(prices: Sequence[Price], *, input_tokens: int, at: datetime) -> di
         end = min((start for start in starts if start > at), default=_LAST)
         _flat[id(prices)] = _Flat(prices, start, end, found)
     return found
+
+
+def _dearest(prices: Sequence[Price], *, input_tokens: int, at: datetime) -> dict[Unit, Decimal]:
+    """The dearest price of each unit in any of the tiers that so many input tokens, or fewer, fall in."""
+    tiers = {price.from_tokens for price in prices if 0 < price.from_tokens <= input_tokens}
+    if not tiers:
+        return _in_force(prices, input_tokens=input_tokens, at=at)
+    lists = [_looked_up(prices, input_tokens=tokens, at=at) for tokens in (0, *tiers)]
+    found = {unit: [usd for known in lists if (usd := _price_of(unit, known)) is not None] for unit in Unit}
+    return {unit: max(usds) for unit, usds in found.items() if usds}
 
 
 def _looked_up(prices: Sequence[Price], *, input_tokens: int, at: datetime) -> dict[Unit, Decimal]:

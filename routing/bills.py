@@ -86,7 +86,12 @@ class Priced(msgspec.Struct, frozen=True):
 
     def most(self, usage: Usage) -> Decimal:
         """Of answers of any length that a client may have asked for, so it has an end."""
-        return min(self._standing_in(usage).usd or cost.ZERO, MOST_USD)
+        usd: Decimal | None = cost.ZERO
+        if self.model is not None:
+            usd = cost.most(usage, self.model.prices, at=self.at)
+            if usd is None and self.stand_in is not None:
+                usd = cost.most(usage, self.stand_in.prices, at=self.at)
+        return min(usd or cost.ZERO, MOST_USD)
 
     def at_dearest_input(self, usage: Usage) -> Usage:
         """With all its input in the bucket that costs most by the same prices."""

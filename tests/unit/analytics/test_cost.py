@@ -172,6 +172,40 @@ def test_people_read_prices_per_million_of_the_smallest_requests():
     assert cost.per_million(prices, at=NOW) == {Unit.INPUT: Decimal("2.5"), Unit.REQUEST: 10_000}
 
 
+class TestMost:
+    FALLING = (
+        price("input", 10),
+        price("output", 20),
+        price("input", 1, from_tokens=100),
+        price("output", 2, from_tokens=100),
+    )
+
+    def test_is_at_the_dearest_tier_that_so_much_input_or_less_falls_in(self):
+        usage = Usage(input_tokens=150, output_tokens=5)
+        assert cost.most(usage, self.FALLING, at=NOW) == 150 * 10 + 5 * 20
+
+    def test_is_never_at_a_tier_that_the_input_cannot_reach(self):
+        assert cost.most(Usage(input_tokens=199), TestTiers.PRICES, at=NOW) == 199
+
+    def test_takes_each_unit_where_it_is_dearest(self):
+        mixed = (*self.FALLING, price("output", 50, from_tokens=120))
+        assert cost.most(Usage(input_tokens=150, output_tokens=5), mixed, at=NOW) == 150 * 10 + 5 * 50
+
+    def test_a_unit_with_a_price_in_a_higher_tier_alone_may_be_paid_as_its_stand_in(self):
+        prices = (price("input", 10), price("cached_input", 1, from_tokens=100))
+        assert cost.most(Usage(cached_input_tokens=150), prices, at=NOW) == 1500
+
+    def test_is_unknown_where_a_price_is(self):
+        assert cost.most(Usage(input_tokens=5), [price("output", 1)], at=NOW) is None
+
+    @given(st.lists(st.tuples(st.sampled_from(["input", "output"]), st.integers(0, 9), st.integers(0, 50))), st.data())
+    def test_nothing_that_uses_no_more_costs_more(self, tiers, data):
+        prices = [price("input", 1), price("output", 1), *(price(unit, usd, from_tokens=at) for unit, usd, at in tiers)]
+        upper = data.draw(st.integers(0, 60))
+        used = Usage(input_tokens=data.draw(st.integers(0, upper)), output_tokens=3)
+        assert usd(used, *prices) <= cost.most(Usage(input_tokens=upper, output_tokens=3), prices, at=NOW)
+
+
 class TestAtDearestInput:
     @pytest.mark.parametrize(
         ("prices", "bucket"),

@@ -97,6 +97,16 @@ class TestCacheWrites:
         assert await cap(gateway, gateway.candidate("ok", usd=None), messages=self.MESSAGES) == known
 
 
+class TestAPriceListThatFalls:
+    async def test_is_held_at_its_dearest_tier(self, gateway):
+        """The upper estimate of the input reaches the cheap tier, and the request itself does not."""
+        found = priced(gateway)
+        cheap = tuple(Price(unit, Decimal("0.0001"), 14, LONG_AGO) for unit in (Unit.INPUT, Unit.OUTPUT))
+        falling = replace(found, model=replace(found.model, prices=(*found.model.prices, *cheap)))
+        assert await cap(gateway, falling, max_tokens=50) == await cap(gateway, found, max_tokens=50)
+        assert gateway.lines()[1].budget_usd <= gateway.opened[0].cap_usd
+
+
 class TestALimitThatTheProvidersRowAdds:
     def adding(self, gateway, **limit):
         found = gateway.candidate("ok", max_output_tokens=1000)
