@@ -28,6 +28,8 @@ _INPUTS = {
 }
 
 FREE_UNLESS_PRICED = frozenset({Unit.REQUEST, Unit.WEB_SEARCH, Unit.IMAGE})
+"""All that is no token."""
+ONCE = Decimal(1)
 
 
 class Computed(msgspec.Struct, frozen=True):
@@ -35,27 +37,31 @@ class Computed(msgspec.Struct, frozen=True):
 
     usd: Decimal | None
     used: dict[str, str]
-    """USD per unit, by unit, for the units that were used: what a ledger row shows as its prices."""
+    """USD per unit, by unit, for the units that were used, with the factor in it: what a ledger row shows as its
+    prices."""
 
 
-def compute(usage: Usage, prices: Sequence[Price], *, at: datetime) -> Computed:
-    """What `usage` costs by `prices` as they stood at `at`, unrounded; tiers go by all input tokens together."""
-    return _priced(usage, _in_force(prices, input_tokens=usage.all_input_tokens, at=at))
+def compute(usage: Usage, prices: Sequence[Price], *, at: datetime, factor: Decimal = ONCE) -> Computed:
+    """What `usage` costs by `prices` as they stood at `at`, unrounded; tiers go by all input tokens together. Tokens
+    cost `factor` times their list price."""
+    return _priced(usage, _in_force(prices, input_tokens=usage.all_input_tokens, at=at), factor)
 
 
-def most(usage: Usage, prices: Sequence[Price], *, at: datetime) -> Decimal | None:
+def most(usage: Usage, prices: Sequence[Price], *, at: datetime, factor: Decimal = ONCE) -> Decimal | None:
     """What a request costs at most that uses no more than `usage`, unrounded; None when a unit has no known price. It
     may fall in any tier up to its input, and a lower one may be dearer."""
-    return _priced(usage, _dearest(prices, input_tokens=usage.all_input_tokens, at=at)).usd
+    return _priced(usage, _dearest(prices, input_tokens=usage.all_input_tokens, at=at), factor).usd
 
 
-def _priced(usage: Usage, in_force: dict[Unit, Decimal]) -> Computed:
+def _priced(usage: Usage, in_force: dict[Unit, Decimal], factor: Decimal) -> Computed:
     total = ZERO
     used: dict[str, str] = {}
     for unit, quantity in _quantities(usage):
         price = _price_of(unit, in_force)
         if price is None:
             return Computed(None, {})
+        if factor != ONCE and unit not in FREE_UNLESS_PRICED:
+            price *= factor
         total += price * quantity
         if price or unit in in_force:
             used[unit.value] = f"{price.normalize():f}"

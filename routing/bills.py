@@ -50,6 +50,8 @@ class Priced(msgspec.Struct, frozen=True):
     stand_in: Model | None
     """Whose price is taken for a model that has none: the dearest there is, never a silent zero."""
     at: datetime
+    factor: Decimal = cost.ONCE
+    """How often the list price a token may cost (`routing.price_factors`)."""
 
     def told(self, usage: Usage, *, most: Usage) -> Bill:
         """By the provider's usage, and by its own figure where it gave one. `most`: when no price is known either."""
@@ -58,7 +60,8 @@ class Priced(msgspec.Struct, frozen=True):
         if reported is not None and reported > MOST_USD:
             reported = None
         if reported is not None:
-            disputed = computed.usd is not None and reported < computed.usd * DISPUTED_BELOW
+            # The factor is the most that may be charged: a provider that charges its list price is no liar.
+            disputed = computed.usd is not None and reported * self.factor < computed.usd * DISPUTED_BELOW
             usd, source = reported, CostSource.PROVIDER
         elif computed.usd is not None:
             disputed, usd, source = False, computed.usd, CostSource.PRICE
@@ -88,9 +91,9 @@ class Priced(msgspec.Struct, frozen=True):
         """Of answers of any length that a client may have asked for, so it has an end."""
         usd: Decimal | None = cost.ZERO
         if self.model is not None:
-            usd = cost.most(usage, self.model.prices, at=self.at)
+            usd = cost.most(usage, self.model.prices, at=self.at, factor=self.factor)
             if usd is None and self.stand_in is not None:
-                usd = cost.most(usage, self.stand_in.prices, at=self.at)
+                usd = cost.most(usage, self.stand_in.prices, at=self.at, factor=self.factor)
         return min(usd or cost.ZERO, MOST_USD)
 
     def at_dearest_input(self, usage: Usage) -> Usage:
@@ -101,13 +104,13 @@ class Priced(msgspec.Struct, frozen=True):
     def _standing_in(self, usage: Usage) -> cost.Computed:
         computed = self._computed(usage)
         if computed.usd is None and self.stand_in is not None:
-            return cost.compute(usage, self.stand_in.prices, at=self.at)
+            return cost.compute(usage, self.stand_in.prices, at=self.at, factor=self.factor)
         return computed
 
     def _computed(self, usage: Usage) -> cost.Computed:
         if self.model is None:
             return cost.Computed(cost.ZERO, {})
-        return cost.compute(usage, self.model.prices, at=self.at)
+        return cost.compute(usage, self.model.prices, at=self.at, factor=self.factor)
 
 
 def together(bills: Sequence[Bill]) -> Bill:

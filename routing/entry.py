@@ -123,8 +123,8 @@ class Entry:
         if not most or not self.reservation.refuses:
             return [Cap(most, longest, is_told=False)]
         is_said = need.max_output_tokens is not None or model.max_output_tokens is not None
-        if any(name in model.provider.extra_body for name in caps.LIMITS):
-            is_said = False  # by the provider's row perhaps, which knows nothing of this cap
+        if need.has_other_limits or caps.named(model.provider.extra_body):
+            is_said = False  # in words this provider may not know, or by its row, which knows nothing of this cap
         full = Cap(most, longest, is_told=not is_said)
         usual = self.guard.lengths.usual(key_id=self.caller.key_id, model_id=model.id)
         if usual >= longest:
@@ -300,7 +300,7 @@ class Entry:
         """Of the model under way, unless another is given."""
         if model is None and self.candidate is not None:
             model = self.candidate.model
-        return Priced(model, self.decision.stand_in, self.decision.started_at)
+        return Priced(model, self.decision.stand_in, self.decision.started_at, self.decision.need.price_factor)
 
     def _fell_back(self) -> bool:
         if not self.trail:

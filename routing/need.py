@@ -8,7 +8,9 @@ from typing import Any
 
 from msgspec import Raw, json
 
+from providers.dialects import caps
 from providers.types import Capability, ChatRequest
+from routing import price_factors
 from routing.types import Need, Wishes
 
 AUTO = "auto"
@@ -82,6 +84,7 @@ def read(request: ChatRequest, *, wishes: Wishes, layers: Sequence[str]) -> Need
     if len(request.messages) > MOST_MESSAGES:
         raise TooMany("messages", most=MOST_MESSAGES)
     enter, fenced, models = _wanted(request, wishes=wishes, layers=layers)
+    other_limits = caps.other_limits(request.fields)
     parts = [part for message in request.messages for part in _all_parts(message)]
     if len(parts) > MOST_PARTS:
         raise TooMany("parts in its messages", most=MOST_PARTS)
@@ -98,11 +101,13 @@ def read(request: ChatRequest, *, wishes: Wishes, layers: Sequence[str]) -> Need
         capabilities=_capabilities(request, parts=parts),
         files=sum(str(part.get("type")) in _FILE_PARTS for part in parts),
         input_tokens=_input_tokens(request),
-        max_output_tokens=request.max_output_tokens,
+        max_output_tokens=_longest(request, other_limits),
+        has_other_limits=bool(other_limits),
         answers=request.answers,
         prediction_tokens=_field_tokens(request, "prediction"),
         web_searches=_web_searches(request),
         writes_cache=_writes_cache(request),
+        price_factor=price_factors.factor(request.fields),
         max_cost_usd=wishes.max_cost_usd,
         session=wishes.session or request.session,
     )
@@ -176,6 +181,11 @@ def _input_tokens(request: ChatRequest) -> int:
     beside = sum(_field_tokens(request, name) for name in _READ_AS_WELL if name in request.fields)
     tools = _json_tokens(request.tools) if request.tools else 0
     return sum(map(_message_tokens, request.messages)) + tools + beside
+
+
+def _longest(request: ChatRequest, other_limits: Sequence[int | None]) -> int | None:
+    known = [limit for limit in other_limits if limit is not None]
+    return max(request.max_output_tokens or 0, *known, 0) or None if len(known) == len(other_limits) else None
 
 
 def _field_tokens(request: ChatRequest, name: str) -> int:

@@ -75,7 +75,7 @@ def worst_cost(model: Model, *, need: Need, at: float, answer_tokens: int | None
     usage, moment = most_used(model, need=need, output_tokens=each * need.answers), ids.moment(at)
     if may_write_cache(model, need=need):
         usage = cost.at_dearest_input(usage, model.prices, at=moment)
-    return cost.most(usage, model.prices, at=moment)
+    return cost.most(usage, model.prices, at=moment, factor=need.price_factor)
 
 
 def most_used(model: Model, *, need: Need, output_tokens: int) -> Usage:

@@ -41,7 +41,9 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     input_tokens: int = 0
     """Upper estimate without files (`routing.need`)."""
     max_output_tokens: int | None = None
-    """Of one answer."""
+    """Of one answer: the largest that is stated under any name; None where none is, or one that is no limit."""
+    has_other_limits: bool = False
+    """Whether it is stated under a name that not every vendor knows."""
     answers: int = 1
     """How many are asked for at once."""
     prediction_tokens: int = 0
@@ -50,6 +52,8 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     """The most that it may have the vendor make, where it switches them on."""
     writes_cache: bool = False
     """Whether its input may be written to the vendor's cache, which may cost more than reading it."""
+    price_factor: Decimal = Decimal(1)
+    """How often its list price a vendor may charge for a token, by what the client asks for beside the answer."""
     max_cost_usd: Decimal | None = None
     session: str = ""
 

@@ -13,6 +13,7 @@ from providers.dialects import openai
 from tests.unit.providers.test_openai_dialect import ACME, body, model
 
 NAMES = ("max_tokens", "max_completion_tokens")
+OTHERS = ("n_predict", "max_length", "max_new_tokens", "num_predict", "max_output_tokens", "Max_Tokens", "N_PREDICT")
 
 
 def sent(*fields, cap_tokens, **provider):
@@ -44,6 +45,29 @@ class TestWhatTheClientSent:
 
     def test_counts_for_each_of_several_answers(self):
         assert sent(b'"n":3', b'"max_tokens":70', cap_tokens=60).items() >= {"n": b"3", "max_tokens": b"60"}.items()
+
+
+class TestALimitByAnotherName:
+    """Some servers obey it, and before the usual names."""
+
+    @pytest.mark.parametrize("name", [*OTHERS, "max_to\u212aens"])
+    @pytest.mark.parametrize("own", [b"61", b"-1", b"0", b"1e9", b"1e999", b'"100"', b"[100]", b"{}", b"true", b"1.5"])
+    def test_is_lowered_as_well(self, name, own):
+        goes_out = own if own in (b"true", b"1.5") else b"60"
+        found = sent(b'"%b":%b' % (name.encode(), own), b'"max_tokens":5', cap_tokens=60)
+        assert (found[name], found["max_tokens"]) == (goes_out, b"5")
+
+    @pytest.mark.parametrize("name", OTHERS)
+    def test_does_not_stand_for_the_usual_one(self, name):
+        found = sent(b'"%b":50' % name.encode(), cap_tokens=60)
+        assert (found[name], found["max_tokens"]) == (b"50", b"60")
+
+    @pytest.mark.parametrize("name", OTHERS)
+    def test_keeps_its_bytes_where_nothing_is_capped(self, name):
+        assert sent(b'"%b":-1' % name.encode(), cap_tokens=None)[name] == b"-1"
+
+    def test_null_is_none(self):
+        assert sent(b'"n_predict":null', cap_tokens=60)["n_predict"] == b"null"
 
 
 class TestWhereItSentNone:

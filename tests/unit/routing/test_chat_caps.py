@@ -107,6 +107,22 @@ class TestAPriceListThatFalls:
         assert gateway.lines()[1].budget_usd <= gateway.opened[0].cap_usd
 
 
+class TestALimitByANameThatSingleServersObey:
+    @pytest.mark.parametrize(("own", "held"), [(300, 300), (-1, 1000), ("all", 1000)])
+    @pytest.mark.parametrize("most", [1000, None])
+    async def test_is_held_and_told_under_each_name(self, gateway, own, held, most):
+        held = 4096 if most is None and held == 1000 else held
+        plain = await cap(gateway, gateway.candidate("ok"), max_tokens=held)
+        found = gateway.candidate("ok", max_output_tokens=most)
+        assert await cap(gateway, found, max_tokens=1, n_predict=own) == plain
+        body = msgspec.json.decode(gateway.seen()[-1].body)
+        assert (body["max_tokens"], body["n_predict"]) == (1, held)
+
+    async def test_binds_those_as_well_that_do_not_know_it(self, gateway):
+        await cap(gateway, "ok", max_tokens=None, n_predict=50)
+        assert msgspec.json.decode(gateway.seen()[-1].body)["max_tokens"] == 50
+
+
 class TestALimitThatTheProvidersRowAdds:
     def adding(self, gateway, **limit):
         found = gateway.candidate("ok", max_output_tokens=1000)

@@ -269,6 +269,31 @@ class TestUpperTokens:
         assert read(messages=asking(picture)).input_tokens < 100
 
 
+class TestTheLongestAnswer:
+    @pytest.mark.parametrize(
+        ("fields", "tokens"),
+        [
+            ({}, None),
+            ({"max_tokens": 5}, 5),
+            ({"max_tokens": 5, "max_completion_tokens": 7}, 7),
+            ({"max_tokens": 5, "n_predict": 100}, 100),
+            ({"max_tokens": 100, "n_predict": 5}, 100),
+            ({"n_predict": 5}, 5),
+            ({"max_length": 5, "max_new_tokens": 6, "num_predict": 8, "max_output_tokens": 7}, 8),
+            ({"max_tokens": 5, "MAX_TOKENS": 100}, 100),
+            ({"max_tokens": 5, "n_predict": 100.9}, 100),
+            ({"max_tokens": 5, "n_predict": None}, 5),
+        ],
+        ids=str,
+    )
+    def test_is_the_longest_that_is_named(self, fields, tokens):
+        assert read(**fields).max_output_tokens == tokens
+
+    @pytest.mark.parametrize("no_limit", [-1, 0, "100", [100], {}, 1e300, False], ids=repr)
+    def test_has_no_end_where_one_that_is_named_is_none(self, no_limit):
+        assert read(max_tokens=5, n_predict=no_limit).max_output_tokens is None
+
+
 class TestWhatCostsBeside:
     SEARCH = {"type": "web_search_20250305", "name": "web_search"}
 
