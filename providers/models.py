@@ -103,6 +103,10 @@ class Provider(models.Model):
         default=False, help_text="Takes text as one string only: lists of text parts are joined."
     )
     usage_in_streams = models.BooleanField(default=True, help_text="Understands stream_options.include_usage.")
+    stops_when_left = models.BooleanField(
+        default=True,
+        help_text="Charges nothing more for a stream that is left. Otherwise budgets count all it may become.",
+    )
     extra_body = models.JSONField(
         default=dict,
         blank=True,

@@ -41,6 +41,7 @@ def _provider(row: tables.Provider) -> Provider:
         reasoning_field=row.reasoning_field,
         text_as_string=row.text_as_string,
         usage_in_streams=row.usage_in_streams,
+        stops_when_left=row.stops_when_left,
         extra_body=row.extra_body if isinstance(row.extra_body, dict) else {},
         timeouts=Timeouts(
             connect_s=row.connect_timeout_s,

@@ -83,6 +83,8 @@ class Provider:
     """The only name under which it takes reasoning back: `reasoning` or `reasoning_content`; '' for both."""
     text_as_string: bool = False
     """Whether it takes text only as a string, not as a list of parts."""
+    stops_when_left: bool = True
+    """Whether it writes, and charges, no more of a stream once nobody reads it."""
 
 
 @dataclass(frozen=True, slots=True)

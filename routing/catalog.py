@@ -147,6 +147,7 @@ class Provider:
     reasoning_field: Literal["", "reasoning", "reasoning_content"] | None = None
     text_as_string: bool | None = None
     usage_in_streams: bool | None = None
+    stops_when_left: bool | None = None
     connect_timeout_s: Seconds | None = None
     headers_timeout_s: Seconds | None = None
     first_content_timeout_s: Seconds | None = None

@@ -31,19 +31,13 @@ from routing.catalog import Catalog, ListedPrice, Model, Provider, refuse_missin
 LAYER_FACTS = ("title",)
 LAYER_CHOICES = ("from_score", "enabled")
 POLICY_CHOICES = ("unknown_price", "deadline_s", "max_attempts")
-PROVIDER_FACTS = (
-    "name",
-    "dialect",
-    "max_tokens_field",
-    "reasoning_field",
-    "text_as_string",
-    "usage_in_streams",
-)
+PROVIDER_FACTS = ("name", "dialect", "max_tokens_field", "reasoning_field", "text_as_string", "usage_in_streams")
 PROVIDER_CHOICES = (
     "base_url",
     "is_local",
     "needs_credential",
     "enabled",
+    "stops_when_left",
     "extra_body",
     "connect_timeout_s",
     "headers_timeout_s",

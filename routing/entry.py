@@ -226,7 +226,7 @@ class Entry:
     def failed(self, error: ProviderError | None) -> None:
         """The attempt under way has no answer; None: it was cut. What its provider told that it used is paid for; what
         it may charge beyond that is counted by budgets: of a stream that was cut or fell silent no more than may have
-        been on its way, as its provider stops then; of a whole answer all, as its provider goes on writing."""
+        been on its way, where its provider stops then; of a whole answer all, as its provider goes on writing."""
         may_cost = error is None or (error.kind in MAY_HAVE_COST if error.may_cost is None else error.may_cost)
         usage = None if error is None else error.usage
         counted = cost.ZERO
@@ -236,15 +236,19 @@ class Entry:
             self._last_failed = len(self.trail) + 1
             counted = bill.counted_usd
         if may_cost and (usage is None or usage.is_partial):
-            stops = self.request.is_stream and (error is None or error.kind is FailureKind.TIMEOUT)
-            most = self._most(content_chars=0 if stops else None)
+            is_left = self.request.is_stream and (error is None or error.kind is FailureKind.TIMEOUT)
+            most = self._most(content_chars=0 if is_left and self._stops_when_left() else None)
             counted = max(counted, cost.rounded(self._priced().most(most)))
         self._counted_usd += counted
 
-    def bill(self, usage: Usage | None, *, content_chars: int) -> Bill:
+    def bill(self, usage: Usage | None, *, content_chars: int, has_unseen: bool = False) -> Bill:
         """What was consumed: by the provider's word where it gave one, else by our price, else by estimate. With what
-        failed attempts are known to have cost."""
+        failed attempts are known to have cost. `has_unseen`: the provider may have written more than was read, and
+        budgets count all that it may have."""
         own = self._bill(usage, content_chars=content_chars)
+        if has_unseen:
+            most_usd = cost.rounded(self._priced().most(self._most(content_chars=None)))
+            own = msgspec.structs.replace(own, counted_usd=max(own.counted_usd, most_usd))
         if not self._failed:
             return own
         return msgspec.structs.replace(together([*self._failed, own]), counted_usd=own.counted_usd)
@@ -292,6 +296,9 @@ class Entry:
         need = self.decision.need
         usage = most_used(model, need=need, output_tokens=output_tokens)
         return self._priced(model).at_dearest_input(usage) if may_write_cache(model, need=need) else usage
+
+    def _stops_when_left(self) -> bool:
+        return self.candidate is None or self.candidate.model.provider.stops_when_left
 
     def _file_tokens(self) -> int:
         return self.decision.need.files * self.candidate.model.max_input_tokens_per_file if self.candidate else 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from math import inf
+from time import monotonic
 from typing import Any
 from weakref import WeakSet
 
@@ -26,6 +28,11 @@ _left: WeakSet[asyncio.Task[Any]] = WeakSet()
 CLIENT_CLOSED = 499
 """The status a row gets when its client left; nobody ever receives it."""
 DEADLINE_PASSED = "the request's deadline passed"
+SLOW_AFTER_S = 0.1
+"""For how long in all a client may be waited for. What a vendor writes meanwhile stands unread in buffers: at 300
+tokens a second no more than `bills.UNSEEN_TOKENS`, which are counted as on their way."""
+LEAST_WAIT_S = 0.01
+"""Less is no waiting: a frame that the socket takes at once needs as much on a busy machine."""
 
 
 def leave(task: asyncio.Task[Any]) -> None:
@@ -58,6 +65,10 @@ class Streaming:
         self.error: ProviderError | None = None
         """Set when the stream broke after content."""
         self._was_cancelled = False
+        self._given_at = monotonic()
+        """When the client was given what it has not taken yet, its headers first; `inf` while it waits for us."""
+        self._waited_s = 0.0
+        """For the client, in all."""
         self._entry = entry
         self._upstream = upstream
 
@@ -80,6 +91,7 @@ class Streaming:
         """The frames to relay, without the closing `[DONE]`; ends early, with `error` set, when the stream breaks."""
         try:
             while (frames := await self._next()) is not None:
+                self._given_at = monotonic()
                 yield frames
         except ProviderError as error:
             if self._upstream.reader.finish_reason and error.kind in LACKS_ONLY_ITS_END:
@@ -97,7 +109,9 @@ class Streaming:
 
     async def _next(self) -> bytes | None:
         between_s = self.candidate.model.provider.timeouts.between_frames_s
-        patience_s = min(self._entry.clock.left_s(), between_s)
+        clock, now = self._entry.clock, monotonic()
+        self._taken(now)
+        patience_s = min(clock.started + clock.deadline_s - now, between_s)
         if patience_s <= 0:  # what is here already would not be waited for, however slowly the client takes it
             raise ProviderError(FailureKind.TIMEOUT, DEADLINE_PASSED)
         try:
@@ -106,6 +120,20 @@ class Streaming:
         except TimeoutError:
             why = f"nothing came for {between_s:g} s" if patience_s == between_s else DEADLINE_PASSED
             raise ProviderError(FailureKind.TIMEOUT, why) from None
+
+    def _taken(self, now: float) -> None:
+        """The client took what it was given."""
+        waited_s, self._given_at = now - self._given_at, inf
+        if waited_s > LEAST_WAIT_S:
+            self._waited_s += waited_s
+
+    def _has_unseen(self) -> bool:
+        """Whether the provider may write more than was read of it: it was left or cut before it had ended, and its
+        client was waited for, or the provider goes on."""
+        reader = self._upstream.reader
+        has_ended = reader.finish_reason and (reader.is_done or self._entry.decision.need.answers == 1)
+        stops = self.candidate.model.provider.stops_when_left and self._waited_s <= SLOW_AFTER_S
+        return not has_ended and not stops
 
     def close(self, *, was_cancelled: bool = False) -> None:
         """Cuts the upstream and settles by what was used until now. Never waits; harmless when all is done.
@@ -116,9 +144,10 @@ class Streaming:
         self._upstream.close()
         if self._entry.is_settled:
             return
+        self._taken(monotonic())
         reader = self._upstream.reader
         self._entry.ended(reader.finish_reason, usage=reader.usage if reader.is_done else None)
-        self.bill = self._entry.bill(reader.usage, content_chars=reader.content_chars)
+        self.bill = self._entry.bill(reader.usage, content_chars=reader.content_chars, has_unseen=self._has_unseen())
         kind, message = (self.error.kind.value, self.error.message) if self.error else ("", "")
         if self.error is not None:
             outcome, status = Outcome.ERROR, 200

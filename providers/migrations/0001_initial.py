@@ -51,6 +51,7 @@ class Migration(migrations.Migration):
                 ('reasoning_field', models.CharField(blank=True, choices=[('', 'as sent'), ('reasoning', 'reasoning'), ('reasoning_content', 'reasoning_content')], default='', help_text='The only name under which it takes reasoning back; the other one is renamed.', max_length=32)),
                 ('text_as_string', models.BooleanField(default=False, help_text='Takes text as one string only: lists of text parts are joined.')),
                 ('usage_in_streams', models.BooleanField(default=True, help_text='Understands stream_options.include_usage.')),
+                ('stops_when_left', models.BooleanField(default=True, help_text='Charges nothing more for a stream that is left. Otherwise budgets count all it may become.')),
                 ('extra_body', models.JSONField(blank=True, default=dict, help_text='Fields added to each request that lacks them.', validators=[providers.models.validate_extra_body])),
                 ('connect_timeout_s', models.FloatField(default=5.0, validators=[django.core.validators.MinValueValidator(0.01)], verbose_name='connect timeout (s)')),
                 ('headers_timeout_s', models.FloatField(default=120.0, validators=[django.core.validators.MinValueValidator(0.01)], verbose_name='headers timeout (s)')),

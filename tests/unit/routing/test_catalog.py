@@ -305,3 +305,7 @@ class TestShipped:
         (found,) = [provider for provider in shipped.providers if provider.slug == slug]
         declared = (found.max_tokens_field, found.reasoning_field, found.usage_in_streams)
         assert declared == (max_tokens_field, reasoning_field, usage_in_streams)
+
+    def test_vendors_that_go_on_with_a_stream_that_is_left_are_declared(self, shipped: Catalog):
+        found = [provider.slug for provider in shipped.providers if provider.stops_when_left is False]
+        assert found == ["openrouter", "groq", "mistral"]

@@ -106,6 +106,12 @@ class TestFirstLoad:
         provider = Provider.objects.get()
         assert (provider.enabled, provider.needs_credential, provider.is_local) == (True, True, False)
 
+    @pytest.mark.parametrize("stops", [True, False])
+    def test_says_whether_a_provider_stops_when_it_is_left(self, stops):
+        load(('slug = "acme"', f'slug = "acme"\nstops_when_left = {str(stops).lower()}'))
+        (model,) = snapshot_rows.models_by_id().values()
+        assert model.provider.stops_when_left is stops
+
     def test_leaves_one_audit_entry(self):
         load()
         entry = AuditEntry.objects.get()
@@ -181,6 +187,7 @@ class TestSecondLoad:
         (Provider, "base_url", "https://proxy.example/v1"),
         (Provider, "is_local", True),
         (Provider, "needs_credential", False),
+        (Provider, "stops_when_left", False),
         (Provider, "extra_body", {"top_p": 0.5}),
         (Provider, "connect_timeout_s", 1.5),
         (Model, "enabled", False),
