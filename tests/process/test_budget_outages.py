@@ -153,7 +153,6 @@ class TestRedis:
         assert chat(on_redis.gateway, FREE) == (200, "")
         check_when_back(on_redis.gateway)
 
-
     def test_a_new_budget_refuses_nobody_before_it_is_spent(self, on_redis: OnRedis) -> None:
         """Its account takes longer to fill than on one machine: others may have something open."""
         assert chat(on_redis.gateway, NEWLY) == (200, "")
