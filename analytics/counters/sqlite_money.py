@@ -15,7 +15,7 @@ import msgspec
 from analytics.counters.steps import Account, Balance, Reserve, Reserved, Settled
 
 LAPSED_AT_ONCE = 200
-"""So many are charged by one `reserve` at most: it is on a request's way."""
+"""So many are charged in one transaction at most: requests wait for it."""
 
 NAMES_AT_ONCE = 500
 """SQLite takes no more than so many parameters everywhere (999 in older ones)."""
@@ -96,12 +96,14 @@ def settle(db: sqlite3.Connection, id: str, *, nano_usd: int, now: int) -> Settl
     return Settled(tuple((name, now_spent[name]) for name in accounts if name in now_spent))
 
 
-def lapse(db: sqlite3.Connection, *, now: int, at_most: int) -> None:
-    """Charges reservations whose time is over at their caps, oldest first."""
-    for id, cap, names in db.execute(_DUE, (now, at_most)).fetchall():
+def lapse(db: sqlite3.Connection, *, now: int, at_most: int) -> int:
+    """Charges reservations whose time is over at their caps, oldest first; returns how many."""
+    due = db.execute(_DUE, (now, at_most)).fetchall()
+    for id, cap, names in due:
         for name in split(names):
             db.execute(_CHARGE, (cap, cap, name))
         db.execute("UPDATE reservations SET lapsed = 1 WHERE id=?", (id,))
+    return len(due)
 
 
 def forget_lapsed(db: sqlite3.Connection, *, before_ms: int) -> None:

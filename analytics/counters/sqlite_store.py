@@ -12,6 +12,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -38,6 +39,8 @@ from analytics.counters.steps import (
 from analytics.counters.store import StoreAway
 
 LAPSED_A_CALL = 500
+REST_S = 0.005
+"""Between two transactions of a long work: requests of other processes get in."""
 ACCOUNTS_AT_ONCE = 500
 A_DAY_MS = 86_400_000
 
@@ -79,7 +82,13 @@ class SqliteStore:
         return self._do(lambda opened: rebuild.pulse(opened.db, life=opened.life, now=self._clock()))
 
     def lapse(self) -> list[str]:
-        return self._do(lambda opened: _lapse(opened, now=self._clock()))
+        before_ms = self._clock() - A_DAY_MS
+        while True:
+            charged, ids = self._do(partial(_lapse, now=self._clock(), before_ms=before_ms))
+            if charged < money.LAPSED_AT_ONCE:
+                return ids
+            before_ms = 0  # those that it has just charged are looked for at least once
+            time.sleep(REST_S)
 
     def balances(self, names: Sequence[str]) -> dict[str, Balance]:
         return self._do(lambda opened: {} if _whole_since_ms(opened) is None else money.balances(opened.db, names))
@@ -173,12 +182,15 @@ def _settle(db: sqlite3.Connection, step: Settle, *, now: int) -> Settled:
     return Settled(()) if step.nano_usd is None else money.settle(db, step.id, nano_usd=step.nano_usd, now=now)
 
 
-def _lapse(opened: Opened, *, now: int) -> list[str]:
+def _lapse(opened: Opened, *, now: int, before_ms: int) -> tuple[int, list[str]]:
+    """How many it charged, and those to be looked for once there are no more."""
     if _whole_since_ms(opened) is None:
-        return []
-    money.forget_lapsed(opened.db, before_ms=now - A_DAY_MS)  # others are looked for at least once
-    money.lapse(opened.db, now=now, at_most=-1)
-    return money.lapsed(opened.db, at_most=LAPSED_A_CALL, now=now)
+        return 0, []
+    money.forget_lapsed(opened.db, before_ms=before_ms)
+    charged = money.lapse(opened.db, now=now, at_most=money.LAPSED_AT_ONCE)
+    if charged == money.LAPSED_AT_ONCE:
+        return charged, []
+    return charged, money.lapsed(opened.db, at_most=LAPSED_A_CALL, now=now)
 
 
 def _tidy(db: sqlite3.Connection, *, now: int) -> None:
