@@ -172,6 +172,7 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True, tag="opened", tag_field=
     is_stream: bool
     session: str
     attempts: int
+    """0: nobody was called yet, budgets are being asked."""
     input_tokens: int
     cost_usd: Decimal
     cap_usd: Decimal = Decimal(0)

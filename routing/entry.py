@@ -75,6 +75,8 @@ class Entry:
     """What failed attempts cost, by what their providers told."""
     _last_failed: int = 0
     """The number of the last of them."""
+    _is_noted: bool = False
+    """Whether the spool knows of it."""
 
     async def opened(self, candidate: Candidate) -> None:
         """An attempt is about to start: its cap is held, then it is noted on the disk.
@@ -83,6 +85,8 @@ class Entry:
         for a lower layer; Unavailable; SpoolError. In each case it must not start.
         """
         if self.reservation.budgets:
+            if not self._is_noted:
+                self._note(candidate)
             self.cap = await self._held(candidate.model)
             worst_usd = self.cap.usd
         else:  # a budget that is made meanwhile will have to count it
@@ -91,13 +95,19 @@ class Entry:
         bill = self._estimated(output_tokens=0, most=None)
         self.spool.opened(
             Opened(
-                **self._asked(),
+                **self._asked(candidate),
                 attempts=len(self.trail) + 1,
                 input_tokens=bill.usage.input_tokens,
                 cost_usd=bill.usd,
                 cap_usd=self._counted_usd + worst_usd,
             )
         )
+
+    def _note(self, candidate: Candidate) -> None:
+        """That budgets are about to be asked: should the process be killed between their answer and the attempt, who
+        replays its spool gives back what they hold, as nobody was called."""
+        self.spool.opened(Opened(**self._asked(candidate), attempts=0, input_tokens=0, cost_usd=cost.ZERO))
+        self._is_noted = True
 
     async def _held(self, model: Model) -> Cap:
         """The cap that its budgets have room for. Models that cost no less than one they had no room for, however
@@ -178,7 +188,7 @@ class Entry:
         counted_usd = max(self._counted_usd + bill.counted_usd, bill.usd)
         self.spool.settled(
             UsageRow(
-                **self._asked(),
+                **self._asked(self.candidate),
                 started_at=decision.started_at,
                 outcome=outcome.value,
                 status=status,
@@ -315,9 +325,9 @@ class Entry:
         first, last = self.trail[0], self.trail[-1]
         return (first.provider, first.model) != (last.provider, last.model)
 
-    def _asked(self) -> dict[str, Any]:
+    def _asked(self, candidate: Candidate | None) -> dict[str, Any]:
         """The columns that `opened` and `settled` lines share: who asked for what, and who is to answer."""
-        caller, candidate = self.caller, self.candidate
+        caller = self.caller
         model = candidate.model if candidate else None
         return {
             "id": self.decision.request_id,

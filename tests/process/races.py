@@ -26,7 +26,7 @@ from tests.upstream.process import RunningUpstream
 COMMANDS = 2
 WORKERS = 4
 COMMAND_S = 60.0
-REFUSALS = (b"A budget is reached", b"cannot be looked up")
+REFUSALS = (b"The budget of", b"cannot be looked up")
 PATIENT = {"COUNTERS_DEADLINE_S": "0.5"}
 """On a busy machine 50 ms pass without an outage. What outages do is tested elsewhere."""
 UNDER_WAY = 6

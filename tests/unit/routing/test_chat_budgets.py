@@ -82,6 +82,26 @@ class TestThatFits:
         assert caps(gateway) == [LONG]
 
 
+class TestNoted:
+    async def test_before_budgets_are_asked_and_once(self, gateway, monkeypatch):
+        """A process that is killed when they have answered leaves a line: whoever reads it gives back what is held."""
+        gateway.hold(budget())
+        noted, reserve = [], gateway.guard.reserve
+
+        async def asked(step):
+            noted.append([(line.id.hex, line.cap_usd) for line in gateway.noted])
+            return await reserve(step)
+
+        monkeypatch.setattr(gateway.guard, "reserve", asked)
+        await gateway.ask("bad_json", "ok")
+        assert noted[-1] == noted[0] == [(gateway.row.id.hex, 0)]
+        assert len(noted) > 1
+
+    async def test_not_where_no_budget_holds(self, gateway):
+        await gateway.ask("ok")
+        assert gateway.noted == []
+
+
 class TestNearItsEdge:
     async def test_an_answer_may_be_as_long_as_usual(self, gateway):
         gateway.hold(budget("1"))

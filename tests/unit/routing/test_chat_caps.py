@@ -104,7 +104,7 @@ class TestAPriceListThatFalls:
         cheap = tuple(Price(unit, Decimal("0.0001"), 14, LONG_AGO) for unit in (Unit.INPUT, Unit.OUTPUT))
         falling = replace(found, model=replace(found.model, prices=(*found.model.prices, *cheap)))
         assert await cap(gateway, falling, max_tokens=50) == await cap(gateway, found, max_tokens=50)
-        assert gateway.lines()[1].budget_usd <= gateway.opened[0].cap_usd
+        assert gateway.lines()[2].budget_usd <= gateway.opened[0].cap_usd
 
 
 class TestALimitByANameThatSingleServersObey:

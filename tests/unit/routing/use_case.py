@@ -220,8 +220,14 @@ class Gateway:
         return row
 
     @property
+    def noted(self):
+        """That budgets were about to be asked."""
+        return [line for line in self.lines() if isinstance(line, Opened) and not line.attempts]
+
+    @property
     def opened(self):
-        return [line for line in self.lines() if isinstance(line, Opened)]
+        """One for each attempt."""
+        return [line for line in self.lines() if isinstance(line, Opened) and line.attempts]
 
 
 @asynccontextmanager

@@ -82,6 +82,15 @@ class TestDeadProcesses:
         for id in ("a", "b"):
             assert done(store.admit(Admit(id, (), places, 60_000, 600_000))).refused is None
 
+    def test_what_was_held_for_one_that_called_nobody_yet_is_given_back(self, kept, store, root):
+        budget, noted = make_budget(), holding(0, attempts=0)
+        kept.look()
+        assert reserve(store, noted.id, budget, usd=4)
+        abandon(root, opened=[noted])
+        drainer.replay_abandoned(root, replayed=kept.replayed)
+        kept.look()
+        assert balance(store, budget) == (0, 0)
+
     def test_one_that_was_settled_in_memory_costs_what_the_ledger_says(self, kept, store, root):
         budget, line = make_budget(), holding(3)
         kept.look()
