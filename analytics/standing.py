@@ -66,9 +66,10 @@ def of(rows: Iterable[Row], *, at: datetime | None = None) -> Mapping[int, Stand
 
 def room(budgets: Sequence[Budget], *, at: datetime) -> Room:
     """Of those that are enforced at `at`."""
-    held_to = {accounts.account(budget, at=at).name: budget for budget in accounts.in_force(budgets, at=at)}
-    found = _balances([accounts.account(budget, at=at) for budget in held_to.values()]) if held_to else {}
-    left = [(held_to[name], held_to[name].limit_usd - usd(one.spent + one.open)) for name, one in found.items()]
+    held_to = {accounts.account(budget, at=at): budget for budget in accounts.in_force(budgets, at=at)}
+    found = _balances(list(held_to)) if held_to else {}
+    known = [(budget, found[account.name]) for account, budget in held_to.items() if account.name in found]
+    left = [(budget, budget.limit_usd - usd(balance.spent + balance.open)) for budget, balance in known]
     refusing = [left_usd for budget, left_usd in left if budget.action is BudgetAction.REFUSE]
     spent = [budget for budget, left_usd in left if left_usd <= 0 and budget.action is BudgetAction.DEGRADE]
     least = min(refusing, default=None)

@@ -57,33 +57,6 @@ class Decision(msgspec.Struct, frozen=True):
         return self.plan.entry or (self.plan.attempts[0].layer if self.plan.attempts else "")
 
 
-def make(
-    request: ChatRequest,
-    *,
-    wishes: Wishes,
-    caller: Caller,
-    snapshot: Snapshot,
-    request_id: UUID,
-    left_usd: Decimal | None = None,
-    ceiling: str | None = None,
-) -> Decision:
-    """Reads what `request` needs and decides which models answer it.
-
-    Raises: need.UnknownLayer, UnknownModel.
-    """
-    need = read_need(request, wishes=wishes, caller=caller, snapshot=snapshot)
-    return decide(
-        need,
-        request=request,
-        wishes=wishes,
-        caller=caller,
-        snapshot=snapshot,
-        request_id=request_id,
-        left_usd=left_usd,
-        ceiling=ceiling,
-    )
-
-
 def lowest(names: Iterable[str], *, snapshot: Snapshot) -> str | None:
     """Of the layers that budgets allow, the one that holds; one that is not there any more lets nothing through."""
     known = [layer.name for layer in snapshot.layers]

@@ -15,10 +15,12 @@ def decide(request: ChatRequest, *, wishes: Wishes, caller: Caller, snapshot: Sn
 
     Raises: need.UnknownLayer, UnknownModel.
     """
+    need = decision.read_need(request, wishes=wishes, caller=caller, snapshot=snapshot)
     request_id = ids.new()
     room = standing.room(snapshot.budgets.of(caller), at=ids.started_at(request_id))
-    return decision.make(
-        request,
+    return decision.decide(
+        need,
+        request=request,
         wishes=wishes,
         caller=caller,
         snapshot=snapshot,

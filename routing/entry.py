@@ -220,7 +220,6 @@ class Entry:
                 error_message=storable(error_message, most=500),
             )
         )
-
         self._give_back(counted_usd, used_tokens=usage.total_tokens)
 
     def _give_back(self, counted_usd: Decimal, *, used_tokens: int) -> None:

@@ -26,13 +26,10 @@ def request(model="auto", *, content="Hello", **fields):
 
 
 def make(asked=None, *, config=None, caller=ANYONE, wishes=None, request_id=None):
-    return decision.make(
-        asked or request(),
-        wishes=wishes or Wishes(),
-        caller=caller,
-        snapshot=config or snapshot(*LADDER),
-        request_id=request_id or ids.new(),
-    )
+    asked = asked or request()
+    around = {"wishes": wishes or Wishes(), "caller": caller, "snapshot": config or snapshot(*LADDER)}
+    need = decision.read_need(asked, **around)
+    return decision.decide(need, request=asked, request_id=request_id or ids.new(), **around)
 
 
 class TestMake:
