@@ -1,5 +1,5 @@
 """Tables of who asks, and what it may cost: projects, members, API keys, budgets. Those of what happened, which Django
-looks for here as well, are `analytics.record_models`."""
+looks for here as well, are `analytics.record_models` and `analytics.rollup_models`."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from analytics.key_rules import (
     validate_scopes,
 )
 from analytics.record_models import AuditEntry, CostSource, Outcome, Severity, UsageKind, UsageRecord
+from analytics.rollup_models import UsageRollup, UsageSeries
 from analytics.types import BudgetAction, NearEdge, Scope, Window
 from providers.models import slug_validator
 
@@ -39,6 +40,8 @@ __all__ = [
     "Severity",
     "UsageKind",
     "UsageRecord",
+    "UsageRollup",
+    "UsageSeries",
 ]
 
 

@@ -1,12 +1,13 @@
-"""Monthly partitions of the ledger in PostgreSQL. Other databases keep one plain table and never get here.
+"""Partitions in PostgreSQL: of the ledger by month, of the roll-ups by grain. Other databases keep one plain table of
+either and never get here.
 
-Partitions are made just before the first row that needs one, by whoever writes it; there is no default partition, as
+The ledger's are made just before the first row that needs one, by whoever writes it; there is no default partition, as
 one with rows in it would stand in the way of making the right partition later.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from django.db import connection, models
@@ -27,6 +28,20 @@ def create_parent(editor: BaseDatabaseSchemaEditor, record: type[models.Model]) 
     editor.execute(f'{statement[:-1]}, PRIMARY KEY ("started_at", "id")) PARTITION BY RANGE ("started_at")', params)
     for index in record._meta.indexes:
         editor.add_index(record, index)
+
+
+def create_listed(
+    editor: BaseDatabaseSchemaEditor, model: type[models.Model], *, by: str, named: Mapping[str, int]
+) -> None:
+    """Makes the table of a model with a partition for each value of the column `by`. Used by the migration alone."""
+    statement, params = editor.table_sql(model)
+    editor.execute(f'{statement} PARTITION BY LIST ("{by}")', params)
+    table = model._meta.db_table
+    for name, value in named.items():
+        # Room on each page, so that an update of counters stays there and touches no index (PostgreSQL's HOT).
+        editor.execute(f"CREATE TABLE {table}_{name} PARTITION OF {table} FOR VALUES IN ({value}) WITH (fillfactor=80)")
+    for index in model._meta.indexes:
+        editor.add_index(model, index)
 
 
 def ensure(moments: Iterable[datetime]) -> None:

@@ -1,0 +1,151 @@
+"""Adds usage rows to the roll-ups: counts them up in Python once per minute and series, then adds the counts in one
+upsert. Called in the transaction that inserted the rows, with those that were really inserted.
+
+Whole numbers only, money too: the order in which rows come changes no sum.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db import connection
+
+from analytics import bulk, histograms
+from analytics.rollup_models import COLUMNS, FIRST_TOKEN, LATENCY, PER_USD, TOKENS, UsageRollup, UsageSeries
+from analytics.series import Dimensions, Grain, cut_down, series_id, status_class
+from analytics.types import UsageRow
+
+Counts = dict[str, int]
+"""By column of `UsageRollup`; a column that is not there is 0."""
+Key = tuple[Grain, datetime, Dimensions]
+Tally = dict[Key, Counts]
+_Counted = dict[tuple[datetime, Dimensions], Counts]
+"""In one grain."""
+LOCK = 0x726F6C6C
+"""Advisory lock: who adds rows shares it, who counts a time anew holds it alone."""
+
+
+_FROM = {
+    Grain.QUARTER: Grain.MINUTE,
+    Grain.QUARTER_PROJECT: Grain.QUARTER,
+    Grain.QUARTER_ALL: Grain.QUARTER_PROJECT,
+    Grain.DAY: Grain.QUARTER,
+    Grain.DAY_KEY: Grain.DAY,
+    Grain.DAY_MODEL: Grain.DAY,
+    Grain.DAY_PROJECT: Grain.DAY_MODEL,
+    Grain.DAY_ALL: Grain.DAY_PROJECT,
+}
+"""Which finer grain each is added up from: the one with the fewest rows that tells enough apart."""
+
+
+def tally(rows: Iterable[UsageRow]) -> Tally:
+    """The rows counted up, in every grain."""
+    found: dict[Grain, _Counted] = {Grain.MINUTE: _by_minute(rows)}
+    for grain, finer in _FROM.items():
+        found[grain] = _added_up(found[finer], grain=grain)
+    return {(grain, *key): counts for grain, counted in found.items() for key, counts in counted.items()}
+
+
+def _by_minute(rows: Iterable[UsageRow]) -> _Counted:
+    found: _Counted = defaultdict(lambda: defaultdict(int))
+    for row in rows:
+        _count(row, into=found[Grain.MINUTE.start_of(row.started_at), dimensions(row)])
+    return found
+
+
+def _added_up(finer: _Counted, *, grain: Grain) -> _Counted:
+    found: _Counted = {}
+    for (start, values), counts in finer.items():
+        key = grain.start_of(start), cut_down(values, grain.cut)
+        known = found.get(key)
+        found[key] = counts if known is None else _together(known, counts)
+    return found
+
+
+def _together(one: Counts, other: Counts) -> Counts:
+    both = dict(one)
+    for column, number in other.items():
+        both[column] = both.get(column, 0) + number
+    return both
+
+
+def dimensions(row: UsageRow) -> Dimensions:
+    """The series of a row in the full cut."""
+    return Dimensions(
+        row.kind,
+        status_class(row.outcome, row.status),
+        row.error_kind,
+        row.layer,
+        row.project_id,
+        row.project,
+        row.key_id,
+        row.key_name,
+        row.provider,
+        row.model,
+    )
+
+
+def _count(row: UsageRow, *, into: Counts) -> None:
+    into["requests"] += 1
+    if row.fell_back:
+        into["fell_back"] += 1
+    for column in ("attempts", *TOKENS, "web_searches", "images"):
+        if number := getattr(row, column):
+            into[column] += number
+    if row.cost_usd:
+        into["cost"] += whole(row.cost_usd)
+    if row.budget_usd:
+        into["budget"] += whole(row.budget_usd)
+    into[LATENCY[histograms.place(row.duration_ms)]] += 1
+    if row.first_token_ms is not None:
+        into[FIRST_TOKEN[histograms.place(row.first_token_ms)]] += 1
+
+
+def whole(usd: Decimal) -> int:
+    """Dollars as the roll-ups keep them. Raises: ValueError, OverflowError for what is no number."""
+    return int(usd * PER_USD)
+
+
+def begin_adding() -> None:
+    """Call before rows are inserted: nobody counts the same time anew until the transaction ends."""
+    if connection.vendor == "postgresql":  # SQLite has one writer at a time anyway
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [LOCK])
+
+
+def add(counted: Tally) -> None:
+    """Adds to the tables, in the caller's transaction. In one order whoever adds, so that two who add the same rows
+    wait for each other rather than for good."""
+    if not counted:
+        return
+    _name({(grain.cut, values) for grain, _, values in counted})
+    columns = _used(counted.values())
+    rows = sorted(
+        (grain, start, series_id(grain.cut, values), *map(counts.get, columns))
+        for (grain, start, values), counts in counted.items()
+    )
+    bulk.insert(UsageRollup, ("grain", "start", "series_id", *columns), rows, conflict=_adding(columns))
+
+
+def _used(counted: Iterable[Counts]) -> tuple[str, ...]:
+    used = {column for counts in counted for column, number in counts.items() if number}
+    return tuple(column for column in COLUMNS if column in used)
+
+
+def _name(series: Iterable[tuple[Any, Dimensions]]) -> None:
+    """Sees to it that the series have their rows."""
+    wanted = {series_id(cut, values): (cut, values) for cut, values in series}
+    known = set(UsageSeries.objects.filter(pk__in=wanted).values_list("pk", flat=True))
+    rows = sorted((number, int(cut), *values) for number, (cut, values) in wanted.items() if number not in known)
+    if rows:
+        bulk.insert(UsageSeries, ("id", "cut", *Dimensions._fields), rows, conflict="DO NOTHING")
+
+
+def _adding(columns: Sequence[str]) -> str:
+    table = connection.ops.quote_name(UsageRollup._meta.db_table)
+    sums = (f"{name} = COALESCE({table}.{name} + excluded.{name}, {table}.{name}, excluded.{name})" for name in columns)
+    return f"(grain, start, series_id) DO UPDATE SET {', '.join(sums)}"

@@ -1,0 +1,150 @@
+"""What roll-ups are kept of: which lengths of time, and for each which dimensions, from all of them to almost none.
+Pure.
+
+A *grain* is one kind of roll-up: a length (a minute, 15 minutes, a UTC day) and a *cut*, the dimensions it tells apart.
+Every length has the full cut. The longer ones have poorer ones beside it: a month of a busy installation is half a
+million rows in the full cut of its days, and a few hundred in the one that knows layers alone. A *series* is one
+combination of values in a cut.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import IntEnum, StrEnum
+from functools import lru_cache
+from hashlib import blake2b
+from typing import NamedTuple
+
+import msgspec
+
+MINUTE = timedelta(minutes=1)
+QUARTER = timedelta(minutes=15)
+DAY = timedelta(days=1)
+
+
+class StatusClass(StrEnum):
+    """How requests ended, as roll-ups tell it apart."""
+
+    OK = "2xx"
+    CLIENT_ERROR = "4xx"
+    """Refused: a mistake of the client's, no budget, no model it may use."""
+    SERVER_ERROR = "5xx"
+    BROKEN = "broken"
+    """An answer that began with 200 and ended in an error."""
+    CANCELLED = "cancelled"
+    """The client left."""
+    INTERRUPTED = "interrupted"
+    """The gateway stopped or was killed."""
+
+
+def status_class(outcome: str, status: int) -> StatusClass:
+    """By the `outcome` and `status` columns of a usage record."""
+    if outcome == "error":
+        if status < 400:
+            return StatusClass.BROKEN
+        return StatusClass.CLIENT_ERROR if status < 500 else StatusClass.SERVER_ERROR
+    return _CLASS_OF_OUTCOME[outcome]
+
+
+_CLASS_OF_OUTCOME = {
+    "ok": StatusClass.OK,
+    "cancelled": StatusClass.CANCELLED,
+    "interrupted": StatusClass.INTERRUPTED,
+}
+
+
+class Dimensions(NamedTuple):
+    """The values of a series. A cut that does not know a dimension has its default."""
+
+    kind: str
+    status_class: str
+    error_kind: str
+    layer: str = ""
+    project_id: int | None = None
+    project: str = ""
+    key_id: int | None = None
+    """None in a cut that knows keys: the local owner."""
+    key_name: str = ""
+    provider: str = ""
+    model: str = ""
+
+
+class Cut(IntEnum):
+    """Which dimensions are told apart; each also knows kind, status class and kind of error."""
+
+    FULL = 0
+    ALL = 1
+    PROJECT = 2
+    KEY = 3
+    MODEL = 4
+
+
+KNOWN = {
+    Cut.ALL: frozenset({"layer"}),
+    Cut.PROJECT: frozenset({"layer", "project"}),
+    Cut.KEY: frozenset({"project", "key"}),
+    Cut.MODEL: frozenset({"layer", "project", "provider", "model"}),
+    Cut.FULL: frozenset({"layer", "project", "key", "provider", "model"}),
+}
+"""By cut, poorest first. Kind, status class and kind of error are known in all of them."""
+
+
+class Grain(IntEnum):
+    """One kind of roll-up; its tens say how long, its ones which cut."""
+
+    MINUTE = 10
+    QUARTER = 20
+    QUARTER_ALL = 21
+    QUARTER_PROJECT = 22
+    DAY = 30
+    DAY_ALL = 31
+    DAY_PROJECT = 32
+    DAY_KEY = 33
+    DAY_MODEL = 34
+
+    @property
+    def cut(self) -> Cut:
+        return Cut(self % 10)
+
+    @property
+    def length(self) -> timedelta:
+        return _LENGTHS[self // 10]
+
+    def start_of(self, moment: datetime) -> datetime:
+        """When the roll-up begins that counts what happened at `moment` (in UTC)."""
+        day = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+        if self.length is DAY:
+            return day
+        minute = moment.minute if self.length is MINUTE else moment.minute - moment.minute % 15
+        return moment.replace(minute=minute, second=0, microsecond=0)
+
+
+_LENGTHS = {1: MINUTE, 2: QUARTER, 3: DAY}
+
+
+@lru_cache(maxsize=50_000)
+def cut_down(full: Dimensions, cut: Cut) -> Dimensions:
+    """The series of a poorer cut that one of the full cut belongs to."""
+    if cut is Cut.FULL:
+        return full
+    known = KNOWN[cut]
+    kept = Dimensions(full.kind, full.status_class, full.error_kind)
+    if "layer" in known:
+        kept = kept._replace(layer=full.layer)
+    if "project" in known:
+        kept = kept._replace(project_id=full.project_id, project=full.project)
+    if "key" in known:
+        kept = kept._replace(key_id=full.key_id, key_name=full.key_name)
+    if "model" in known:
+        kept = kept._replace(provider=full.provider, model=full.model)
+    return kept
+
+
+@lru_cache(maxsize=50_000)
+def series_id(cut: Cut, values: Dimensions) -> int:
+    """63 bits that stand for these values everywhere, so that nobody has to ask the database for a number.
+
+    Two series of a million share one with a probability of 5e-8; they would be counted together, in sums of money too.
+    """
+    digest = blake2b(msgspec.json.encode((cut, *values)), digest_size=8).digest()
+    return int.from_bytes(digest) >> 1
