@@ -19,7 +19,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from analytics import budget_rows, budget_rules, projects, standing
+from analytics import audit, budget_rows, budget_rules, projects, standing
 from analytics.admin_access import ForSuperusers
 from analytics.models import Budget, Membership, Project, time_zones
 from analytics.standing import Standing
@@ -233,7 +233,8 @@ class ProjectAdmin(ForSuperusers, admin.ModelAdmin):
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         before = projects.members(form.instance)
-        super().save_related(request, form, formsets, change)
+        with audit.told_here():
+            super().save_related(request, form, formsets, change)
         projects.record_members(form.instance, actor=request.user.get_username(), before=before)
 
     def get_deleted_objects(

@@ -62,6 +62,7 @@ def create(
     return add(row, actor=actor)
 
 
+@audit.told_here()
 def add(row: Budget, *, actor: str) -> Budget:
     """Saves a new row. Raises: ValidationError naming the fields."""
     with transaction.atomic():
@@ -73,6 +74,7 @@ def add(row: Budget, *, actor: str) -> Budget:
     return row
 
 
+@audit.told_here()
 def edit(row: Budget, *, actor: str, changes: Mapping[str, object]) -> Budget:
     """The row with `changes`, as it is then; whose it is and its window cannot change. Nothing happens without a
     difference.
@@ -99,6 +101,7 @@ def edit(row: Budget, *, actor: str, changes: Mapping[str, object]) -> Budget:
     return fresh
 
 
+@audit.told_here()
 def delete(row: Budget, *, actor: str) -> None:
     """Nothing happens when it is gone already."""
     with transaction.atomic():

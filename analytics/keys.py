@@ -119,6 +119,7 @@ def create(
     return NewKey(row, issue(row, actor=actor))
 
 
+@audit.told_here()
 def issue(row: ApiKey, *, actor: str) -> str:
     """Gives an unsaved row that was found valid its key and saves it; returns the key, which nobody can ask for again.
 
@@ -145,6 +146,7 @@ def edit(row: ApiKey, *, actor: str, changes: Mapping[str, object]) -> ApiKey:
     return _edit(row, actor=actor, changes=changes, action="changed")
 
 
+@audit.told_here()
 def rotate(row: ApiKey, *, actor: str, grace_s: int = GRACE_S, end_previous: bool = False) -> NewKey:
     """Gives it another key; the one until now stays valid for `grace_s`, 0 ends it at once. One from before that, still
     in its own grace period, ends at once, as a row has room for two: that is to be said by `end_previous`, or by a
@@ -205,6 +207,7 @@ def expire(row: ApiKey, *, actor: str, at: datetime | None = None) -> ApiKey:
         return _edit(found, actor=actor, changes={"expires_at": at or now}, action="expired")
 
 
+@audit.told_here()
 def delete(row: ApiKey, *, actor: str) -> None:
     """Deletes a key and its budgets; what it used stays in the ledger. Nothing happens when it is gone already."""
     with transaction.atomic():
@@ -281,6 +284,7 @@ def described(row: ApiKey) -> dict[str, object]:
     }
 
 
+@audit.told_here()
 def _edit(row: ApiKey, *, actor: str, changes: Mapping[str, object], action: str) -> ApiKey:
     try:
         with transaction.atomic():

@@ -49,6 +49,7 @@ def create(
     return add(row, actor=actor)
 
 
+@audit.told_here()
 def add(row: Project, *, actor: str) -> Project:
     """Saves a new row. Raises: ValidationError naming the fields."""
     row.full_clean()
@@ -62,6 +63,7 @@ def add(row: Project, *, actor: str) -> Project:
     return row
 
 
+@audit.told_here()
 def edit(row: Project, *, actor: str, changes: Mapping[str, object]) -> Project:
     """The row with `changes`, as it is then. Nothing happens without a difference.
 
@@ -88,6 +90,7 @@ def edit(row: Project, *, actor: str, changes: Mapping[str, object]) -> Project:
     return fresh
 
 
+@audit.told_here()
 def delete(row: Project, *, actor: str) -> None:
     """Deletes a project and its budgets. Nothing happens when it is gone already.
 

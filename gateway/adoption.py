@@ -45,7 +45,7 @@ def adopt(findings: Iterable[Finding], *, actor: str) -> Embedded:
     found = [finding for finding in findings if finding.state is State.FOUND]
     answering = {finding.slug for finding in found}
     described = describing.describe(found)
-    with transaction.atomic():
+    with transaction.atomic(), audit.acting(actor):
         for finding in found:
             _adopt_provider(finding, described=described, actor=actor)
         layers = list(Layer.objects.filter(enabled=True).order_by("position"))
@@ -108,9 +108,8 @@ def _add_model(provider: Provider, *, found: FoundModel, told: catalog.Model | N
     model, is_new = Model.objects.get_or_create(provider=provider, name=found.name, defaults=defaults)
     if not is_new:
         return
-    Price.objects.bulk_create(
-        Price(model=model, unit=unit.value, usd_per_unit=Decimal(0)) for unit in (Unit.INPUT, Unit.OUTPUT)
-    )
+    for unit in (Unit.INPUT, Unit.OUTPUT):
+        Price.objects.create(model=model, unit=unit.value, usd_per_unit=Decimal(0))
     layer = Layer.objects.filter(enabled=True).order_by("position").first()
     if layer is not None:
         Candidate.objects.create(layer=layer, model=model)
@@ -141,7 +140,8 @@ def _fill(layers: list[Layer], *, slugs: set[str], actor: str) -> None:
             continue
         for model in free:
             if _is_first_time("layer.filled", f"{layer.name}: {model}", actor=actor):
-                Candidate.objects.get_or_create(layer=layer, model=model, defaults={"priority": LAST_RESORT})
+                with audit.told_here():
+                    Candidate.objects.get_or_create(layer=layer, model=model, defaults={"priority": LAST_RESORT})
 
 
 def _usable(layer: Layer, *, slugs: set[str]) -> QuerySet[Candidate]:

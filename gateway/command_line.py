@@ -18,6 +18,8 @@ from django.core.management import ManagementUtility, get_commands
 from django.core.management.base import CommandParser
 from django.core.management.color import color_style
 
+from analytics import audit_context
+
 OURS = "gateway"
 """The app that owns this project's commands."""
 WIDTH = 100
@@ -73,5 +75,6 @@ class ActionParser(CommandParser):
 
 
 def run() -> None:
-    """Executes what the process was called with."""
-    CommandLine(sys.argv).execute()
+    """Executes what the process was called with. Django's own commands write to the audit trail, too."""
+    with audit_context.acting(audit_context.COMMAND_LINE):
+        CommandLine(sys.argv).execute()

@@ -16,7 +16,9 @@ from django.db import DatabaseError
 from rich.console import Console
 from rich.table import Table
 
-ACTOR = "command line"
+from analytics import audit_context
+
+ACTOR = audit_context.COMMAND_LINE
 """Who the audit trail names for what a command did."""
 PIPED_WIDTH = 200
 """Columns of a table that goes into a file or another program."""
@@ -54,7 +56,8 @@ class ConsoleCommand(BaseCommand):
 
     def handle(self, *_: Any, **options: Any) -> None:
         try:
-            self.run(options)
+            with audit_context.acting(ACTOR):
+                self.run(options)
         except self.PROBLEMS as error:
             self.fail(self.told_of(error))
         except ValidationError as error:

@@ -135,7 +135,7 @@ def _make_administrator(console: Console) -> None:
         return
     password = secrets.token_urlsafe(18)
     name = f"{ADMIN_NAME}-{secrets.token_hex(2)}" if users.filter(username=ADMIN_NAME).exists() else ADMIN_NAME
-    with transaction.atomic():
+    with transaction.atomic(), audit.told_here():
         users.create_superuser(username=name, email="", password=password)
         audit.record("user.created", actor=ACTOR, target=name, after={"is_superuser": True})
     _print_once(f"Administrator of the dashboard: {name}, password: {password}", console=console)
@@ -160,7 +160,7 @@ def _key_to_try(options: Options, *, console: Console) -> Iterator[str | None]:
 
 
 def _delete_key(row: ApiKey) -> None:
-    with transaction.atomic():
+    with transaction.atomic(), audit.told_here():
         audit.record("api_key.deleted", actor=ACTOR, target=str(row), project_id=row.project_id)
         row.delete()
 

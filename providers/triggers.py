@@ -48,6 +48,12 @@ def append_only(table: str) -> migrations.RunPython:
                 f"CREATE TRIGGER IF NOT EXISTS append_only_{table}_{event.lower()} BEFORE {event} ON {table} "
                 f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
             )
+        # INSERT OR REPLACE removes the old row without a word to the others, unless `recursive_triggers` is on.
+        editor.execute(
+            f"CREATE TRIGGER IF NOT EXISTS append_only_{table}_insert BEFORE INSERT ON {table} "
+            f"WHEN EXISTS (SELECT 1 FROM {table} WHERE id = NEW.id) "
+            f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+        )
 
     return migrations.RunPython(install, _uninstall(table, prefix="append_only"))
 

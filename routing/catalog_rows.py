@@ -127,8 +127,9 @@ def _one_at_a_time() -> Iterator[None]:
 
 
 def _write(comparison: _Comparison) -> Diff:
-    for row, names in comparison.writes:
-        row.save(update_fields=names)
+    with audit.told_here():
+        for row, names in comparison.writes:
+            row.save(update_fields=names)
     return Diff(tuple(comparison.changes))
 
 

@@ -211,6 +211,17 @@ class TestAuditTrail:
             execute(self.WAYS[way])
         assert AuditEntry.objects.get().actor == "tests"
 
+    def test_it_refuses_a_row_in_an_old_ones_place(self, entry):
+        columns = "(id, at, severity, actor, action, target) VALUES (%s, CURRENT_TIMESTAMP, 'info', 'nobody', 'x', '')"
+        taken = (
+            f"INSERT OR REPLACE INTO analytics_auditentry {columns}"
+            if connection.vendor == "sqlite"
+            else f"INSERT INTO analytics_auditentry {columns} ON CONFLICT (id) DO UPDATE SET actor = 'nobody'"
+        )
+        with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
+            execute(taken, entry.pk)
+        assert AuditEntry.objects.get().actor == "tests"
+
     def test_it_refuses_the_orm_too(self, entry):
         entry.actor = "nobody"
         with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
