@@ -1,7 +1,4 @@
-"""The plain admin of projects, budgets, the ledger and the audit trail. The last two can only be read.
-
-API keys have a module of their own (`analytics.admin_keys`).
-"""
+"""The plain admin of the ledger, which can only be read. The other tables' pages have modules of their own."""
 
 from __future__ import annotations
 
@@ -15,14 +12,15 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 
 from analytics.admin_access import ReadOnlyAdmin
+from analytics.admin_audit import AuditEntryAdmin
 from analytics.admin_budgets import BudgetAdmin, ProjectAdmin
 from analytics.admin_keys import ApiKeyAdmin
 from analytics.models import ApiKey, AuditEntry, Budget, Project, UsageRecord
-from analytics.types import Window
 
 admin.site.register(Budget, BudgetAdmin)
 admin.site.register(Project, ProjectAdmin)
 admin.site.register(ApiKey, ApiKeyAdmin)
+admin.site.register(AuditEntry, AuditEntryAdmin)
 
 
 def as_usd(usd: Decimal | None) -> str:
@@ -179,18 +177,3 @@ class UsageRecordAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[UsageRecord]:
         return super().get_queryset(request).defer("decision", "trail", "prices")
-
-
-@admin.register(AuditEntry)
-class AuditEntryAdmin(ReadOnlyAdmin):
-    list_display = ["at", "severity", "actor", "action", "about"]
-    list_filter = ["severity", "action"]
-
-    @admin.display(description="target", ordering="target")
-    def about(self, row: AuditEntry) -> str:
-        """Of a budget that was reached also which one: entries of what was changed name theirs."""
-        told = row.after if row.action == "budget.reached" and isinstance(row.after, dict) else {}
-        if not {"budget", "limit_usd", "window"} <= told.keys():
-            return row.target
-        per = "in total" if told["window"] == Window.TOTAL else f"per {told['window']}"
-        return f"Budget {told['budget']}: ${told['limit_usd']} {per} for {row.target}"

@@ -10,7 +10,7 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db.models import Q, QuerySet
 
 from analytics.authority import Authority
-from analytics.models import ApiKey, Budget, Membership, Project, UsageRecord
+from analytics.models import ApiKey, AuditEntry, Budget, Membership, Project, UsageRecord
 from analytics.types import Caller, Scope
 
 
@@ -55,6 +55,12 @@ def budgets_of(authority: Authority) -> QuerySet[Budget]:
     if authority.project_ids is None:
         return rows
     return rows.filter(Q(project__in=authority.project_ids) | Q(api_key__project__in=authority.project_ids))
+
+
+def entries_of(authority: Authority) -> QuerySet[AuditEntry]:
+    """Entries of the audit trail it may read: those about its projects; what is about none is for who may do all."""
+    rows = AuditEntry.objects.all()
+    return rows if authority.project_ids is None else rows.filter(project_id__in=authority.project_ids)
 
 
 def users_of(authority: Authority) -> QuerySet[Any]:

@@ -6,6 +6,8 @@ from django.contrib import admin
 from django.urls import path
 from django.views.generic import RedirectView
 
+from analytics.sign_ins import DashboardForm
+from gateway.api.admin_audit import AuditEntryView, AuditView
 from gateway.api.admin_budgets import BudgetsView, BudgetView
 from gateway.api.admin_keys import KeysView, KeyView, RotateView
 from gateway.api.admin_projects import ProjectsView, ProjectView
@@ -18,6 +20,7 @@ from gateway.short_way import View
 
 admin.site.site_header = admin.site.site_title = "AI MCP Gateway"
 admin.site.index_title = "Overview"
+admin.site.login_form = DashboardForm
 
 short_way_views: dict[str, View] = {
     "/v1/chat/completions": ChatCompletionsView.as_view(),
@@ -37,6 +40,8 @@ urlpatterns = [
     path("v1/admin/keys/<int:key_id>/rotate", RotateView.as_view()),
     path("v1/admin/budgets", BudgetsView.as_view()),
     path("v1/admin/budgets/<int:budget_id>", BudgetView.as_view()),
+    path("v1/admin/audit", AuditView.as_view()),
+    path("v1/admin/audit/<int:entry_id>", AuditEntryView.as_view()),
     path("v1/admin/projects", ProjectsView.as_view()),
     path("v1/admin/projects/<slug:slug>", ProjectView.as_view()),
     path("admin/", admin.site.urls),

@@ -21,7 +21,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from analytics import authority, key_rules, visibility
+from analytics import audit_context, authority, key_rules, visibility
 from analytics.authority import Authority
 from analytics.models import ApiKey, Project
 from analytics.types import Caller
@@ -51,6 +51,8 @@ class MayManage(BasePermission):
         else:
             found = authority.of_user(request.user) if request.user else None
         view.authority = found
+        if found is not None:
+            audit_context.name(found.actor)
         return found is not None
 
 
@@ -203,15 +205,20 @@ def api_key(wanted: int, *, found: Authority) -> ApiKey:
 
 
 def page(
-    request: Request, rows: QuerySet[Row], *, by: str, told: Callable[[list[Row]], list[dict[str, Any]]]
+    request: Request,
+    rows: QuerySet[Row],
+    *,
+    by: str,
+    told: Callable[[list[Row]], list[dict[str, Any]]],
+    newest_first: bool = False,
 ) -> HttpResponse:
     """As many of `rows` as were asked for, from after the one that `after` names, in OpenAI's form of a list. A row
     that is made or deleted meanwhile makes no other one appear twice or not at all."""
     limit = _limit(request.query_params.get("limit"))
     after = request.query_params.get("after")
-    found = rows.order_by(by)
+    found = rows.order_by(f"-{by}" if newest_first else by)
     if after is not None:
-        found = found.filter(**{f"{by}__gt": _after(after, by=by)})
+        found = found.filter(**{f"{by}__{'lt' if newest_first else 'gt'}": _after(after, by=by)})
     shown = list(found[: limit + 1])
     data = told(shown[:limit])
     ends = {"first_id": data[0][by], "last_id": data[-1][by]} if data else {"first_id": None, "last_id": None}
