@@ -1,4 +1,5 @@
-"""The plain admin of the ledger, which can only be read. The other tables' pages have modules of their own."""
+"""The plain admin of the ledger and of processes, which can only be read. The other tables' pages have modules of their
+own."""
 
 from __future__ import annotations
 
@@ -9,13 +10,15 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.html import format_html
 
+from analytics import gauges
 from analytics.admin_access import ReadOnlyAdmin
 from analytics.admin_audit import AuditEntryAdmin
 from analytics.admin_budgets import BudgetAdmin, ProjectAdmin
 from analytics.admin_keys import ApiKeyAdmin
-from analytics.models import ApiKey, AuditEntry, Budget, Project, UsageRecord
+from analytics.models import ApiKey, AuditEntry, Budget, ProcessGauges, Project, UsageRecord
 
 admin.site.register(Budget, BudgetAdmin)
 admin.site.register(Project, ProjectAdmin)
@@ -39,6 +42,27 @@ def yes_or_no(value: bool) -> str:
 def as_json(value: object) -> str:
     style = "margin: 0; max-height: 30em; overflow: auto; white-space: pre-wrap; overflow-wrap: anywhere"
     return format_html('<pre style="{}">{}</pre>', style, json.dumps(value, indent=2))
+
+
+@admin.register(ProcessGauges)
+class ProcessGaugesAdmin(ReadOnlyAdmin):
+    """Those that live; of one that died the rest goes with the next housekeeping."""
+
+    list_display = ["role", "host", "pid", "started_at", "at", "in_short"]
+    list_filter = ["role"]
+    search_fields = ["host"]
+    fieldsets = [(None, {"fields": ["role", "host", "pid", "instance", "started_at", "at", "readings_json"]})]
+
+    @admin.display(description="readings")
+    def in_short(self, row: ProcessGauges) -> str:
+        return gauges.in_words(row.readings)
+
+    @admin.display(description="readings")
+    def readings_json(self, row: ProcessGauges) -> str:
+        return as_json(row.readings)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ProcessGauges]:
+        return super().get_queryset(request).filter(at__gte=timezone.now() - gauges.DEAD_AFTER)
 
 
 class UsageRecordForm(ModelForm):

@@ -16,7 +16,8 @@ from pathlib import Path
 import msgspec
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, connection
 
-from analytics import ids, ledger, spool
+from analytics import gauge_sources, ids, ledger, spool
+from analytics.gauge_sources import Backlog
 from analytics.models import CostSource, Outcome
 from analytics.types import Opened, UsageRow
 
@@ -57,6 +58,12 @@ class Drainer(threading.Thread):
         self._stopping = threading.Event()
         self.problem = ""
         """Why rows are not reaching the database, '' while they do."""
+        self.rows_in_memory = 0
+        """Settled rows that the disk did not take."""
+
+    def backlog(self) -> Backlog:
+        """What this process's spool holds that the ledger does not know yet. For any thread."""
+        return gauge_sources.backlog(self._reader)
 
     def run(self) -> None:
         try:
@@ -112,12 +119,14 @@ class Drainer(threading.Thread):
             logger.error("The spool's folder was deleted; what was not in the ledger yet is in %s", self._own.folder)
         # Before the database is asked: what is on the disk outlives this process even while the database is away.
         in_memory = self._own.write_again()
+        self.rows_in_memory = len(in_memory)
         # Behind it, so that the reader has seen the `opened` line of each of these and can forget it.
         drain(self._reader, root=self._root)
         if in_memory:
             _set_aside(_insert_all(in_memory), root=self._root)
             self._own.forget(in_memory)
             self._reader.forget(in_memory)
+            self.rows_in_memory = 0
 
 
 def drain(reader: spool.Reader, *, root: Path, inserted: Replayed = _nobody) -> None:

@@ -1,5 +1,5 @@
 """Tables of who asks, and what it may cost: projects, members, API keys, budgets. Those of what happened, which Django
-looks for here as well, are `analytics.record_models` and `analytics.rollup_models`."""
+looks for here as well, are `analytics.record_models`, `analytics.rollup_models` and `analytics.gauge_models`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from analytics import budget_rules, key_rules
+from analytics.gauge_models import GaugeSample, ProcessGauges
 from analytics.key_rules import (
     WholeNumberField,
     validate_endpoints,
@@ -33,8 +34,10 @@ __all__ = [
     "AuditEntry",
     "Budget",
     "CostSource",
+    "GaugeSample",
     "Membership",
     "Outcome",
+    "ProcessGauges",
     "Project",
     "Role",
     "Severity",

@@ -46,7 +46,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 async def _lifespan(receive: Receive, send: Send) -> None:
     await receive()
     try:
-        async with runtime.running():
+        async with runtime.running(role="server"):
             # What was imported stays for good: the garbage collector need not walk it again and again.
             gc.freeze()
             gc.set_threshold(*GC_THRESHOLDS)

@@ -1,6 +1,7 @@
-"""Clears what has grown old: files in a few folders under `var/`, and rows that only say what changed.
+"""Clears what has grown old: files in a few folders under `var/`, rows that only say what changed, and gauges.
 
-Touches the folders named here and the changes of configuration that every process has seen, nothing else: never the
+Touches the folders named here, the changes of configuration that every process has seen, old samples of gauges and
+processes that are no more, nothing else: never the
 ledger, the secrets or the spool. Follows no symbolic link and leaves files alone that somebody holds locked (the logs
 of running children).
 """
@@ -20,6 +21,7 @@ from pathlib import Path
 
 from django.utils import timezone
 
+from analytics import gauges
 from providers.models import ConfigChange
 
 FOLDERS = {
@@ -41,10 +43,11 @@ class Cleared:
 
 
 def clear(var_dir: Path, *, days: int) -> Cleared:
-    """Deletes files older than `days` and old `ConfigChange` rows; what the deadline cuts off is left for next time."""
+    """Deletes files older than `days`, old `ConfigChange` rows and old gauges; what the deadline cuts off is left for
+    next time."""
     files = clear_files(var_dir, before=time.time() - days * _DAY_S, deadline_s=DEADLINE_S)
     rows, _ = ConfigChange.objects.filter(changed_at__lt=timezone.now() - KEEP_CHANGES).delete()
-    return Cleared(files.files, files.bytes, rows)
+    return Cleared(files.files, files.bytes, rows + gauges.clear())
 
 
 def clear_files(var_dir: Path, *, before: float, deadline_s: float) -> Cleared:

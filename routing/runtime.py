@@ -1,5 +1,5 @@
 """What a process that answers requests holds from start to stop: spool, drainer, snapshot poller, counters and their
-keeper, outbound door.
+keeper, outbound door; a server also the recorder of its gauges.
 
 A server enters `running` for its life, a command for one answer. Stopping drains: what reached the spool reaches the
 ledger, or stays in the spool's folder for the next process to replay.
@@ -18,12 +18,13 @@ from django.conf import settings
 from analytics.counters import opening
 from analytics.counters.guard import Guard
 from analytics.drainer import Drainer
+from analytics.gauges import Recorder
 from analytics.keeper import Keeper
 from analytics.lengths import Lengths
 from analytics.spool import Spool
 from analytics.types import NO_BOOK, Book
 from providers import door
-from routing import snapshot
+from routing import gauges, snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,8 @@ class Runtime:
     poller: snapshot.Poller
     guard: Guard
     keeper: Keeper
+    recorder: Recorder | None = None
+    """Of a process that lives long."""
     is_stopping: bool = False
 
 
@@ -58,10 +61,15 @@ def current() -> Runtime:
 
 
 @asynccontextmanager
-async def running() -> AsyncIterator[Runtime]:
-    """Starts the parts, and stops them in the order that loses nothing. Raises: SpoolError."""
+async def running(*, role: str | None = None) -> AsyncIterator[Runtime]:
+    """Starts the parts, and stops them in the order that loses nothing. A process with a `role` records its gauges.
+
+    Raises: SpoolError.
+    """
     global _current  # noqa: PLW0603 - one runtime per process
     made = _made()
+    if role is not None:
+        made.recorder = Recorder(role, sources=gauges.sources(made, spool_root=settings.SPOOL_DIR))
     async with door.opened():
         _current = made
         made.poller.start()
@@ -69,9 +77,13 @@ async def running() -> AsyncIterator[Runtime]:
         try:
             # Requests that come before would be refused; without a database they are refused with the reason.
             await asyncio.to_thread(_first_looks, made)
+            if made.recorder is not None:
+                made.recorder.start()
             yield made
         finally:
             made.is_stopping = True
+            if made.recorder is not None:
+                await asyncio.to_thread(made.recorder.stop)
             await made.guard.aclose()
             await asyncio.to_thread(_stop, made)
             _current = None

@@ -1,12 +1,14 @@
 import fcntl
 import os
 import time
+import uuid
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.utils import timezone
 
+from analytics.models import GaugeSample, ProcessGauges
 from gateway import housekeeping
 from providers.models import ConfigChange
 
@@ -93,3 +95,15 @@ def test_change_rows_go_after_a_day(tmp_path):
         ConfigChange.objects.create(group="keys", version=hours, row_id=1, changed_at=at)
     assert housekeeping.clear(tmp_path, days=14).rows == 1
     assert [change.version for change in ConfigChange.objects.all()] == [1]
+
+
+@pytest.mark.django_db
+def test_old_gauges_and_dead_processes_go(tmp_path):
+    for age in (timedelta(days=7), timedelta(days=9)):
+        at = timezone.now() - age
+        GaugeSample.objects.create(at=at, instance=uuid.uuid4(), role="server")
+        ProcessGauges.objects.create(
+            instance=uuid.uuid4(), role="server", host="h", pid=1, started_at=at, at=at, readings={}
+        )
+    assert housekeeping.clear(tmp_path, days=14).rows == 3
+    assert GaugeSample.objects.count() == 1

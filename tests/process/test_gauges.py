@@ -1,0 +1,56 @@
+"""The gauges of real processes: there while they live, gone when they stop, cleared when they were killed."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from tests.process import gateway_process, raw_http
+from tests.process.gateway_process import ROOT, Installation, eventually
+from tests.process.short_way import chat_body, new_nonce, request_with, seen
+from tests.process.test_serve import serve
+from tests.upstream.process import RunningUpstream
+
+pytestmark = pytest.mark.process
+
+
+def processes(installation: Installation) -> dict[str, dict[str, Any]]:
+    """By role, as the command has them."""
+    command = [sys.executable, "manage.py", "processes", "--json"]
+    told = subprocess.run(command, cwd=ROOT, env=installation.env, capture_output=True, text=True, check=True)
+    return {one["role"]: one for one in json.loads(told.stdout)}
+
+
+def test_a_server_reads_what_is_in_flight_and_leaves_nothing_behind(
+    installation: Installation, upstream: RunningUpstream
+) -> None:
+    nonce = new_nonce()
+    with gateway_process.start(installation) as gateway, raw_http.connected(gateway.port) as connection:
+        first = eventually(lambda: processes(installation).get("server"), what="the server's gauges")
+        assert first["pid"] == gateway.process.pid
+        assert (first["readings"]["in_flight"], first["readings"]["counters_away"]) == (0, False)
+        assert first["readings"]["resident_bytes"] > 30_000_000
+        connection.sendall(request_with(gateway, nonce, chat_body(nonce, script="chunks=4;stall=mid", stream=True)))
+        eventually(lambda: seen(upstream, nonce), what="the request at the upstream")
+        eventually(
+            lambda: processes(installation)["server"]["readings"]["in_flight"] == 1,
+            what="the request in flight",
+            within_s=20,
+        )
+    assert processes(installation) == {}
+    assert installation.execute("SELECT COUNT(*) AS samples FROM analytics_gaugesample")[0]["samples"] >= 1
+
+
+def test_the_embedded_worker_has_gauges_too(installation: Installation) -> None:
+    port = gateway_process.free_port()
+    with serve(port, env=installation.env) as process:
+        found = eventually(lambda: processes(installation).get("worker"), what="the worker's gauges", within_s=40)
+        assert {"tasks_running", "tasks_queued", "resident_bytes"} <= found["readings"].keys()
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert processes(installation) == {}
