@@ -6,6 +6,7 @@ is a secret, also within JSON. Writes nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time
@@ -16,10 +17,14 @@ from django.core.exceptions import ObjectDoesNotExist
 from django.db import models
 
 MASK = "..."
-SECRET_WORDS = frozenset({"secret", "password", "passwd", "token", "hash", "authorization", "encrypted"})
-"""A name with one of them as a word holds a secret, where it holds a text: `max_tokens` and `hash_version` do not."""
+SECRET_PARTS = ("secret", "password", "passwd", "authorization")
+"""A name with one of them anywhere holds a secret, where it holds a text."""
+SECRET_WORDS = frozenset({"token", "accesstoken", "hash", "encrypted"})
+"""Likewise as a word of its own: `max_tokens` holds none."""
 SECRET_WORDS_IN_JSON = SECRET_WORDS | {"key", "apikey"}
 """Names in JSON are other people's: there a key is one that opens something."""
+_WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+")
+_WHO_SIGNS_IN = re.compile(r"://[^/\s@]+@")
 
 Name = Callable[[models.Model], str]
 
@@ -72,7 +77,7 @@ def plain(value: object) -> Any:
         return [plain(inner) for inner in value]
     if value is None or isinstance(value, bool | int | float):
         return value
-    return str(value)
+    return _WHO_SIGNS_IN.sub(f"://{MASK}@", str(value))  # an address that carries a password
 
 
 def _shown(field: models.Field[Any, Any], row: models.Model, *, is_masked: bool, name_of: Name) -> Shown:
@@ -95,8 +100,10 @@ def _named(field: models.ForeignKey[Any, Any], row: models.Model, *, name_of: Na
 
 
 def _holds_a_secret(name: str, value: object, *, words: frozenset[str] = SECRET_WORDS) -> bool:
-    may_be_one = isinstance(value, str | list | tuple | Mapping)
-    return may_be_one and not words.isdisjoint(name.lower().replace("-", "_").split("_"))
+    if not isinstance(value, str | list | tuple | Mapping):
+        return False
+    in_words = {word.lower() for word in _WORD.findall(name)}
+    return not words.isdisjoint(in_words) or any(part in name.lower() for part in SECRET_PARTS)
 
 
 def _within(key: str, value: object) -> object:

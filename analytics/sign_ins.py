@@ -71,8 +71,9 @@ def _logged_in(user: Any, **_: Any) -> None:
 
 
 def _is_a_user(name: object) -> bool:
-    users = get_user_model()._default_manager
-    return isinstance(name, str) and "\0" not in name and users.filter(**{"username": name}).exists()
+    users = get_user_model()
+    by_name = {users.USERNAME_FIELD: name}
+    return isinstance(name, str) and "\0" not in name and users._default_manager.filter(**by_name).exists()
 
 
 def _count(address: str | None, name: str, *, is_told: bool) -> int:

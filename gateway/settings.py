@@ -146,7 +146,8 @@ SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 12 * 3600
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("TRUST_X_FORWARDED_PROTO", False) else None
 TRUSTED_PROXIES = client_address.trusted(env.list("TRUSTED_PROXIES", []))
-"""Networks of the proxies whose `X-Forwarded-For` is believed, for API keys that are held to addresses."""
+"""Networks of the proxies whose `X-Forwarded-For` is believed: for API keys that are held to addresses, and for
+the audit trail."""
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 AUTH_PASSWORD_VALIDATORS = [

@@ -158,6 +158,22 @@ class TestMasks:
         assert told == {"top_k": 40, "max_tokens": "10", "auth": {"api_key": "...", "x-token": "..."}}
         assert SECRET not in whole_table()
 
+    @pytest.mark.parametrize(
+        "name", ["apiKey", "api-key", "X-API-Key", "accessToken", "clientsecret", "Authorization", "db_password", "KEY"]
+    )
+    def test_a_name_may_be_spelt_in_many_ways(self, provider, name):
+        provider.extra_body = {"deep": [{name: SECRET}]}
+        provider.save()
+        assert newest().after["extra_body"] == {"deep": [{name: "..."}]}
+
+    def test_an_address_tells_no_password(self, provider):
+        Provider.objects.filter(pk=provider.pk).update(base_url=f"https://me:{SECRET}@acme.test/v1")
+        provider.refresh_from_db()
+        provider.base_url = f"https://me:{SECRET}-too@acme.test/v1"
+        provider.save()
+        assert newest().before == newest().after == {"base_url": "https://...@acme.test/v1"}
+        assert SECRET not in whole_table()
+
     def test_fields_that_only_sound_like_secrets_are_shown(self, model):
         model.max_output_tokens, model.context_tokens = 100, 200
         model.save()
