@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from providers.dialects import openai, unusual_json
+from providers.dialects import openai, said, unusual_json
+from providers.dialects.said import FOLD_BYTES, Said
 from providers.dialects.sse import END as _END
 from providers.dialects.sse import Frames, data_lines_only, payload_of
 from providers.types import ProviderError, Usage
@@ -71,9 +72,9 @@ class EventReader:
         self.has_content = False
         self.is_done = False
         """`[DONE]` was seen."""
-        self.content_chars = 0
-        """Characters of text relayed: what an estimate is made from when the stream ends without usage."""
+        self.said = Said()
         self.malformed = 0
+        self._say = self.said.pieces.append
         self._keep_usage = keep_usage
         self._broken: ProviderError | None = None
         self._frames = Frames()
@@ -98,6 +99,10 @@ class EventReader:
         bytes are given back first, and the next call raises.
         """
         self.check()
+        heard = self.said
+        heard.unfolded_bytes += len(chunk)
+        if heard.unfolded_bytes > FOLD_BYTES:
+            heard.fold()
         events = self._frames.feed(chunk, has_content=self.has_content)
         return self._relayed(events) if events else b""
 
@@ -158,7 +163,7 @@ class EventReader:
             if delta is not None:
                 text = delta.content
                 if text and isinstance(text, str):
-                    self.content_chars += len(text)
+                    self._say(text)
                     self.has_content = True
                 else:
                     self._read_other(delta)
@@ -204,7 +209,7 @@ class EventReader:
         """Content that is no plain text."""
         # Vendors that send reasoning under two names send it twice: the first one found is counted.
         other = delta.reasoning or delta.reasoning_content or delta.refusal
-        self.content_chars += sum(map(_length, (delta.content, other, delta.tool_calls)))
+        self.said.pieces.extend(said.texts([delta.content, other, delta.tool_calls, delta.function_call]))
         self.has_content = self.has_content or any(msgspec.structs.astuple(delta))
 
 
@@ -221,15 +226,6 @@ def _decoded_together(events: bytes) -> list[_Chunk] | None:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return None if any(chunk.error or chunk.choices is None for chunk in chunks) else chunks
-
-
-def _length(part: Any) -> int:
-    """Characters of text somewhere in a part: of a list of texts, of a tool call's name and arguments."""
-    if isinstance(part, str):
-        return len(part)
-    if isinstance(part, dict):
-        return sum(_length(value) for name, value in part.items() if name not in ("id", "type"))
-    return sum(map(_length, part)) if isinstance(part, list) else 0
 
 
 def text_of(frames: bytes) -> str:

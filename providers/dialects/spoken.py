@@ -11,6 +11,7 @@ from typing import Protocol
 
 from providers.dialects import anthropic, openai, openai_stream
 from providers.dialects.anthropic import stream as anthropic_stream
+from providers.dialects.said import Said
 from providers.types import Answer, ChatRequest, Composed, Model, Provider, ProviderError, Usage
 
 
@@ -21,8 +22,8 @@ class Reader(Protocol):
     has_content: bool
     is_done: bool
     """Whether the provider has said that nothing follows."""
-    content_chars: int
-    """Characters of text relayed: what an estimate is made from when the stream ends without usage."""
+    said: Said
+    """The text relayed: what is counted when the stream ends without usage."""
     malformed: int
     """Events that could not be read and were left out."""
 

@@ -13,6 +13,7 @@ from providers.dialects.anthropic.answer import MAX_BLOCKS, stops
 from providers.dialects.anthropic.blocks import Block, Delta, Told
 from providers.dialects.anthropic.halves import Halves
 from providers.dialects.anthropic.message import Fields
+from providers.dialects.said import FOLD_BYTES, Said
 from providers.dialects.sse import END, Frames, payload_of, too_much
 from providers.types import ProviderError, Usage
 
@@ -108,8 +109,8 @@ class EventReader:
         self.has_content = False
         self.is_done = False
         """`message_stop` was seen."""
-        self.content_chars = 0
-        """Characters of text, thinking and arguments: what an estimate is made from when the stream breaks."""
+        self.said = Said()
+        """Text, thinking and arguments."""
         self.malformed = 0
         self._keep_usage = keep_usage
         self._broken: ProviderError | None = None
@@ -137,6 +138,9 @@ class EventReader:
         self._size += len(chunk)
         if self._size > MAX_STREAM_BYTES:
             raise too_much("a stream of more than 64 MiB", has_content=self.has_content)
+        self.said.unfolded_bytes += len(chunk)
+        if self.said.unfolded_bytes > FOLD_BYTES:
+            self.said.fold()
         events = self._frames.feed(chunk, has_content=self.has_content)
         return self._translated(events) if events else b""
 
@@ -277,7 +281,7 @@ class EventReader:
         if block is None:
             self._begin(event.index, raw=_IMPLIED.get(delta.type, Raw(b"null")))
             block = self._open[event.index]
-        self.content_chars += len(delta.text or delta.thinking or delta.partial_json)
+        self.said.pieces.append(delta.text or delta.thinking or delta.partial_json)
         self._say(block.add(delta, event=payload))
 
     def _end(self, index: int) -> None:

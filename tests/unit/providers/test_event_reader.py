@@ -68,7 +68,8 @@ ODD = [
 
 def told(reader):
     """All that a reader holds, its open frame included."""
-    return vars(reader) | {"_frames": vars(reader._frames)}
+    said = (reader.said.pieces, reader.said.unfolded_bytes)
+    return vars(reader) | {"_frames": vars(reader._frames), "said": said, "_say": None}
 
 
 class TestTogether:
@@ -229,11 +230,11 @@ class TestContent:
         assert after({"content": "Hi"}, {"content": ""}).has_content is True
 
     def test_text_is_counted_in_characters(self):
-        assert after({"content": "Héllo"}, {"content": "😀"}).content_chars == 6
+        assert after({"content": "Héllo"}, {"content": "😀"}).said.chars == 6
 
     @pytest.mark.parametrize("name", ["reasoning", "reasoning_content", "refusal"])
     def test_text_of_other_kinds_is_paid_for_and_counted_too(self, name):
-        assert after({name: "Hello"}).content_chars == 5
+        assert after({name: "Hello"}).said.chars == 5
 
     def test_every_choice_is_read(self):
         chunk = b'{"choices":[{"index":0,"delta":{}},{"index":1,"delta":{"content":"Hi"},"finish_reason":"length"}]}'

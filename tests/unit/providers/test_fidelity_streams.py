@@ -57,7 +57,7 @@ def test_all_of_them_in_one_stream_keep_their_order_however_they_arrive():
 def test_text_may_be_cut_at_any_byte(at):
     stream = events(MULTI_BYTE)
     relayed, reader = relay(stream[:at], stream[at:])
-    assert (relayed, reader.content_chars) == (stream, len(TEXT.decode()))
+    assert (relayed, reader.said.chars) == (stream, len(TEXT.decode()))
 
 
 def test_a_frame_of_a_megabyte_passes_in_small_pieces():

@@ -66,7 +66,7 @@ def test_a_half_alone_is_a_mark_and_nothing_else_is_lost(pieces, words):
 def test_nothing_of_it_counts_as_malformed():
     pieces = [start(), begin(0, text("")), cut(delta(0, **says("aFIRST"))), cut(delta(0, **says("OTHER"))), end()]
     _, reader = relay(*pieces)
-    assert (reader.malformed, reader.finish_reason, reader.content_chars) == (0, "stop", 2)
+    assert (reader.malformed, reader.finish_reason, reader.said.chars) == (0, "stop", 2)
 
 
 def test_thinking_and_arguments_are_joined_too():
@@ -87,7 +87,7 @@ def test_a_half_in_a_blocks_start_is_a_mark():
 )
 def test_what_is_no_json_is_still_counted(payload):
     _, reader = relay(start(), begin(0, text("")), b"data: " + payload + b"\n\n", delta(0, **says("b")), end())
-    assert (reader.malformed, reader.content_chars) == (1, 1)
+    assert (reader.malformed, reader.said.chars) == (1, 1)
 
 
 class TestAnAnswer:

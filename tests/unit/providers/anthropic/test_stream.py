@@ -40,7 +40,7 @@ LONG = "é" * 500_000
 
 
 def told(reader):
-    return (reader.finish_reason, reader.is_done, reader.malformed, reader.content_chars, reader.usage)
+    return (reader.finish_reason, reader.is_done, reader.malformed, reader.said.chars, reader.usage)
 
 
 @pytest.fixture
@@ -260,7 +260,7 @@ class TestUsage:
     def test_of_a_stream_that_broke_knows_what_went_in_and_that_the_output_is_not_known(self):
         _, reader = relay(start(), begin(0, text("")), delta(0, **says("x" * 400)))
         assert reader.usage == Usage(input_tokens=10, is_partial=True)
-        assert reader.content_chars == 400
+        assert reader.said.chars == 400
 
     def test_of_which_the_output_was_never_told_is_not_told_to_the_client(self):
         told = event("message_delta", delta={"stop_reason": "end_turn"})
@@ -278,7 +278,7 @@ class TestUsage:
             + block(1, text(""), says("😀é"))
             + block(2, tool_use(), gives('{"a":'), gives("1}"))
         )
-        assert relay(pieces)[1].content_chars == 2 + 2 + 7
+        assert relay(pieces)[1].said.chars == 2 + 2 + 7
 
 
 class TestContent:

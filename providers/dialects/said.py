@@ -1,0 +1,76 @@
+"""What an answer says, as text: what is counted where its provider told no usage.
+
+Of a stream the beginning is kept and the rest only measured, so that a long one takes no more memory than a short one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from providers.dialects import unusual_json
+from providers.tokens import Text
+
+MOST_KEPT = 256 * 1024
+"""Characters of an answer that are kept."""
+FOLD_BYTES = 64 * 1024
+"""How much of a stream is read before its pieces are put together, and measured against what is kept."""
+_UNSAID = frozenset({"id", "type"})
+
+
+class Said:
+    """The text of one stream. Its reader appends to `pieces`, and tells how much it has read."""
+
+    __slots__ = ("_beginning", "_chars", "pieces", "unfolded_bytes")
+
+    def __init__(self) -> None:
+        self.pieces: list[str] = []
+        """Those that came since they were last put together; always the same list."""
+        self.unfolded_bytes = 0
+        """Read of the stream since then: whoever reads adds to it, and calls `fold` beyond `FOLD_BYTES`."""
+        self._beginning = ""
+        self._chars = 0
+
+    @property
+    def chars(self) -> int:
+        """Of all that was said."""
+        return self._chars + sum(map(len, self.pieces))
+
+    def fold(self) -> None:
+        text = "".join(self.pieces)
+        self.pieces.clear()
+        self.unfolded_bytes = 0
+        self._chars += len(text)
+        self._beginning += text[: MOST_KEPT - len(self._beginning)]
+
+    def text(self) -> Text:
+        self.fold()
+        return Text(self._beginning, chars=self._chars)
+
+
+def of_answer(body: bytes) -> Text:
+    """The text of a whole answer in OpenAI's dialect, read before."""
+    choices = unusual_json.decode(body)["choices"]
+    return Text("".join(text for choice in choices for text in _of_message(choice.get("message"))))
+
+
+def _of_message(message: object) -> Iterator[str]:
+    if isinstance(message, dict):
+        yield from texts(message.get("content"))
+        # Vendors that send reasoning under two names send it twice: the first one found is counted.
+        yield from texts(message.get("reasoning") or message.get("reasoning_content") or message.get("refusal"))
+        yield from texts(message.get("tool_calls"))
+        yield from texts(message.get("function_call"))
+
+
+def texts(part: Any) -> Iterator[str]:
+    """Text somewhere in a part: of a list of texts, of a tool call's name and arguments."""
+    if isinstance(part, str):
+        yield part
+    elif isinstance(part, dict):
+        for name, value in part.items():
+            if name not in _UNSAID:
+                yield from texts(value)
+    elif isinstance(part, list):
+        for one in part:
+            yield from texts(one)

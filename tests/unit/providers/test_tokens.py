@@ -1,0 +1,112 @@
+"""Tokens counted by a child process, and what happens when there is none to ask."""
+
+import asyncio
+import subprocess
+import sys
+
+import pytest
+
+from providers import tokens
+from providers.tokens import COUNTER, Text, TokenCounter
+
+TEXT = "The quick brown fox jumps over the lazy dog."
+"""10 tokens of OpenAI's o200k."""
+SPENT = "import sys; sys.stdin.buffer.read(8)"
+"""A child that takes a text's length, and ends."""
+
+
+@pytest.fixture
+def counter_of():
+    made = []
+
+    def make(code, **options):
+        made.append(TokenCounter((sys.executable, "-c", code), **options))
+        return made[-1]
+
+    yield make
+    for counter in made:
+        counter.close()
+
+
+async def count(text, counter=COUNTER):
+    return await counter.count(lambda: text if isinstance(text, Text) else Text(text))
+
+
+class TestCounting:
+    async def test_gives_the_vocabularys_figure(self):
+        assert await count(TEXT) == 10
+
+    async def test_of_nothing_gives_nothing(self):
+        assert await count("") == 0
+
+    @pytest.mark.parametrize("text", ["\ud83d", "a\udfffb", "\x00", "<|endoftext|>", "日本語"])
+    async def test_takes_any_text(self, text):
+        assert await count(text) > 0
+
+    async def test_takes_what_was_not_kept_in_proportion(self):
+        assert await count(Text(TEXT, chars=3 * len(TEXT))) == 30
+
+    async def test_counts_the_beginning_of_a_very_long_text(self, monkeypatch):
+        monkeypatch.setattr(tokens, "MOST_CHARS", len(TEXT))
+        assert await count(TEXT * 3) == 30
+
+    async def test_starts_one_child_however_many_ask(self, monkeypatch):
+        COUNTER.close()
+        started, real = [], subprocess.Popen
+        monkeypatch.setattr(subprocess, "Popen", lambda *args, **options: started.append(1) or real(*args, **options))
+        assert await asyncio.gather(*[count(TEXT) for _ in range(20)]) == [10] * 20
+        assert len(started) == 1
+
+    async def test_keeps_the_event_loop_free_while_the_vocabulary_loads(self):
+        COUNTER.close()
+        loop, longest_s, counted = asyncio.get_running_loop(), 0.0, asyncio.ensure_future(count(TEXT))
+        while not counted.done():
+            before = loop.time()
+            await asyncio.sleep(0.001)
+            longest_s = max(longest_s, loop.time() - before)
+        assert await counted == 10
+        assert longest_s < 0.3  # a load in this process takes 0.8 s and gives nobody else a turn
+
+    async def test_goes_on_after_a_text_that_could_not_be_put_together(self, caplog):
+        assert await COUNTER.count(lambda: 1 / 0) is None
+        assert "could not be counted" in caplog.text
+        assert await count(TEXT) == 10
+
+
+class TestWithoutAChild:
+    @pytest.mark.parametrize("code", ["import sys; sys.exit(3)", SPENT])
+    async def test_nothing_is_known_and_the_log_says_so_once(self, counter_of, caplog, code):
+        counter = counter_of(code)
+        assert [await count(TEXT, counter) for _ in range(3)] == [None] * 3
+        assert caplog.text.count("Tokens cannot be counted") == 1
+
+    async def test_nothing_is_known_where_it_cannot_be_started(self, caplog):
+        counter = TokenCounter(("/nowhere/python",))
+        assert await count(TEXT, counter) is None
+        assert "Tokens cannot be counted" in caplog.text
+
+    async def test_one_that_hangs_is_not_waited_for(self, counter_of):
+        counter = counter_of("import time; time.sleep(60)", patience_s=0.1)
+        assert await count("x" * 1_000_000, counter) is None
+        assert await count(TEXT, counter) is None
+
+    async def test_another_is_started_when_the_first_has_rested(self, counter_of):
+        counter = counter_of(SPENT)
+        assert await count(TEXT, counter) is None
+        counter._program, counter._not_before = tokens.PROGRAM, 0.0
+        assert await count(TEXT, counter) == 10
+
+    async def test_a_missing_vocabulary_is_told_by_the_childs_status(self, tmp_path):
+        (tmp_path / "quicktok.py").write_text("raise OSError('a wheel for another machine')")
+        child = await asyncio.create_subprocess_exec(
+            *tokens.PROGRAM, env={"PYTHONPATH": str(tmp_path)}, stdin=asyncio.subprocess.DEVNULL
+        )
+        assert await child.wait() == 3
+
+
+async def test_the_child_ends_with_who_started_it():
+    child = await asyncio.create_subprocess_exec(
+        *tokens.PROGRAM, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    child.stdin.close()
+    assert await child.wait() == 0
