@@ -32,14 +32,14 @@ class CandidateAdmin(admin.ModelAdmin):
 class PolicyForm(forms.ModelForm):
     class Meta:
         model = Policy
-        fields = ["default_layer", "unknown_price", "deadline_s", "max_attempts"]
+        fields = ["default_layer", "unknown_price", "deadline_s", "max_attempts", "when_client_leaves"]
         labels = {"deadline_s": "Deadline (s)"}
 
 
 @admin.register(Policy)
 class PolicyAdmin(admin.ModelAdmin):
     form = PolicyForm
-    list_display = ["__str__", "default_layer", "unknown_price", "deadline", "max_attempts"]
+    list_display = ["__str__", "default_layer", "unknown_price", "deadline", "max_attempts", "when_client_leaves"]
 
     @admin.display(description="deadline (s)", ordering="deadline_s")
     def deadline(self, policy: Policy) -> float:

@@ -1,4 +1,4 @@
-"""What one attempt cost, or may cost: the provider's word, else our price, else an estimate. Pure.
+"""What one attempt cost, or may cost: the provider's word, else our price, else our count, else an estimate. Pure.
 
 Two figures stand beside each other: the cost the ledger reports, and what budgets count, which is never less: the
 higher one where a provider's figure is disputed, the most it can be where nobody told.
@@ -17,7 +17,7 @@ from analytics.models import CostSource
 from providers.types import MOST_USD, Model, Usage
 
 CHARS_PER_TOKEN = 4
-"""Of text in an answer that ended without usage: what an estimate of its tokens divides by."""
+"""Of text in an answer without usage, where its tokens cannot be counted: what an estimate of them divides by."""
 UNSEEN_TOKENS = 32
 """What a provider may have written and not yet sent when its stream was cut."""
 DISPUTED_BELOW = Decimal("0.5")
@@ -79,6 +79,13 @@ class Priced(msgspec.Struct, frozen=True):
             computed.used,
             max(usd, priced) if disputed and priced is not None else usd,
         )
+
+    def counted(self, usage: Usage, *, most: Usage) -> Bill:
+        """By tokens that we counted, as far as the provider did not tell them. As for `estimated`, and no more than
+        that when the model has no price of its own."""
+        is_priced = self._computed(usage).usd is not None
+        bill = self.estimated(usage, most=most)
+        return msgspec.structs.replace(bill, source=CostSource.COUNTED) if is_priced else bill
 
     def estimated(self, usage: Usage, *, most: Usage | None) -> Bill:
         """By the model's own price, else by the dearest one there is. `most`: what it can have been, for budgets."""

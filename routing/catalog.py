@@ -30,7 +30,7 @@ from providers.types import Capability, Unit
 from routing import catalog_mistakes as mistakes
 from routing.catalog_mistakes import CatalogError, Mistake, join, refuse_unknown
 from routing.catalog_writing import render
-from routing.types import UnknownPrice
+from routing.types import UnknownPrice, WhenClientLeaves
 
 __all__ = ["SHIPPED", "Catalog", "CatalogError", "parse", "read", "refuse_missing", "render"]
 
@@ -56,6 +56,7 @@ class Policy:
     unknown_price: UnknownPrice | None = None
     deadline_s: Annotated[float, Meta(ge=0.1, le=3600)] | None = None
     max_attempts: Annotated[int, Meta(ge=1, le=32_767)] | None = None
+    when_client_leaves: WhenClientLeaves | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

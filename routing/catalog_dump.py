@@ -28,7 +28,7 @@ from routing.catalog_rows import (
     PROVIDER_FACTS,
     with_related,
 )
-from routing.types import UnknownPrice
+from routing.types import UnknownPrice, WhenClientLeaves
 
 
 def dump() -> Catalog:
@@ -48,6 +48,7 @@ def dump() -> Catalog:
             unknown_price=UnknownPrice(policy.unknown_price),
             deadline_s=policy.deadline_s,
             max_attempts=policy.max_attempts,
+            when_client_leaves=WhenClientLeaves(policy.when_client_leaves),
         ),
         layers=tuple(
             catalog.Layer(name=row.name, **_held(row, LAYER_FACTS + LAYER_CHOICES))

@@ -30,7 +30,7 @@ from routing.catalog import Catalog, ListedPrice, Model, Provider, refuse_missin
 
 LAYER_FACTS = ("title",)
 LAYER_CHOICES = ("from_score", "enabled")
-POLICY_CHOICES = ("unknown_price", "deadline_s", "max_attempts")
+POLICY_CHOICES = ("unknown_price", "deadline_s", "max_attempts", "when_client_leaves")
 PROVIDER_FACTS = ("name", "dialect", "max_tokens_field", "reasoning_field", "text_as_string", "usage_in_streams")
 PROVIDER_CHOICES = (
     "base_url",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
+from functools import partial
 from typing import Protocol, TypeVar
 from uuid import UUID
 
@@ -19,14 +20,16 @@ from analytics.spool import Spool, SpoolError
 from analytics.types import Caller
 from providers import chat as provider_chat
 from providers.chat import OpenStream
+from providers.dialects import said
 from providers.types import Answer, ChatRequest, ProviderError
-from routing import attempts, decision
+from routing import afterwards, attempts, counting, decision
 from routing.attempts import Answered, AttemptsError, Clock, NotAfforded, Step
 from routing.bills import Bill
+from routing.counting import Counted
 from routing.decision import Decision
 from routing.entry import Entry
 from routing.streaming import Streaming, how_cancelled
-from routing.types import Candidate, DropReason, Need, Snapshot, Wishes
+from routing.types import Candidate, DropReason, Need, Snapshot, WhenClientLeaves, Wishes
 
 T = TypeVar("T")
 
@@ -140,8 +143,7 @@ async def complete(
     answer = answered.answer
     entry.first_token_ms = entry.clock.elapsed_ms()
     entry.ended(answer.finish_reason, usage=answer.usage)
-    bill = entry.bill(answer.usage, content_chars=len(answer.body))
-    entry.settle(Outcome.OK, status=200, bill=bill, finish_reason=answer.finish_reason)
+    bill = await _settled(entry, answer=answer)
     return Completed(
         entry.decision,
         answered.candidate,
@@ -151,6 +153,28 @@ async def complete(
         entry.lease.quotas,
         entry.is_capped,
     )
+
+
+async def _settled(entry: Entry, *, answer: Answer) -> Bill:
+    """Settles a whole answer. What its provider did not tell is counted first, even if the client leaves meanwhile."""
+    if not counting.is_wanted(answer.usage):
+        return _settle(entry, answer=answer, counted=None)
+    found: list[Counted | None] = [None]
+    bills: list[Bill] = []
+
+    async def count() -> None:
+        found[0] = await counting.count(entry.request, said=partial(said.of_answer, answer.body), usage=answer.usage)
+
+    counted = afterwards.start(count(), then=lambda: bills.append(_settle(entry, answer=answer, counted=found[0])))
+    if counted is not None:
+        await asyncio.shield(counted)
+    return bills[0]
+
+
+def _settle(entry: Entry, *, answer: Answer, counted: Counted | None) -> Bill:
+    bill = entry.bill(answer.usage, content_chars=len(answer.body), counted=counted)
+    entry.settle(Outcome.OK, status=200, bill=bill, finish_reason=answer.finish_reason)
+    return bill
 
 
 async def stream(
@@ -164,7 +188,8 @@ async def stream(
     entry = await _begin(asked, parts=parts)
     answered = await _answer(entry, asked=asked, call=_streaming(request, entry=entry))
     entry.first_token_ms = entry.clock.elapsed_ms()
-    return Streaming(entry, upstream=answered.answer, candidate=answered.candidate)
+    drains = snapshot.policy.when_client_leaves is WhenClientLeaves.DRAIN
+    return Streaming(entry, upstream=answered.answer, candidate=answered.candidate, drains=drains)
 
 
 class _Asked(msgspec.Struct, frozen=True):

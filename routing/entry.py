@@ -26,6 +26,7 @@ from providers.types import Capability, ChatRequest, FailureKind, Model, Provide
 from routing import decision as decisions
 from routing.attempts import Clock, NotAfforded, Step
 from routing.bills import CHARS_PER_TOKEN, NOTHING, UNSEEN_TOKENS, Bill, Priced, together
+from routing.counting import Counted
 from routing.decision import Decision
 from routing.plan import longest_answer, may_write_cache, most_used
 from routing.types import Candidate
@@ -180,7 +181,9 @@ class Entry:
         finish_reason: str = "",
         error_kind: str = "",
         error_message: str = "",
+        duration_ms: float | None = None,
     ) -> None:
+        """`duration_ms`: of a request that ended before it could be settled."""
         if self.is_settled:
             return
         self.is_settled = True
@@ -213,7 +216,7 @@ class Entry:
                 is_disputed=bill.is_disputed,
                 is_capped=self.is_capped,
                 prices=msgspec.Raw(_encode(bill.prices)),
-                duration_ms=self.clock.elapsed_ms(),
+                duration_ms=self.clock.elapsed_ms() if duration_ms is None else duration_ms,
                 first_token_ms=self.first_token_ms,
                 finish_reason=storable(finish_reason, most=64),
                 error_kind=error_kind,
@@ -250,11 +253,13 @@ class Entry:
             counted = max(counted, cost.rounded(self._priced().most(most)))
         self._counted_usd += counted
 
-    def bill(self, usage: Usage | None, *, content_chars: int, has_unseen: bool = False) -> Bill:
-        """What was consumed: by the provider's word where it gave one, else by our price, else by estimate. With what
-        failed attempts are known to have cost. `has_unseen`: the provider may have written more than was read, and
-        budgets count all that it may have."""
-        own = self._bill(usage, content_chars=content_chars)
+    def bill(
+        self, usage: Usage | None, *, content_chars: int, counted: Counted | None = None, has_unseen: bool = False
+    ) -> Bill:
+        """What was consumed: by the provider's word where it gave one, else by our price, for what was counted or else
+        by estimate. With what failed attempts are known to have cost. `has_unseen`: the provider may have written more
+        than was read, and budgets count all that it may have."""
+        own = self._bill(usage, content_chars=content_chars, counted=counted)
         if has_unseen:
             most_usd = cost.rounded(self._priced().most(self._most(content_chars=None)))
             own = msgspec.structs.replace(own, counted_usd=max(own.counted_usd, most_usd))
@@ -262,9 +267,13 @@ class Entry:
             return own
         return msgspec.structs.replace(together([*self._failed, own]), counted_usd=own.counted_usd)
 
-    def _bill(self, usage: Usage | None, *, content_chars: int) -> Bill:
+    def _bill(self, usage: Usage | None, *, content_chars: int, counted: Counted | None = None) -> Bill:
         if usage is not None and not usage.is_partial:
             return self._priced().told(usage, most=usage)
+        if counted is not None:
+            known = usage or Usage(input_tokens=counted.input_tokens + self._file_tokens())
+            known = msgspec.structs.replace(known, output_tokens=counted.output_tokens)
+            return self._priced().counted(known, most=self._most(content_chars=content_chars))
         told, most = -(-content_chars // CHARS_PER_TOKEN), self._most(content_chars=content_chars)
         if usage is None:
             return self._estimated(output_tokens=told, most=most)

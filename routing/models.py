@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import Q
 
 from providers.models import Model
-from routing.types import UnknownPrice
+from routing.types import UnknownPrice, WhenClientLeaves
 
 layer_name_validator = RegexValidator(
     r"^[A-Za-z][A-Za-z0-9_-]*\Z", "Use letters, digits, '-' and '_', starting with a letter."
@@ -92,6 +92,12 @@ class Policy(models.Model):
         help_text="Seconds for a whole request, retries and fall-backs included.",
     )
     max_attempts = models.PositiveSmallIntegerField(default=6, validators=[MinValueValidator(1)])
+    when_client_leaves = models.CharField(
+        max_length=16,
+        choices=[(choice.value, choice.value) for choice in WhenClientLeaves],
+        default=WhenClientLeaves.CANCEL,
+        help_text="In the middle of a stream: cancel the provider's work, or read it to its end for its own figures.",
+    )
 
     class Meta:
         verbose_name_plural = "policy"
@@ -100,6 +106,9 @@ class Policy(models.Model):
             models.CheckConstraint(condition=Q(deadline_s__gt=0), name="policy_deadline_positive"),
             models.CheckConstraint(condition=Q(max_attempts__gte=1), name="policy_attempts_positive"),
             models.CheckConstraint(condition=Q(unknown_price__in=list(UnknownPrice)), name="policy_price_known"),
+            models.CheckConstraint(
+                condition=Q(when_client_leaves__in=list(WhenClientLeaves)), name="policy_leaving_known"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -113,6 +113,20 @@ def read(request: ChatRequest, *, wishes: Wishes, layers: Sequence[str]) -> Need
     )
 
 
+def texts(request: ChatRequest) -> Iterator[str]:
+    """All that the model is given to read, media left out: what `input_tokens` estimates, for those who count."""
+    for message in request.messages:
+        yield from _texts([value for name, value in message.items() if name not in ("role", "tool_calls")])
+        if calls := message.get("tool_calls"):
+            yield json.encode(calls).decode()
+    if request.tools:
+        yield json.encode(request.tools).decode()
+    for name in _READ_AS_WELL:
+        raw = request.fields.get(name)
+        if raw is not None and raw != _NULL:
+            yield bytes(raw).decode()
+
+
 def upper_tokens(text: str) -> int:
     """More tokens than `text` has, without a tokenizer: half a token a byte, one a byte beyond ASCII."""
     if text.isascii():

@@ -24,12 +24,15 @@ from analytics.lengths import Lengths
 from analytics.spool import Spool
 from analytics.types import NO_BOOK, Book
 from providers import door
-from routing import gauges, snapshot
+from providers.tokens import COUNTER
+from routing import afterwards, gauges, snapshot
 
 logger = logging.getLogger(__name__)
 
 FIRST_LOOK_S = 5.0
 DRAIN_AT_STOP_S = 10.0
+SETTLE_AT_STOP_S = 5.0
+"""For counting what the last requests used; what is not counted by then is estimated."""
 
 
 @dataclass(slots=True)
@@ -72,6 +75,7 @@ async def running(*, role: str | None = None) -> AsyncIterator[Runtime]:
         made.recorder = Recorder(role, sources=gauges.sources(made, spool_root=settings.SPOOL_DIR))
     async with door.opened():
         _current = made
+        afterwards.resume()
         made.poller.start()
         made.drainer.start()
         try:
@@ -82,11 +86,13 @@ async def running(*, role: str | None = None) -> AsyncIterator[Runtime]:
             yield made
         finally:
             made.is_stopping = True
+            await afterwards.stop(within_s=SETTLE_AT_STOP_S)
             if made.recorder is not None:
                 await asyncio.to_thread(made.recorder.stop)
             await made.guard.aclose()
             await asyncio.to_thread(_stop, made)
             _current = None
+            afterwards.resume()
 
 
 def _made() -> Runtime:
@@ -131,6 +137,7 @@ def _stop(made: Runtime) -> None:
     if made.keeper.is_alive() and not made.keeper.stop(timeout_s=DRAIN_AT_STOP_S):
         logger.warning("Reservations are left open in the counters; they are settled by the ledger's rows")
     made.guard.close()
+    COUNTER.close()
     if is_drained:
         spool.remove()
     else:

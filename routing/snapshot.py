@@ -25,7 +25,7 @@ from providers import rows, sqlite_file
 from providers.models import ConfigChange, ConfigVersion
 from providers.types import Model, Unit
 from routing import models as tables
-from routing.types import Candidate, Layer, Policy, Snapshot, UnknownPrice
+from routing.types import Candidate, Layer, Policy, Snapshot, UnknownPrice, WhenClientLeaves
 
 logger = logging.getLogger(__name__)
 
@@ -276,4 +276,10 @@ def _dearest(served: dict[str, tuple[Candidate, ...]], *, at: datetime) -> Model
 def _frozen_policy(row: tables.Policy | None, *, layers: tuple[Layer, ...]) -> Policy:
     if row is None:  # nothing was set up yet: there is no candidate either, and readiness says so
         return Policy(layers[0].name if layers else "", UnknownPrice.DENY, 600.0, 6)
-    return Policy(row.default_layer.name, UnknownPrice(row.unknown_price), row.deadline_s, row.max_attempts)
+    return Policy(
+        row.default_layer.name,
+        UnknownPrice(row.unknown_price),
+        row.deadline_s,
+        row.max_attempts,
+        WhenClientLeaves(row.when_client_leaves),
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator
 from math import inf
@@ -10,11 +11,15 @@ from time import monotonic
 from typing import Any
 from weakref import WeakSet
 
+import msgspec
+
 from analytics.models import Outcome
 from providers.chat import OpenStream
 from providers.deadlines import within
 from providers.types import FailureKind, ProviderError
+from routing import afterwards, counting
 from routing.bills import Bill
+from routing.counting import Counted
 from routing.entry import Entry
 from routing.types import Candidate
 
@@ -51,10 +56,23 @@ def how_cancelled() -> tuple[Outcome, int]:
     return (Outcome.CANCELLED, CLIENT_CLOSED) if has_left() else (Outcome.INTERRUPTED, 503)
 
 
-class Streaming:
-    """A streamed answer under way. Iterate it to its end or close it: either settles the request."""
+class _Ending(msgspec.Struct, frozen=True):
+    """How a stream ended for its client."""
 
-    def __init__(self, entry: Entry, *, upstream: OpenStream, candidate: Candidate) -> None:
+    outcome: Outcome
+    status: int
+    duration_ms: float
+    error_kind: str = ""
+    error_message: str = ""
+
+
+class Streaming:
+    """A streamed answer under way. Iterate it to its end or close it: either settles the request.
+
+    `drains`: what its client leaves is read to its end.
+    """
+
+    def __init__(self, entry: Entry, *, upstream: OpenStream, candidate: Candidate, drains: bool = False) -> None:
         self.decision = entry.decision
         self.candidate = candidate
         self.attempts = len(entry.trail)
@@ -71,6 +89,11 @@ class Streaming:
         """For the client, in all."""
         self._entry = entry
         self._upstream = upstream
+        self._drains = drains
+        self._ending: _Ending | None = None
+        """Set when it is over for its client."""
+        self._counting: asyncio.Task[None] | None = None
+        self._counted: Counted | None = None
 
     @property
     def is_capped(self) -> bool:
@@ -106,6 +129,8 @@ class Streaming:
             raise
         finally:
             self.close()
+        if self._counting is not None:  # its client waits for the cost
+            await asyncio.shield(self._counting)
 
     async def _next(self) -> bytes | None:
         between_s = self.candidate.model.provider.timeouts.between_frames_s
@@ -136,35 +161,72 @@ class Streaming:
         return not has_ended and not stops
 
     def close(self, *, was_cancelled: bool = False) -> None:
-        """Cuts the upstream and settles by what was used until now. Never waits; harmless when all is done.
+        """Ends the stream and has it settled by what was used. Never waits; harmless when all is done. Where the policy
+        says so, what a client left is read to its end; what its provider did not tell is counted: both go on when this
+        returns, and the request is settled then.
 
         `was_cancelled` says it where `frames` did not see it: while a frame was being sent.
         """
         self._was_cancelled = self._was_cancelled or was_cancelled
-        self._upstream.close()
-        if self._entry.is_settled:
+        if self._ending is not None:
             return
         self._taken(monotonic())
-        reader = self._upstream.reader
-        self._entry.ended(reader.finish_reason, usage=reader.usage if reader.is_done else None)
-        self.bill = self._entry.bill(reader.usage, content_chars=reader.content_chars, has_unseen=self._has_unseen())
-        kind, message = (self.error.kind.value, self.error.message) if self.error else ("", "")
-        if self.error is not None:
-            outcome, status = Outcome.ERROR, 200
-        elif reader.finish_reason and reader.is_done:
-            outcome, status = Outcome.OK, 200
-        elif self.left_s <= 0 and not has_left():
-            outcome, status = Outcome.CANCELLED, CLIENT_CLOSED
-            kind, message = "deadline", f"{DEADLINE_PASSED} while the client did not read"
-        elif self._was_cancelled:
-            outcome, status = how_cancelled()
+        self._ending = self._ended()
+        if self._drains and self._ending.outcome is Outcome.CANCELLED and has_left() and self.left_s > 0:
+            afterwards.start(self._drain(), then=self._settle, is_cut=True)
+            return
+        self._upstream.close()
+        if self._is_to_be_counted():
+            self._counting = afterwards.start(self._count(), then=self._settle)
         else:
-            outcome, status = Outcome.CANCELLED, CLIENT_CLOSED
+            self._settle()
+
+    async def _drain(self) -> None:
+        """Reads what is left of a stream without a client, within its deadlines, for the usage at its end."""
+        # A provider that breaks off, and the gateway's own stop, end it early.
+        with contextlib.suppress(ProviderError, asyncio.CancelledError):
+            while await self._next() is not None:
+                pass
+        self._upstream.close()
+        if self._is_to_be_counted():
+            await self._count()
+
+    def _is_to_be_counted(self) -> bool:
+        reader = self._upstream.reader
+        return counting.is_wanted(reader.usage) and reader.said.chars > 0
+
+    async def _count(self) -> None:
+        reader = self._upstream.reader
+        self._counted = await counting.count(self._entry.request, said=reader.said.text, usage=reader.usage)
+
+    def _ended(self) -> _Ending:
+        reader = self._upstream.reader
+        duration_ms = self._entry.clock.elapsed_ms()
+        if self.error is not None:
+            return _Ending(Outcome.ERROR, 200, duration_ms, self.error.kind.value, self.error.message)
+        if reader.finish_reason and reader.is_done:
+            return _Ending(Outcome.OK, 200, duration_ms)
+        if self.left_s <= 0 and not has_left():
+            message = f"{DEADLINE_PASSED} while the client did not read"
+            return _Ending(Outcome.CANCELLED, CLIENT_CLOSED, duration_ms, "deadline", message)
+        outcome, status = how_cancelled() if self._was_cancelled else (Outcome.CANCELLED, CLIENT_CLOSED)
+        return _Ending(outcome, status, duration_ms)
+
+    def _settle(self) -> None:
+        ending, reader = self._ending, self._upstream.reader
+        if ending is None or self._entry.is_settled:
+            return
+        self._upstream.close()  # of a drain that was cut before it began
+        self._entry.ended(reader.finish_reason, usage=reader.usage if reader.is_done else None)
+        self.bill = self._entry.bill(
+            reader.usage, content_chars=reader.said.chars, counted=self._counted, has_unseen=self._has_unseen()
+        )
         self._entry.settle(
-            outcome,
-            status=status,
+            ending.outcome,
+            status=ending.status,
             bill=self.bill,
             finish_reason=reader.finish_reason,
-            error_kind=kind,
-            error_message=message,
+            error_kind=ending.error_kind,
+            error_message=ending.error_message,
+            duration_ms=ending.duration_ms,
         )

@@ -115,12 +115,22 @@ class UnknownPrice(StrEnum):
     ESTIMATE = "estimate"
 
 
+class WhenClientLeaves(StrEnum):
+    """What happens to a stream whose client left."""
+
+    CANCEL = "cancel"
+    """The provider is cut; what it wrote is counted where it did not tell."""
+    DRAIN = "drain"
+    """It is read to its end, for the provider's own figures."""
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     default_layer: str
     unknown_price: UnknownPrice
     deadline_s: float
     max_attempts: int
+    when_client_leaves: WhenClientLeaves = WhenClientLeaves.CANCEL
 
 
 class Live(msgspec.Struct, frozen=True):

@@ -54,11 +54,12 @@ class Migration(migrations.Migration):
                 ('unknown_price', models.CharField(choices=[('deny', 'deny'), ('estimate', 'estimate')], default=routing.types.UnknownPrice['DENY'], max_length=16)),
                 ('deadline_s', models.FloatField(default=600.0, help_text='Seconds for a whole request, retries and fall-backs included.', validators=[django.core.validators.MinValueValidator(0.1), django.core.validators.MaxValueValidator(3600.0)])),
                 ('max_attempts', models.PositiveSmallIntegerField(default=6, validators=[django.core.validators.MinValueValidator(1)])),
+                ('when_client_leaves', models.CharField(choices=[('cancel', 'cancel'), ('drain', 'drain')], default=routing.types.WhenClientLeaves['CANCEL'], help_text="In the middle of a stream: cancel the provider's work, or read it to its end for its own figures.", max_length=16)),
                 ('default_layer', models.ForeignKey(help_text='Entered when a request cannot be judged.', on_delete=django.db.models.deletion.PROTECT, related_name='+', to='routing.layer')),
             ],
             options={
                 'verbose_name_plural': 'policy',
-                'constraints': [models.CheckConstraint(condition=models.Q(('id', 1)), name='policy_single_row'), models.CheckConstraint(condition=models.Q(('deadline_s__gt', 0)), name='policy_deadline_positive'), models.CheckConstraint(condition=models.Q(('max_attempts__gte', 1)), name='policy_attempts_positive'), models.CheckConstraint(condition=models.Q(('unknown_price__in', [routing.types.UnknownPrice['DENY'], routing.types.UnknownPrice['ESTIMATE']])), name='policy_price_known')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('id', 1)), name='policy_single_row'), models.CheckConstraint(condition=models.Q(('deadline_s__gt', 0)), name='policy_deadline_positive'), models.CheckConstraint(condition=models.Q(('max_attempts__gte', 1)), name='policy_attempts_positive'), models.CheckConstraint(condition=models.Q(('unknown_price__in', [routing.types.UnknownPrice['DENY'], routing.types.UnknownPrice['ESTIMATE']])), name='policy_price_known'), models.CheckConstraint(condition=models.Q(('when_client_leaves__in', [routing.types.WhenClientLeaves['CANCEL'], routing.types.WhenClientLeaves['DRAIN']])), name='policy_leaving_known')],
             },
         ),
     ]

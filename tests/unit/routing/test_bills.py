@@ -84,6 +84,22 @@ class TestEstimated:
         assert (bill.usd, bill.counted_usd) == (0, 0)
 
 
+class TestCounted:
+    def test_it_is_what_was_counted_at_our_price_and_budgets_count_the_most(self):
+        bill = priced().counted(Usage(input_tokens=10, output_tokens=1), most=MOST)
+        estimated = priced().estimated(Usage(input_tokens=10, output_tokens=1), most=MOST)
+        assert bill == msgspec.structs.replace(estimated, source=CostSource.COUNTED)
+
+    def test_without_a_price_of_its_own_it_is_an_estimate(self):
+        bill = priced(UNPRICED, stand_in=DEAR).counted(Usage(input_tokens=10), most=MOST)
+        assert (bill.usd, bill.source) == (30, CostSource.ESTIMATE)
+
+    def test_it_is_trusted_less_than_usage_and_more_than_an_estimate(self):
+        counted = priced().counted(Usage(input_tokens=1), most=MOST)
+        assert together([told(Usage(input_tokens=1)), counted]).source is CostSource.COUNTED
+        assert together([counted, priced().estimated(Usage(), most=None)]).source is CostSource.ESTIMATE
+
+
 class TestMost:
     def test_is_by_the_models_own_price(self):
         assert priced(stand_in=DEAR).most(MOST) == 120

@@ -197,6 +197,7 @@ class TestSecondLoad:
         (Candidate, "relative_cost", Decimal("0.25")),
         (Layer, "enabled", False),
         (Policy, "max_attempts", 2),
+        (Policy, "when_client_leaves", "drain"),
         (Policy, "deadline_s", 30.0),
     ],
 )

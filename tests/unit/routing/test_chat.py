@@ -44,10 +44,12 @@ class TestComplete:
         assert [type(line) for line in gateway.lines()] == [Opened, UsageRow]
         assert gateway.opened[0].id == gateway.row.id == completed.decision.request_id
 
-    async def test_without_usage_the_cost_is_an_estimate_and_says_so(self, gateway):
-        await gateway.ask("no_usage")
-        assert gateway.row.cost_source == "estimate"
-        assert gateway.row.cost_usd > 0
+    async def test_without_usage_the_cost_is_counted_and_says_so(self, gateway):
+        completed = await gateway.ask("no_usage")
+        row = gateway.row
+        assert (row.cost_source, row.cost_usd) == ("counted", completed.bill.usd)
+        # "one two three" with what stands around a message and before the answer; "You said: one two three".
+        assert (row.input_tokens, row.output_tokens) == (3 + 3 + 3, 6)
 
     async def test_a_model_that_fails_is_followed_by_the_next(self, gateway):
         completed = await gateway.ask("status=503", "ok")

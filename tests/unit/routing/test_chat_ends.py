@@ -12,7 +12,7 @@ from routing.attempts import Clock
 from routing.chat import NobodyAnswered
 from routing.streaming import leave
 from tests.unit.routing.test_plan import POLICY
-from tests.unit.routing.use_case import STOPS_SOON, answering, event, says
+from tests.unit.routing.use_case import STOPS_SOON, answering, come_round, event, says
 from tests.upstream.log import Ending
 
 FINISH = event(choices=[{"index": 0, "delta": {}, "finish_reason": "stop"}])
@@ -44,6 +44,7 @@ class TestAfterTheFinishReason:
                 text = await anext(frames)
                 while b"finish_reason" not in text:
                     text += await anext(frames)
+        await come_round()
         assert (gateway.row.outcome, gateway.row.status) == ("cancelled", 499)
 
 
@@ -77,7 +78,7 @@ class TestTheGatewaysOwnFailure:
         monkeypatch.setattr(openai_stream.EventReader, "feed", lambda *_: 1 / 0)
         [frames async for frames in streaming.frames()]
         row = gateway.row
-        assert (row.outcome, row.error_kind, row.output_tokens) == ("error", "broken_stream", 1)
+        assert (row.outcome, row.error_kind, row.output_tokens) == ("error", "broken_stream", 2)
         assert streaming.error.message == "the gateway failed (ZeroDivisionError)"
         assert "A stream broke in the gateway itself" in caplog.text
 

@@ -12,7 +12,7 @@ from providers.dialects import openai_stream, sse
 from routing.chat import NobodyAnswered
 from routing.streaming import leave
 from tests.unit.routing.test_plan import POLICY
-from tests.unit.routing.use_case import STOPS_SOON, answering, event, says
+from tests.unit.routing.use_case import STOPS_SOON, answering, come_round, event, says
 from tests.upstream.log import Ending
 
 
@@ -41,14 +41,16 @@ class TestStream:
         streaming = await gateway.ask("chunks=4;stall=mid", stream=True)
         async with aclosing(streaming.frames()) as frames:
             await anext(frames)
+        await come_round()
         row = gateway.row
-        assert (row.outcome, row.status, row.cost_source) == ("cancelled", 499, "estimate")
+        assert (row.outcome, row.status, row.cost_source) == ("cancelled", 499, "counted")
         assert row.output_tokens >= 1
         assert await gateway.end() is Ending.CLIENT_LEFT
 
     async def test_closing_it_before_the_first_frame_settles_too(self, gateway):
         streaming = await gateway.ask("chunks=4;stall=mid", stream=True)
         streaming.close()
+        await come_round()
         assert gateway.row.outcome == "cancelled"
 
     async def test_closing_it_again_changes_nothing(self, gateway):
@@ -63,6 +65,7 @@ class TestStream:
         leave(task)
         with pytest.raises(asyncio.CancelledError):
             await task
+        await come_round()
         assert gateway.row.outcome == "cancelled"
 
     async def test_one_that_we_cut_ourselves_was_not_cancelled_by_its_client(self, gateway):
@@ -71,6 +74,7 @@ class TestStream:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+        await come_round()
         assert (gateway.row.outcome, gateway.row.status) == ("interrupted", 503)
 
     @pytest.mark.parametrize(
@@ -110,9 +114,9 @@ class TestStream:
         streaming, relayed = await gateway.relay("chunks=2;bad_json")
         assert (streaming.error, openai_stream.text_of(relayed)) == (None, "w0 w1")
 
-    async def test_without_usage_the_relayed_text_is_estimated(self, gateway):
+    async def test_without_usage_the_relayed_text_is_counted(self, gateway):
         await gateway.relay("content=" + "x" * 40 + ";no_usage")
-        assert (gateway.row.cost_source, gateway.row.output_tokens) == ("estimate", 10)
+        assert (gateway.row.cost_source, gateway.row.output_tokens) == ("counted", 5)
 
     async def test_content_that_arrives_together_with_an_error_is_relayed_first(self, gateway):
         broken = says("second") + event(error={"message": "overloaded", "code": 503})

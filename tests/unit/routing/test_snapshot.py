@@ -15,7 +15,7 @@ from providers.models import ConfigChange, Credential, Dialect, Model, Price, Pr
 from routing import snapshot
 from routing.models import Candidate, Layer, Policy
 from routing.snapshot import NotLoaded, Poller, Stale
-from routing.types import UnknownPrice
+from routing.types import UnknownPrice, WhenClientLeaves
 
 pytestmark = pytest.mark.django_db
 
@@ -124,10 +124,11 @@ class TestContent:
         assert config.served["m2"][0].layer == ""
 
     def test_the_policy_is_the_one_row(self, layers):
-        Policy.objects.update(deadline_s=12.5, max_attempts=2, unknown_price="estimate")
+        Policy.objects.update(deadline_s=12.5, max_attempts=2, unknown_price="estimate", when_client_leaves="drain")
         policy = snapshot.load().policy
         assert (policy.default_layer, policy.deadline_s, policy.max_attempts) == ("L1", 12.5, 2)
         assert policy.unknown_price is UnknownPrice.ESTIMATE
+        assert policy.when_client_leaves is WhenClientLeaves.DRAIN
 
     def test_an_empty_installation_has_a_snapshot_too(self):
         config = snapshot.load()

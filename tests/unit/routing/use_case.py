@@ -18,7 +18,7 @@ from analytics.spool import Reader, Spool
 from analytics.types import NO_BOOK, Book, Budget, BudgetAction, BudgetScope, NearEdge, Opened, UsageRow, Window
 from gateway.api import bodies
 from providers.types import Timeouts
-from routing import chat
+from routing import afterwards, chat
 from routing.types import Candidate, Wishes
 from tests.unit.routing.test_plan import ACME, ANYONE, LONG_AGO, POLICY, candidate, model, snapshot
 
@@ -77,7 +77,8 @@ def parts_of(spool):
 
 
 async def come_round():
-    """What was settled just now is counted, and that is told."""
+    """What was settled just now, and what is still to be counted for it, is settled, and that is told."""
+    await afterwards.over()
     for _ in range(2):
         await asyncio.sleep(0)
 
@@ -163,6 +164,7 @@ class Gateway:
 
     async def assert_settled(self):
         """The one row says what was spent, and nothing is left open."""
+        await come_round()
         row = self.row
         assert row.budget_usd >= row.cost_usd
         assert await self.balances() == [Balance(was + nano(row.budget_usd), 0) for was in self.spent_before.values()]
