@@ -80,6 +80,8 @@ class TokenCounter:
 
     def close(self) -> None:
         """Ends the child; the next text starts another."""
+        if (child := self._child) is not None:
+            child.kill()  # whoever waits for it waits no longer
         self._thread.submit(self._end).result()
 
     def _counted(self, text: Callable[[], Text]) -> int | None:

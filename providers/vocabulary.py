@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 LENGTH = struct.Struct("!Q")
 VOCABULARY = "o200k_base"
-"""OpenAI's newest. Other vendors' own vocabularies give some 10 % more or fewer for the same text."""
+"""OpenAI's newest. By other vendors' own the same text has some 10 % more."""
 UNUSABLE = 3
 """What the program ends with when the vocabulary cannot be loaded."""
 
