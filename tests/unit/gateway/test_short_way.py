@@ -13,7 +13,7 @@ from analytics.types import UsageRow
 from gateway import short_way as short_way_module
 from gateway.short_way import ShortWay
 from gateway.urls import short_way_views
-from routing import runtime, snapshot
+from routing import afterwards, runtime, snapshot
 from tests.unit.routing import test_plan as plans
 from tests.unit.routing.use_case import parts_of
 from tests.upstream.log import Ending
@@ -68,8 +68,9 @@ class Client:
             await asyncio.Event().wait()
 
 
-def settled(spool):
-    """The one row of the one request."""
+async def settled(spool):
+    """The one row of the one request, once it is there."""
+    await afterwards.over()
     (row,) = [line for line in Reader(spool.folder).next_batch().lines if isinstance(line, UsageRow)]
     return row
 
@@ -86,7 +87,7 @@ class TestAClientThatLeaves:
     async def test_while_it_is_sent_a_message(self, short_way, vendor, spool, message):
         seen_before = len(vendor.requests())
         await Client(until=message).talk_to(short_way)
-        row = settled(spool)
+        row = await settled(spool)
         assert (row.outcome, row.status, row.attempts) == ("cancelled", 499, 1)
         assert await end_of_only_request(vendor, seen_before=seen_before) is Ending.CLIENT_LEFT
 
@@ -95,7 +96,7 @@ class TestAClientThatLeaves:
         seen_before = len(vendor.requests())
         with pytest.raises(BrokenPipeError):
             await Client(until=message, error=BrokenPipeError()).talk_to(short_way)
-        row = settled(spool)
+        row = await settled(spool)
         assert (row.outcome, row.status, row.attempts) == ("cancelled", 499, 1)
         assert await end_of_only_request(vendor, seen_before=seen_before) is Ending.CLIENT_LEFT
 
@@ -128,7 +129,7 @@ class TestAClientThatDoesNotRead:
         seen_before = len(vendor.requests())
         async with asyncio.timeout(5):
             await UnreadClient(until=message).talk_to(short_way)
-        row = settled(spool)
+        row = await settled(spool)
         assert (row.outcome, row.status, row.error_kind) == ("cancelled", 499, "deadline")
         assert row.duration_ms >= 200
         assert await end_of_only_request(vendor, seen_before=seen_before) is Ending.CLIENT_LEFT
@@ -154,7 +155,7 @@ class TestTheServerStops:
         seen_before = len(vendor.requests())
         client = StoppedClient(until=message)
         await client.talk_to(short_way)
-        row = settled(spool)
+        row = await settled(spool)
         assert (row.outcome, row.status) == ("interrupted", 503)
         assert client.told == last_words
         assert await end_of_only_request(vendor, seen_before=seen_before) is Ending.CLIENT_LEFT
@@ -163,7 +164,7 @@ class TestTheServerStops:
         monkeypatch.setattr(short_way_module, "SAY_STOPPING_S", 0.01)
         async with asyncio.timeout(5):
             await StoppedClient(until="http.response.body", reads_on=False).talk_to(short_way)
-        assert settled(spool).outcome == "interrupted"
+        assert (await settled(spool)).outcome == "interrupted"
 
 
 class StoppedClient(Client):
