@@ -75,6 +75,7 @@ class EventReader:
         self.said = Said()
         self.malformed = 0
         self._say = self.said.pieces.append
+        self._until_fold = FOLD_BYTES
         self._keep_usage = keep_usage
         self._broken: ProviderError | None = None
         self._frames = Frames()
@@ -99,10 +100,10 @@ class EventReader:
         bytes are given back first, and the next call raises.
         """
         self.check()
-        heard = self.said
-        heard.unfolded_bytes += len(chunk)
-        if heard.unfolded_bytes > FOLD_BYTES:
-            heard.fold()
+        self._until_fold -= len(chunk)
+        if self._until_fold < 0:
+            self._until_fold = FOLD_BYTES
+            self.said.fold()
         events = self._frames.feed(chunk, has_content=self.has_content)
         return self._relayed(events) if events else b""
 

@@ -19,15 +19,13 @@ _UNSAID = frozenset({"id", "type"})
 
 
 class Said:
-    """The text of one stream. Its reader appends to `pieces`, and tells how much it has read."""
+    """The text of one stream. Its reader appends to `pieces`, and calls `fold` each time it has read `FOLD_BYTES`."""
 
-    __slots__ = ("_beginning", "_chars", "pieces", "unfolded_bytes")
+    __slots__ = ("_beginning", "_chars", "pieces")
 
     def __init__(self) -> None:
         self.pieces: list[str] = []
         """Those that came since they were last put together; always the same list."""
-        self.unfolded_bytes = 0
-        """Read of the stream since then: whoever reads adds to it, and calls `fold` beyond `FOLD_BYTES`."""
         self._beginning = ""
         self._chars = 0
 
@@ -39,7 +37,6 @@ class Said:
     def fold(self) -> None:
         text = "".join(self.pieces)
         self.pieces.clear()
-        self.unfolded_bytes = 0
         self._chars += len(text)
         self._beginning += text[: MOST_KEPT - len(self._beginning)]
 

@@ -111,6 +111,7 @@ class EventReader:
         """`message_stop` was seen."""
         self.said = Said()
         """Text, thinking and arguments."""
+        self._until_fold = FOLD_BYTES
         self.malformed = 0
         self._keep_usage = keep_usage
         self._broken: ProviderError | None = None
@@ -138,8 +139,9 @@ class EventReader:
         self._size += len(chunk)
         if self._size > MAX_STREAM_BYTES:
             raise too_much("a stream of more than 64 MiB", has_content=self.has_content)
-        self.said.unfolded_bytes += len(chunk)
-        if self.said.unfolded_bytes > FOLD_BYTES:
+        self._until_fold -= len(chunk)
+        if self._until_fold < 0:
+            self._until_fold = FOLD_BYTES
             self.said.fold()
         events = self._frames.feed(chunk, has_content=self.has_content)
         return self._translated(events) if events else b""

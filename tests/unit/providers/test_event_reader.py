@@ -68,8 +68,7 @@ ODD = [
 
 def told(reader):
     """All that a reader holds, its open frame included."""
-    said = (reader.said.pieces, reader.said.unfolded_bytes)
-    return vars(reader) | {"_frames": vars(reader._frames), "said": said, "_say": None}
+    return vars(reader) | {"_frames": vars(reader._frames), "said": reader.said.pieces, "_say": None}
 
 
 class TestTogether:
