@@ -1,0 +1,212 @@
+"""Puts made-up usage (`analytics.seeding`) into the database.
+
+In PostgreSQL by COPY, a day at a time, and then counts the day into the roll-ups by statements of its own: a second way
+to the same sums, which `usage verify` holds against the first. Elsewhere, and beside other rows, as any row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from itertools import islice
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from django.db import connection, transaction
+
+from analytics import ids, ledger, partitions, rollups
+from analytics.histograms import BOUNDS_MS, COUNTERS
+from analytics.models import UsageRecord
+from analytics.rollup_models import COLUMNS, FIRST_TOKEN, LATENCY, PER_USD, SUMS, UsageRollup, UsageSeries
+from analytics.seeding import COLUMNS as LEDGER_COLUMNS
+from analytics.seeding import ENDINGS, Maker, Plan
+from analytics.series import DAY, Cut, Dimensions, Grain, cut_down, series_id
+from analytics.types import UsageRow
+
+ROWS_AT_ONCE = 1_000
+KEEP_MINUTES = timedelta(days=8)
+_LEDGER = UsageRecord._meta.db_table
+_ROLLUP = UsageRollup._meta.db_table
+_DAY = timedelta(days=1)
+Told = Callable[[int], object]
+"""Hears how many rows were added."""
+
+
+def fill(plan: Plan, *, told: Told) -> None:
+    """Makes the plan's rows, a day in a transaction: a run that is stopped leaves whole days. Raises: what the database
+    raises."""
+    maker = Maker(plan)
+    # The quick way counts all rows of a day: there may be no others.
+    is_quick = connection.vendor == "postgresql" and is_empty()
+    if is_quick:
+        _make_series(maker)
+    for day, count in plan.per_day():
+        lines = maker.lines(day, count)
+        if is_quick:
+            _copy_day(day, lines, until=plan.until, told=told)
+        else:
+            _insert_day(lines, told=told)
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:  # what autovacuum would do within minutes; plans are wrong until then
+            cursor.execute(f"ANALYZE {_LEDGER}, {_ROLLUP}, {UsageSeries._meta.db_table}")
+
+
+def is_empty() -> bool:
+    """Whether the ledger has no row yet."""
+    return not UsageRecord.objects.exists()
+
+
+# -- as any other row --------------------------------------------------------------------------------------------------
+
+
+def _insert_day(lines: Iterable[str], *, told: Told) -> None:
+    rows = map(_row, lines)
+    with transaction.atomic():
+        while some := list(islice(rows, ROWS_AT_ONCE)):
+            ledger.insert(some)
+            told(len(some))
+
+
+def _row(line: str) -> UsageRow:
+    texts = dict(zip(LEDGER_COLUMNS, line.rstrip("\n").split("\t"), strict=True))
+    made = UUID(texts.pop("id"))
+    values = {name: _value(name, text) for name, text in texts.items()}
+    return UsageRow(**values | {"id": made, "started_at": ids.started_at(made)})
+
+
+_KINDS = {field.name: field.get_internal_type() for field in UsageRecord._meta.concrete_fields}
+
+
+def _value(name: str, text: str) -> Any:
+    if text == r"\N":
+        return None
+    kind = _KINDS[name]
+    if kind == "JSONField":
+        return msgspec.Raw(text.replace("\\\\", "\\").encode())
+    if kind == "DecimalField":
+        return Decimal(text)
+    if kind == "BooleanField":
+        return text == "t"
+    if kind == "FloatField":
+        return float(text)
+    return int(text) if "Integer" in kind else text
+
+
+# -- by COPY, in PostgreSQL --------------------------------------------------------------------------------------------
+
+
+def _make_series(maker: Maker) -> None:
+    """The series of every combo and ending in all cuts, and a table that leads from a row to its own."""
+    known = {combo.dimensions(ending) for combo in maker.combos for ending in ENDINGS}
+    rollups._name({(cut, cut_down(full, cut)) for full in known for cut in Cut})
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TABLE IF EXISTS seeded_series")
+        cursor.execute(
+            "CREATE TEMP TABLE seeded_series (key_id bigint, provider text, model text, status_class text, "
+            "error_kind text, full_id bigint, all_id bigint, project_id bigint, of_key_id bigint, of_model_id bigint)"
+        )
+        with cursor.copy("COPY seeded_series FROM STDIN") as copy:
+            for full in known:
+                copy.write_row(
+                    (full.key_id, full.provider, full.model, full.status_class, full.error_kind, *_ids(full))
+                )
+        cursor.execute("ANALYZE seeded_series")
+
+
+def _ids(full: Dimensions) -> list[int]:
+    return [series_id(cut, cut_down(full, cut)) for cut in Cut]
+
+
+def _copy_day(day: datetime, lines: Iterable[str], *, until: datetime, told: Told) -> None:
+    chunks = iter(lines)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL synchronous_commit = off")
+        cursor.execute("SET LOCAL work_mem = '256MB'")
+        rollups.begin_adding()
+        partitions.ensure([day])
+        with cursor.copy(f"COPY {_LEDGER} ({', '.join(LEDGER_COLUMNS)}) FROM STDIN") as copy:
+            while some := list(islice(chunks, ROWS_AT_ONCE)):
+                copy.write("".join(some))
+                told(len(some))
+        _roll_up(cursor, day, until=until)
+
+
+_SERIES_OF = {
+    Cut.FULL: "full_id",
+    Cut.ALL: "all_id",
+    Cut.PROJECT: "project_id",
+    Cut.KEY: "of_key_id",
+    Cut.MODEL: "of_model_id",
+}
+
+
+def _roll_up(cursor: Any, day: datetime, *, until: datetime) -> None:
+    """Counts the rows of the day, which holds seeded ones alone."""
+    has_minutes = day > until - KEEP_MINUTES - _DAY
+    finest = Grain.MINUTE if has_minutes else Grain.QUARTER
+    _keep(cursor, "seeded_finest", _from_ledger(finest.length), [*_BOUNDS, day, day + _DAY])
+    _keep(cursor, "seeded_days", _from_finer("seeded_finest", Grain.DAY))
+    for grain in Grain:
+        if grain is not Grain.MINUTE or has_minutes:
+            finer = "seeded_days" if grain.length is DAY else "seeded_finest"
+            names = ", ".join(("grain", "start", "series_id", *COLUMNS))
+            summed = _from_finer(finer, grain, column=_SERIES_OF[grain.cut])
+            cursor.execute(f"INSERT INTO {_ROLLUP} ({names}) SELECT {grain.value}, summed.* FROM ({summed}) summed")
+
+
+def _keep(cursor: Any, table: str, statement: str, values: Sequence[Any] = ()) -> None:
+    cursor.execute(f"DROP TABLE IF EXISTS {table}")
+    cursor.execute(f"CREATE TEMP TABLE {table} AS {statement}", values)
+    cursor.execute(f"ANALYZE {table}")
+
+
+_BOUNDS = [list(BOUNDS_MS)] * 2
+
+
+def _from_ledger(length: timedelta) -> str:
+    """Sums of the ledger's rows by series of the full cut. Takes `_BOUNDS` and the first and last moment.
+
+    `width_bucket` counts the bounds that a duration reaches, `histograms.place` those that it exceeds: no seeded
+    duration lies on one.
+    """
+    sums = [*map(_sum_of, SUMS), *_counts("took", LATENCY), *_counts("first", FIRST_TOKEN)]
+    return f"""
+        SELECT {_start(length)} AS start, s.full_id AS series_id, {", ".join(sums)}
+        FROM (
+            SELECT *, {_STATUS_CLASS} AS status_class,
+                width_bucket(duration_ms, %s::float8[]) AS took, width_bucket(first_token_ms, %s::float8[]) AS first
+            FROM {_LEDGER} WHERE started_at >= %s AND started_at < %s
+        ) AS row JOIN seeded_series AS s USING (key_id, provider, model, status_class, error_kind)
+        GROUP BY 1, 2"""
+
+
+_STATUS_CLASS = """CASE
+    WHEN outcome = 'ok' THEN '2xx' WHEN outcome <> 'error' THEN outcome
+    WHEN status < 400 THEN 'broken' WHEN status < 500 THEN '4xx' ELSE '5xx' END"""
+_OF_ROWS = {
+    "requests": "COUNT(*)",
+    "fell_back": "COUNT(*) FILTER (WHERE fell_back)",
+    "cost": f"SUM(cost_usd * {PER_USD})",
+    "budget": f"SUM(budget_usd * {PER_USD})",
+}
+
+
+def _sum_of(column: str) -> str:
+    return f"{_OF_ROWS.get(column, f'SUM({column})')} AS {column}"
+
+
+def _counts(place: str, columns: Sequence[str]) -> list[str]:
+    return [f"COUNT(*) FILTER (WHERE {place} = {number}) AS {columns[number]}" for number in range(COUNTERS)]
+
+
+def _from_finer(table: str, grain: Grain, *, column: str = "full_id") -> str:
+    sums = ", ".join(f"NULLIF(SUM({name}), 0) AS {name}" for name in COLUMNS)
+    return f"""
+        SELECT {_start(grain.length, of="finer.start")} AS start, s.{column} AS series_id, {sums}
+        FROM {table} AS finer JOIN seeded_series AS s ON s.full_id = finer.series_id GROUP BY 1, 2"""
+
+
+def _start(length: timedelta, *, of: str = "started_at") -> str:
+    return f"date_bin('{length.total_seconds():.0f} seconds', {of}, '2000-01-01T00:00Z')"
