@@ -11,6 +11,7 @@ from django.db.models import Q, QuerySet
 
 from analytics.authority import Authority
 from analytics.models import ApiKey, AuditEntry, Budget, Membership, Project, UsageRecord
+from analytics.queries.filters import Filters
 from analytics.types import Caller, Scope
 
 
@@ -35,6 +36,26 @@ def records_of_user(user: AbstractBaseUser | AnonymousUser) -> QuerySet[UsageRec
         return records
     projects = Membership.objects.filter(user=user.pk).values("project_id")
     return records.filter(project_id__in=projects)
+
+
+def reach_of_caller(caller: Caller) -> Filters:
+    """What reports may tell an API key of, as `records_of_caller` has it for rows."""
+    if caller.key_id is None:
+        return Filters()
+    if Scope.USAGE_PROJECT in caller.scopes:
+        return Filters(projects=frozenset({caller.project_id}))
+    if Scope.USAGE_OWN in caller.scopes:
+        return Filters(keys=frozenset({caller.key_id}))
+    return Filters(projects=frozenset())
+
+
+def reach_of_user(user: AbstractBaseUser | AnonymousUser) -> Filters:
+    """What reports may tell a signed-in user of, as `records_of_user` has it for rows."""
+    if isinstance(user, AnonymousUser):
+        return Filters(projects=frozenset())
+    if getattr(user, "is_superuser", False):
+        return Filters()
+    return Filters(projects=frozenset(Membership.objects.filter(user=user.pk).values_list("project_id", flat=True)))
 
 
 def projects_of(authority: Authority) -> QuerySet[Project]:

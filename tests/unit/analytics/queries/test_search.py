@@ -1,0 +1,101 @@
+"""Single requests: newest first, each once, filtered, and found by an index."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from analytics import ledger
+from analytics.models import UsageRecord
+from analytics.queries import search
+from analytics.queries.filters import Filters
+from analytics.queries.search import Wanted
+from analytics.queries.spans import SpanProblem
+from tests.unit.analytics.queries.rows import NOW, among, days_ago, scattered, span
+from tests.unit.analytics.queries.test_reports import FILTERS
+from tests.unit.analytics.test_ledger import usage_row
+
+pytestmark = pytest.mark.django_db
+ALL = Filters()
+
+
+@pytest.fixture
+def rows():
+    return scattered(150, start=days_ago(3), end=NOW, seed=5)
+
+
+def found(filters=ALL, *, days=3.0, limit=1000, after=None, **wanted):
+    return search.requests(
+        UsageRecord.objects.all(), span(days_ago(days), NOW), filters, wanted=Wanted(**wanted), limit=limit, after=after
+    )
+
+
+def newest_first(rows):
+    return [row.id for row in sorted(rows, key=lambda row: (row.started_at, row.id), reverse=True)]
+
+
+def ids_of(page):
+    return [row.id for row in page.rows]
+
+
+def test_pages_give_each_request_once_newest_first(rows):
+    ledger.insert([usage_row(days_ago(1)) for _ in range(20)])  # of one millisecond
+    seen, after, has_more = [], None, True
+    while has_more:
+        page = found(limit=7, after=after)
+        seen += ids_of(page)
+        after, has_more = seen[-1], page.has_more
+    assert seen == newest_first(UsageRecord.objects.all())
+
+
+def test_only_those_of_the_window_are_there(rows):
+    assert ids_of(found(days=1.5)) == newest_first(among(rows, days_ago(1.5), NOW))
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_filters_mean_what_they_mean_in_reports(rows, name):
+    filters, means = FILTERS[name]
+    assert ids_of(found(filters)) == newest_first(row for row in rows if means(row))
+
+
+def test_what_is_said_of_single_requests():
+    wanted = usage_row(
+        days_ago(1), outcome="error", status=502, session="s1", error_message="It Was_100% cut", cost_usd=Decimal("0.5")
+    )
+    ledger.insert([wanted, usage_row(days_ago(1), cost_usd=Decimal("0.25"), error_message="it was x100 cut")])
+    for words in (
+        {"outcome": "error"}, {"session": "s1"}, {"error": "was_100% c"}, {"cost_over_usd": Decimal("0.25")},
+    ):  # fmt: skip
+        assert ids_of(found(**words)) == [wanted.id], words
+    assert ids_of(found(session="")) != [wanted.id]
+
+
+def test_more_than_a_month_is_not_looked_through():
+    with pytest.raises(SpanProblem, match="31 days at a time") as refused:
+        found(days=40)
+    assert refused.value.about == "since"
+
+
+def test_long_columns_stay_in_the_database(rows, django_assert_num_queries):
+    with django_assert_num_queries(1):
+        page = found(limit=5)
+    assert set(search.NOT_LISTED) == page.rows[0].get_deferred_fields()
+
+
+@pytest.mark.parametrize("name", ["everything", "projects", "keys", "statuses"])
+def test_an_index_leads_to_a_page(rows, name):
+    with CaptureQueriesContext(connection) as said:
+        found(FILTERS[name][0] if name in FILTERS else Filters(), limit=5, days=0.1)
+    statement = said.captured_queries[0]["sql"]
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SET LOCAL enable_seqscan = off")  # so few rows are read whole if that is allowed
+            cursor.execute(f"EXPLAIN {statement}")
+        else:
+            cursor.execute(f"EXPLAIN QUERY PLAN {statement}")
+        plan = "\n".join(str(line) for line in cursor.fetchall())
+    assert "Index" in plan or "USING INDEX" in plan
+    assert "Seq Scan" not in plan and "SCAN analytics" not in plan
