@@ -7,14 +7,16 @@ from django.urls import path
 from django.views.generic import RedirectView
 
 from analytics.sign_ins import DashboardForm
+from gateway import usage_answers
 from gateway.api.admin_audit import AuditEntryView, AuditView
 from gateway.api.admin_budgets import BudgetsView, BudgetView
 from gateway.api.admin_keys import KeysView, KeyView, RotateView
 from gateway.api.admin_projects import ProjectsView, ProjectView
+from gateway.api.analytics import ReportView, SavingsView
 from gateway.api.chat import ChatCompletionsView
 from gateway.api.health import HealthView, ReadyView
 from gateway.api.models import LayersView, ModelsView, ModelView
-from gateway.api.requests import RequestView
+from gateway.api.requests import RequestsView, RequestView
 from gateway.api.route import RouteView
 from gateway.short_way import View
 
@@ -34,6 +36,9 @@ urlpatterns = [
     path("v1/models/layers", LayersView.as_view()),
     path("v1/models/<path:name>", ModelView.as_view()),
     path("v1/route", RouteView.as_view()),
+    *(path(f"v1/analytics/{report}", ReportView.as_view(report=report)) for report in usage_answers.REPORTS),
+    path("v1/analytics/savings", SavingsView.as_view()),
+    path("v1/requests", RequestsView.as_view()),
     path("v1/requests/<str:request_id>", RequestView.as_view()),
     path("v1/admin/keys", KeysView.as_view()),
     path("v1/admin/keys/<int:key_id>", KeyView.as_view()),

@@ -1,4 +1,4 @@
-"""`GET /v1/requests/{id}`: what the ledger says of one request."""
+"""`GET /v1/requests` and `GET /v1/requests/{id}`: single requests out of the ledger."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from rest_framework.views import APIView
 from analytics import ledger, visibility
 from analytics.models import UsageRecord
 from analytics.types import Caller
+from gateway import request_search, usage_rows
+from gateway.api import analytics_answers, analytics_asking
+from gateway.api.analytics import ReadingView
 from routing import listing
 
 MONEY = ("cost_usd", "budget_usd", "computed_cost_usd", "reported_cost_usd")
@@ -31,6 +34,27 @@ class RequestView(APIView):
             raise Http404("There is no such request, or it is not yours to see.")
         is_told_left = caller is None and bool(getattr(request.user, "is_superuser", False))
         return JsonResponse(record_json(row, caller=caller, is_told_left=is_told_left))
+
+
+class RequestsView(ReadingView):
+    """Newest first, within a span of a day unless another is asked for."""
+
+    def get(self, request: Request) -> HttpResponse:
+        asked = analytics_asking.parameters(request, *analytics_asking.OF_SEARCH)
+        caller: Caller | None = request.auth if isinstance(request.auth, Caller) else None
+        among = visibility.records_of_caller(caller) if caller else visibility.records_of_user(request.user)
+        found = request_search.search(asked, among=among, asker=self.asker(request))
+        if analytics_asking.is_csv(request, asked):
+            return analytics_answers.csv("requests", request_search.COLUMNS, found.data, after=found.after)
+        return JsonResponse(
+            {
+                "object": "list",
+                "span": usage_rows.span(found.span),
+                "data": [row | {"object": "request"} for row in found.data],
+                "has_more": found.after is not None,
+                "after": found.after,
+            }
+        )
 
 
 def _uuid(text: str) -> UUID | None:

@@ -1,0 +1,96 @@
+"""A search among requests as it was asked for, by API or command: one page of rows of plain values."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import Any, Protocol
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import msgspec
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+
+from analytics.models import Outcome, UsageRecord
+from analytics.queries import search as queries
+from analytics.queries.search import Wanted
+from analytics.queries.spans import Span, SpanProblem
+from gateway import usage_asking, usage_rows
+from gateway.usage_asking import Asker
+
+USUAL_ROWS = 50
+MOST_ROWS = 1000
+MONEY = ("cost_usd", "budget_usd", "computed_cost_usd", "reported_cost_usd")
+COLUMNS = tuple(field.attname for field in UsageRecord._meta.concrete_fields if field.attname not in queries.NOT_LISTED)
+
+
+class Asked(Protocol):
+    """What was said, by parameter or option."""
+
+    @property
+    def lists(self) -> Any: ...
+    def one(self, name: str) -> str | None: ...
+    def whole(self, name: str, *, usual: int, most: int) -> int: ...
+
+
+class Found(msgspec.Struct, frozen=True):
+    span: Span
+    data: list[dict[str, Any]]
+    after: str | None
+    """The id of the last one, where more follow."""
+
+
+def search(asked: Asked, *, among: QuerySet[UsageRecord], asker: Asker) -> Found:
+    """Raises: ValidationError naming the parameter."""
+    filters = usage_asking.filters(asked.lists, asker=asker)
+    zone = usage_asking.zone(asked.one("zone"), asked=filters, asker=asker)
+    span = usage_asking.span(asked.one("since"), asked.one("until"), zone=zone, usual=queries.USUAL_SINCE)
+    limit, after = asked.whole("limit", usual=USUAL_ROWS, most=MOST_ROWS), asked.one("after")
+    try:
+        found = queries.requests(
+            among, span, filters, wanted=_wanted(asked), limit=limit, after=None if after is None else _id(after)
+        )
+    except SpanProblem as problem:
+        raise usage_asking.refused(problem) from problem
+    data = [as_json(row, zone=zone) for row in found.rows]
+    return Found(span, data, str(data[-1]["id"]) if found.has_more else None)
+
+
+def as_json(row: UsageRecord, *, zone: str) -> dict[str, Any]:
+    """A row without its long columns: money in plain digits, its start in the zone."""
+    values: dict[str, Any] = {name: getattr(row, name) for name in COLUMNS}
+    for name in MONEY:
+        values[name] = usage_rows.money(values[name])
+    started_at = row.started_at.astimezone(ZoneInfo(zone)).isoformat(timespec="milliseconds")
+    return values | {"id": str(row.id), "started_at": started_at}
+
+
+def _wanted(asked: Asked) -> Wanted:
+    outcome, session = asked.one("outcome"), asked.one("session")
+    if outcome is not None:
+        usage_asking.one_of(outcome, Outcome.values, about="outcome")
+    return Wanted(
+        outcome=outcome, cost_over_usd=_usd(asked.one("cost_over")), error=asked.one("error") or "", session=session
+    )
+
+
+def _usd(given: str | None) -> Decimal | None:
+    if given is None:
+        return None
+    try:
+        found = Decimal(given)
+    except InvalidOperation:
+        found = Decimal("NaN")
+    if not (found.is_finite() and 0 <= found < 10**9):
+        raise ValidationError({"cost_over": ["Use an amount in US dollars, such as 0.25."]})
+    return found
+
+
+def _id(given: str) -> UUID:
+    try:
+        found = UUID(given)
+    except ValueError:
+        found = UUID(int=0)
+    if found.version != 7:
+        raise ValidationError({"after": ["Use the id of the last request of the page before."]})
+    return found

@@ -1,0 +1,173 @@
+"""One report as it was asked for: which question of `analytics.queries` that is, a page of rows, the period before.
+
+Shared by API and command. Who may ask and how rows are written is theirs.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from django.core.exceptions import ValidationError
+
+from analytics.queries import names, reports, spans, sums
+from analytics.queries.filters import Dimension, Filters
+from analytics.queries.reports import Order, Page, Point
+from analytics.queries.spans import Span, SpanProblem, Step
+from analytics.queries.sums import Totals
+from analytics.types import Window
+from gateway import usage_asking, usage_rows
+from gateway.usage_rows import Row
+
+REPORTS = ("usage", "cost", "latency", "errors", "top")
+_ORDER = {"errors": Order.ERRORS, "latency": Order.REQUESTS, "usage": Order.REQUESTS}
+WHY = (Dimension.STATUS, Dimension.ERROR)
+"""What errors are told apart by unless something else is named."""
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    report: str
+    span: Span
+    filters: Filters
+    by: tuple[Dimension, ...] = ()
+    step: Step | None = None
+    order: Order | None = None
+    limit: int
+    after: str | None = None
+    compares: bool = True
+
+    @property
+    def with_times(self) -> bool:
+        return self.report in usage_rows.WITH_TIMES
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    report: str
+    columns: tuple[str, ...]
+    """Names of all that a row has, in order: CSV has its header line where there is no row too."""
+    span: Span
+    """The one that is covered."""
+    data: list[Row]
+    totals: Row
+    before: dict[str, Any] | None
+    change: Row | None
+    after: str | None
+
+
+class _Mark(msgspec.Struct, frozen=True, array_like=True):
+    """Where a page ended, and the span it was of: `7d` is another one a minute later."""
+
+    start: int
+    end: int
+    window: str
+    number: int
+    tie: str
+
+
+def answer(question: Question) -> Answer:
+    """Raises: ValidationError naming the parameter."""
+    mark = None if question.after is None else _read(question.after)
+    asked = question if mark is None else msgspec.structs.replace(question, span=_span_of(mark, question.span))
+    try:
+        return _answer(asked, mark)
+    except SpanProblem as problem:
+        raise usage_asking.refused(problem) from problem
+
+
+def _answer(asked: Question, mark: _Mark | None) -> Answer:
+    report, with_times = asked.report, asked.with_times
+    by = asked.by or (WHY if report == "errors" and asked.step is None else ())
+    if asked.step is not None:
+        found = reports.over_time(asked.span, asked.filters, step=asked.step, by=by, with_times=with_times)
+        shown, end = _page_of(found, asked, mark)
+        data, whole = usage_rows.points(report, shown, zone=asked.span.zone), None
+        if with_times or not by:
+            whole = sums.together(point.totals for point in found)
+    elif by:
+        page = _ranked(asked, by, mark)
+        data, end = usage_rows.ranks(report, page), page.after
+        whole = page.whole if by != WHY else None
+    else:
+        whole, end = reports.totals(asked.span, asked.filters, with_times=with_times), None
+        data = [usage_rows.figures(report, whole)]
+    totals = reports.totals(asked.span, asked.filters, with_times=with_times) if whole is None else whole
+    before, change = _compared(asked, totals)
+    return Answer(
+        report=report,
+        columns=_columns(asked, by),
+        span=asked.span.covered,
+        data=data,
+        totals=usage_rows.figures(report, totals),
+        before=before,
+        change=change,
+        after=None if end is None else _written(asked.span, end),
+    )
+
+
+def _ranked(asked: Question, by: Sequence[Dimension], mark: _Mark | None) -> Page:
+    after = None if mark is None else (mark.number, mark.tie)
+    if asked.report == "errors" and not asked.by:
+        return reports.errors(asked.span, asked.filters, limit=asked.limit, after=after)
+    order = asked.order or _ORDER.get(asked.report, Order.COST)
+    return reports.ranked(
+        by, asked.span, asked.filters, order=order, limit=asked.limit, after=after, with_times=asked.with_times
+    )
+
+
+def _page_of(
+    found: Sequence[Point], asked: Question, mark: _Mark | None
+) -> tuple[Sequence[Point], tuple[int, str] | None]:
+    if mark is not None:
+        found = [point for point in found if _place(point) > (mark.number, mark.tie)]
+    return found[: asked.limit], _place(found[asked.limit - 1]) if len(found) > asked.limit else None
+
+
+def _place(point: Point) -> tuple[int, str]:
+    return int(point.start.timestamp()), point.tie
+
+
+def _compared(asked: Question, totals: Totals) -> tuple[dict[str, Any] | None, Row | None]:
+    if not asked.compares:
+        return None, None
+    last = spans.before(asked.span)
+    found = reports.Compared(
+        totals, reports.totals(last, asked.filters, with_times=asked.with_times), asked.span.covered, last.covered
+    )
+    return usage_rows.before(asked.report, found), usage_rows.change(asked.report, found)
+
+
+def _columns(asked: Question, by: Sequence[Dimension]) -> tuple[str, ...]:
+    told = list(usage_rows.COLUMNS[asked.report])
+    groups = [name for dimension in by for name in names.FIELDS[dimension]]
+    if asked.step is not None:
+        return tuple(dict.fromkeys(["start", "end", *groups, *told]))
+    return tuple(dict.fromkeys([*groups, *told, "share"] if by else told))
+
+
+def _written(span: Span, end: tuple[int, str]) -> str:
+    window = span.calendar.value if span.calendar else ""
+    mark = _Mark(int(span.start.timestamp()), int(span.end.timestamp()), window, *end)
+    return base64.urlsafe_b64encode(msgspec.json.encode(mark)).decode().rstrip("=")
+
+
+def _read(text: str) -> _Mark:
+    try:
+        found = msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=_Mark)
+        if 0 < found.start < found.end < _LAST and (found.window == "" or Window(found.window)):
+            return found
+    except (ValueError, binascii.Error, msgspec.DecodeError):
+        pass
+    raise ValidationError({"after": ["Use the `after` of the page before."]})
+
+
+_LAST = int(datetime(2200, 1, 2, tzinfo=UTC).timestamp())
+
+
+def _span_of(mark: _Mark, asked: Span) -> Span:
+    start, end = (datetime.fromtimestamp(edge, UTC) for edge in (mark.start, mark.end))
+    calendar = Window(mark.window) if mark.window else None
+    return msgspec.structs.replace(asked, start=start, end=end, calendar=calendar)
