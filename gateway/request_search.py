@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -16,21 +16,12 @@ from analytics.queries import search as queries
 from analytics.queries.search import Wanted
 from analytics.queries.spans import Span, SpanProblem
 from gateway import usage_asking, usage_rows
-from gateway.usage_asking import Asker
+from gateway.usage_asking import Asker, Parameters
 
 USUAL_ROWS = 50
 MOST_ROWS = 1000
 MONEY = ("cost_usd", "budget_usd", "computed_cost_usd", "reported_cost_usd")
 COLUMNS = tuple(field.attname for field in UsageRecord._meta.concrete_fields if field.attname not in queries.NOT_LISTED)
-
-
-class Asked(Protocol):
-    """What was said, by parameter or option."""
-
-    @property
-    def lists(self) -> Any: ...
-    def one(self, name: str) -> str | None: ...
-    def whole(self, name: str, *, usual: int, most: int) -> int: ...
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -40,7 +31,7 @@ class Found(msgspec.Struct, frozen=True):
     """The id of the last one, where more follow."""
 
 
-def search(asked: Asked, *, among: QuerySet[UsageRecord], asker: Asker) -> Found:
+def search(asked: Parameters, *, among: QuerySet[UsageRecord], asker: Asker) -> Found:
     """Raises: ValidationError naming the parameter."""
     filters = usage_asking.filters(asked.lists, asker=asker)
     zone = usage_asking.zone(asked.one("zone"), asked=filters, asker=asker)
@@ -48,12 +39,23 @@ def search(asked: Asked, *, among: QuerySet[UsageRecord], asker: Asker) -> Found
     limit, after = asked.whole("limit", usual=USUAL_ROWS, most=MOST_ROWS), asked.one("after")
     try:
         found = queries.requests(
-            among, span, filters, wanted=_wanted(asked), limit=limit, after=None if after is None else _id(after)
+            among, span, filters, wanted=wanted(asked), limit=limit, after=None if after is None else _id(after)
         )
     except SpanProblem as problem:
         raise usage_asking.refused(problem) from problem
     data = [as_json(row, zone=zone) for row in found.rows]
     return Found(span, data, str(data[-1]["id"]) if found.has_more else None)
+
+
+def answer(found: Found) -> dict[str, Any]:
+    """A page as JSON has it, in OpenAI's form of a list."""
+    return {
+        "object": "list",
+        "span": usage_rows.span(found.span),
+        "data": [row | {"object": "request"} for row in found.data],
+        "has_more": found.after is not None,
+        "after": found.after,
+    }
 
 
 def as_json(row: UsageRecord, *, zone: str) -> dict[str, Any]:
@@ -65,7 +67,8 @@ def as_json(row: UsageRecord, *, zone: str) -> dict[str, Any]:
     return values | {"id": str(row.id), "started_at": started_at}
 
 
-def _wanted(asked: Asked) -> Wanted:
+def wanted(asked: Parameters) -> Wanted:
+    """Raises: ValidationError naming the parameter."""
     outcome, session = asked.one("outcome"), asked.one("session")
     if outcome is not None:
         usage_asking.one_of(outcome, Outcome.values, about="outcome")

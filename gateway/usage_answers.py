@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -15,16 +16,22 @@ import msgspec
 from django.core.exceptions import ValidationError
 
 from analytics.queries import names, reports, spans, sums
+from analytics.queries import savings as saving
 from analytics.queries.filters import Dimension, Filters
 from analytics.queries.reports import Order, Page, Point
+from analytics.queries.savings import Savings
 from analytics.queries.spans import Span, SpanProblem, Step
 from analytics.queries.sums import Totals
 from analytics.types import Window
-from gateway import usage_asking, usage_rows
-from gateway.usage_rows import Row
+from gateway import usage_asking, usage_references, usage_rows
+from gateway.usage_asking import Asker, Parameters
+from gateway.usage_rows import Answer, Row
+from routing.types import Snapshot
 
 REPORTS = ("usage", "cost", "latency", "errors", "top")
 _ORDER = {"errors": Order.ERRORS, "latency": Order.REQUESTS, "usage": Order.REQUESTS}
+USUAL_ROWS, MOST_ROWS = 1000, 10_000
+USUAL_TOP, USUAL_TOP_BY = 10, "model"
 WHY = (Dimension.STATUS, Dimension.ERROR)
 """What errors are told apart by unless something else is named."""
 
@@ -45,19 +52,6 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
         return self.report in usage_rows.WITH_TIMES
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    report: str
-    columns: tuple[str, ...]
-    """Names of all that a row has, in order: CSV has its header line where there is no row too."""
-    span: Span
-    """The one that is covered."""
-    data: list[Row]
-    totals: Row
-    before: dict[str, Any] | None
-    change: Row | None
-    after: str | None
-
-
 class _Mark(msgspec.Struct, frozen=True, array_like=True):
     """Where a page ended, and the span it was of: `7d` is another one a minute later."""
 
@@ -66,6 +60,36 @@ class _Mark(msgspec.Struct, frozen=True, array_like=True):
     window: str
     number: int
     tie: str
+
+
+def question(report: str, asked: Parameters, *, asker: Asker) -> Question:
+    """Raises: ValidationError naming the parameter."""
+    is_top, order = report == "top", asked.one("order")
+    filters = usage_asking.filters(asked.lists, asker=asker)
+    zone = usage_asking.zone(asked.one("zone"), asked=filters, asker=asker)
+    return Question(
+        report=report,
+        span=usage_asking.span(asked.one("since"), asked.one("until"), zone=zone),
+        filters=filters,
+        by=usage_asking.dimensions(asked.lists.get("by") or ([USUAL_TOP_BY] if is_top else [])),
+        step=usage_asking.step(asked.one("step")),
+        order=Order(usage_asking.one_of(order, [known.value for known in Order], about="order")) if order else None,
+        limit=asked.whole("limit", usual=USUAL_TOP if is_top else USUAL_ROWS, most=MOST_ROWS),
+        after=asked.one("after"),
+        compares=asked.switch("compare", usual=True),
+    )
+
+
+def savings(asked: Parameters, *, asker: Asker, snapshot: Snapshot) -> Savings:
+    """Raises: ValidationError naming the parameter."""
+    filters = usage_asking.filters(asked.lists, asker=asker)
+    zone = usage_asking.zone(asked.one("zone"), asked=filters, asker=asker)
+    span = usage_asking.span(asked.one("since"), asked.one("until"), zone=zone)
+    premium, cheapest = usage_references.premium_and_cheapest(snapshot, caller=asker.caller, at=time.time())
+    try:
+        return saving.savings(span, filters, premium=premium, cheapest=cheapest)
+    except SpanProblem as problem:
+        raise usage_asking.refused(problem) from problem
 
 
 def answer(question: Question) -> Answer:

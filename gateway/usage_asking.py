@@ -45,6 +45,29 @@ class Asker(msgspec.Struct, frozen=True):
         return self.reach.projects
 
 
+class Parameters(msgspec.Struct, frozen=True):
+    """What was said, by parameter of a query string or by option of a command."""
+
+    lists: Mapping[str, list[str]]
+    """Of those that may be given more than once."""
+    single: Mapping[str, str]
+
+    def one(self, name: str) -> str | None:
+        return self.single.get(name)
+
+    def switch(self, name: str, *, usual: bool) -> bool:
+        given = self.single.get(name)
+        return usual if given is None else one_of(given, ["true", "false"], about=name) == "true"
+
+    def whole(self, name: str, *, usual: int, most: int) -> int:
+        given = self.single.get(name)
+        if given is None:
+            return usual
+        if not (given.isascii() and given.isdecimal() and len(given) < 9 and 1 <= int(given) <= most):
+            raise ValidationError({name: [f"Use a whole number from 1 to {most:,}."]})
+        return int(given)
+
+
 def filters(given: Mapping[str, Sequence[str]], *, asker: Asker) -> Filters:
     """What was asked for, within the asker's reach."""
     names = {name: _names(values, about=name) for name, values in given.items() if name in FILTERS and values}
@@ -102,7 +125,7 @@ def step(given: str | None) -> Step | None:
 
 def one_of(given: str, known: Collection[str], *, about: str) -> str:
     if given not in known:
-        raise ValidationError({about: [f"There is no {about} {given[:LONGEST_NAME]!r}: use {', '.join(known)}."]})
+        raise ValidationError({about: [f"Use {', '.join(known)}, not {given[:LONGEST_NAME]!r}."]})
     return given
 
 

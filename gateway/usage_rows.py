@@ -12,6 +12,8 @@ from operator import attrgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from analytics import cost
 from analytics.queries import reports
 from analytics.queries.reports import Compared, Page, Point
@@ -23,6 +25,19 @@ from analytics.rollup_models import TOKENS
 Value = str | int | float | None
 Row = dict[str, Value]
 Column = Callable[[Totals], Value]
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    report: str
+    columns: tuple[str, ...]
+    """Names of all that a row has, in order: CSV has its header line where there is no row too."""
+    span: Span
+    """The one that is covered."""
+    data: list[Row]
+    totals: Row
+    before: dict[str, Any] | None
+    change: Row | None
+    after: str | None
 
 
 def money(usd: Decimal | None) -> str | None:
@@ -118,6 +133,33 @@ def change(report: str, found: Compared) -> Row:
     among = _P95 if report in WITH_TIMES else CHANGES
     shown = {"requests": CHANGES["requests"]} | {name: of for name, of in among.items() if name in COLUMNS[report]}
     return {name: _share(found.change(of)) for name, of in shown.items()}
+
+
+def answer(found: Answer) -> dict[str, Any]:
+    """A report as JSON has it, in OpenAI's form of a list."""
+    return {
+        "object": "list",
+        "report": found.report,
+        "span": span(found.span),
+        "data": found.data,
+        "totals": found.totals,
+        "before": found.before,
+        "change": found.change,
+        "has_more": found.after is not None,
+        "after": found.after,
+    }
+
+
+def savings_answer(found: Savings) -> dict[str, Any]:
+    return {
+        "object": "list",
+        "report": "savings",
+        "span": span(found.span),
+        "data": savings(found),
+        "totals": {"answered": found.requests, "cost_usd": money(found.cost_usd)},
+        "has_more": False,
+        "after": None,
+    }
 
 
 def savings(found: Savings) -> list[Row]:

@@ -61,12 +61,16 @@ def requests(
         raise SpanProblem(f"Requests are searched {LONGEST.days} days at a time: choose a later start.", about="since")
     if filters.lets_nothing_through:
         return Found((), has_more=False)
-    rows = among.filter(started_at__gte=span.start, started_at__lt=span.end)
-    rows = _narrowed(rows, filters).filter(_said(wanted)).order_by("-started_at", "-id")
+    rows = matching(among, filters, wanted=wanted).filter(started_at__gte=span.start, started_at__lt=span.end)
     if after is not None:
         rows = rows.filter(_before(after))
     found = list(rows.defer(*NOT_LISTED)[: limit + 1])
     return Found(tuple(found[:limit]), has_more=len(found) > limit)
+
+
+def matching(among: QuerySet[UsageRecord], filters: Filters, *, wanted: Wanted = EVERYTHING) -> QuerySet[UsageRecord]:
+    """Newest first. Of all time: narrow it to a span before it is read."""
+    return _narrowed(among, filters).filter(_said(wanted)).order_by("-started_at", "-id")
 
 
 def _before(request_id: UUID) -> Q:

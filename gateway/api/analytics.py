@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from django.http import HttpResponse
@@ -11,21 +10,11 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from analytics import visibility
-from analytics.queries import savings
-from analytics.queries.filters import Filters
-from analytics.queries.reports import Order
-from analytics.queries.spans import SpanProblem
 from analytics.types import Caller, Scope
-from gateway import usage_answers, usage_asking, usage_references
+from gateway import usage_answers
 from gateway.api import analytics_answers, analytics_asking
-from gateway.api.analytics_asking import Parameters
-from gateway.usage_answers import Question
 from gateway.usage_asking import Asker
 from routing import snapshot
-
-USUAL_ROWS = 1000
-USUAL_TOP = 10
-USUAL_TOP_BY = "model"
 
 
 class MayReadUsage(BasePermission):
@@ -60,40 +49,12 @@ class ReportView(ReadingView):
 
     def get(self, request: Request) -> HttpResponse:
         asked = analytics_asking.parameters(request, *analytics_asking.OF_REPORTS)
-        asker = self.asker(request)
-        filters = usage_asking.filters(asked.lists, asker=asker)
-        zone = usage_asking.zone(asked.one("zone"), asked=filters, asker=asker)
-        found = usage_answers.answer(self._question(asked, filters=filters, zone=zone))
+        found = usage_answers.answer(usage_answers.question(self.report, asked, asker=self.asker(request)))
         return analytics_answers.report(found, is_csv=analytics_asking.is_csv(request, asked))
-
-    def _question(self, asked: Parameters, *, filters: Filters, zone: str) -> Question:
-        is_top = self.report == "top"
-        order = asked.one("order")
-        return Question(
-            report=self.report,
-            span=usage_asking.span(asked.one("since"), asked.one("until"), zone=zone),
-            filters=filters,
-            by=usage_asking.dimensions(asked.lists.get("by") or ([USUAL_TOP_BY] if is_top else [])),
-            step=usage_asking.step(asked.one("step")),
-            order=Order(usage_asking.one_of(order, [known.value for known in Order], about="order")) if order else None,
-            limit=asked.whole("limit", usual=USUAL_TOP if is_top else USUAL_ROWS, most=10_000),
-            after=asked.one("after"),
-            compares=asked.switch("compare", usual=True),
-        )
 
 
 class SavingsView(ReadingView):
     def get(self, request: Request) -> HttpResponse:
         asked = analytics_asking.parameters(request, *analytics_asking.OF_SAVINGS)
-        asker = self.asker(request)
-        filters = usage_asking.filters(asked.lists, asker=asker)
-        zone = usage_asking.zone(asked.one("zone"), asked=filters, asker=asker)
-        span = usage_asking.span(asked.one("since"), asked.one("until"), zone=zone)
-        premium, cheapest = usage_references.premium_and_cheapest(
-            snapshot.current(), caller=asker.caller, at=time.time()
-        )
-        try:
-            found = savings.savings(span, filters, premium=premium, cheapest=cheapest)
-        except SpanProblem as problem:
-            raise usage_asking.refused(problem) from problem
+        found = usage_answers.savings(asked, asker=self.asker(request), snapshot=snapshot.current())
         return analytics_answers.savings(found, is_csv=analytics_asking.is_csv(request, asked))

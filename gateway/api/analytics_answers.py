@@ -9,7 +9,7 @@ from django.http import HttpResponse, JsonResponse
 
 from analytics.queries.savings import Savings
 from gateway import usage_csv, usage_rows
-from gateway.usage_answers import Answer
+from gateway.usage_rows import Answer
 
 AFTER_HEADER = "X-Gateway-After"
 """Of CSV, which has no room for it: where the next page begins."""
@@ -18,36 +18,14 @@ AFTER_HEADER = "X-Gateway-After"
 def report(found: Answer, *, is_csv: bool) -> HttpResponse:
     if is_csv:
         return csv(f"{found.report}-{found.span.start:%Y-%m-%d}", found.columns, found.data, after=found.after)
-    return JsonResponse(
-        {
-            "object": "list",
-            "report": found.report,
-            "span": usage_rows.span(found.span),
-            "data": found.data,
-            "totals": found.totals,
-            "before": found.before,
-            "change": found.change,
-            "has_more": found.after is not None,
-            "after": found.after,
-        }
-    )
+    return JsonResponse(usage_rows.answer(found))
 
 
 def savings(found: Savings, *, is_csv: bool) -> HttpResponse:
     rows = usage_rows.savings(found)
     if is_csv:
         return csv(f"savings-{found.span.start:%Y-%m-%d}", tuple(rows[0]), rows, after=None)
-    return JsonResponse(
-        {
-            "object": "list",
-            "report": "savings",
-            "span": usage_rows.span(found.span),
-            "data": rows,
-            "totals": {"answered": found.requests, "cost_usd": usage_rows.money(found.cost_usd)},
-            "has_more": False,
-            "after": None,
-        }
-    )
+    return JsonResponse(usage_rows.savings_answer(found))
 
 
 def csv(name: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]], *, after: str | None) -> HttpResponse:

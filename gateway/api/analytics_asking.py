@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import msgspec
 from django.core.exceptions import ValidationError
 from rest_framework.request import Request
 
 from analytics import key_rules
 from gateway import usage_asking
+from gateway.usage_asking import Parameters
 
 _SPAN = ("since", "until", "zone")
 LISTS = (*usage_asking.FILTERS, "by")
@@ -20,27 +18,6 @@ OF_SEARCH = (
 )  # fmt: skip
 FORMATS = ("json", "csv")
 LONGEST = 2_000
-
-
-class Parameters(msgspec.Struct, frozen=True):
-    lists: Mapping[str, list[str]]
-    """Of those that may be given more than once."""
-    single: Mapping[str, str]
-
-    def one(self, name: str) -> str | None:
-        return self.single.get(name)
-
-    def switch(self, name: str, *, usual: bool) -> bool:
-        given = self.single.get(name)
-        return usual if given is None else usage_asking.one_of(given, ["true", "false"], about=name) == "true"
-
-    def whole(self, name: str, *, usual: int, most: int) -> int:
-        given = self.single.get(name)
-        if given is None:
-            return usual
-        if not (given.isascii() and given.isdecimal() and len(given) < 9 and 1 <= int(given) <= most):
-            raise ValidationError({name: [f"Use a whole number from 1 to {most:,}."]})
-        return int(given)
 
 
 def parameters(request: Request, *known: str) -> Parameters:

@@ -12,7 +12,7 @@ from rest_framework.views import APIView
 from analytics import ledger, visibility
 from analytics.models import UsageRecord
 from analytics.types import Caller
-from gateway import request_search, usage_rows
+from gateway import request_search
 from gateway.api import analytics_answers, analytics_asking
 from gateway.api.analytics import ReadingView
 from routing import listing
@@ -46,15 +46,7 @@ class RequestsView(ReadingView):
         found = request_search.search(asked, among=among, asker=self.asker(request))
         if analytics_asking.is_csv(request, asked):
             return analytics_answers.csv("requests", request_search.COLUMNS, found.data, after=found.after)
-        return JsonResponse(
-            {
-                "object": "list",
-                "span": usage_rows.span(found.span),
-                "data": [row | {"object": "request"} for row in found.data],
-                "has_more": found.after is not None,
-                "after": found.after,
-            }
-        )
+        return JsonResponse(request_search.answer(found))
 
 
 def _uuid(text: str) -> UUID | None:
