@@ -48,6 +48,11 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     compares: bool = True
 
     @property
+    def asks_why(self) -> bool:
+        """Errors, and nothing said of what to tell them apart by."""
+        return self.report == "errors" and not self.by and self.step is None
+
+    @property
     def with_times(self) -> bool:
         return self.report in usage_rows.WITH_TIMES
 
@@ -104,7 +109,7 @@ def answer(question: Question) -> Answer:
 
 def _answer(asked: Question, mark: _Mark | None) -> Answer:
     report, with_times = asked.report, asked.with_times
-    by = asked.by or (WHY if report == "errors" and asked.step is None else ())
+    by = WHY if asked.asks_why else asked.by
     if asked.step is not None:
         found = reports.over_time(asked.span, asked.filters, step=asked.step, by=by, with_times=with_times)
         shown, end = _page_of(found, asked, mark)
@@ -113,8 +118,8 @@ def _answer(asked: Question, mark: _Mark | None) -> Answer:
             whole = sums.together(point.totals for point in found)
     elif by:
         page = _ranked(asked, by, mark)
-        data, end = usage_rows.ranks(report, page), page.after
-        whole = page.whole if by != WHY else None
+        data, end = usage_rows.reasons(page) if asked.asks_why else usage_rows.ranks(report, page), page.after
+        whole = None if asked.asks_why else page.whole
     else:
         whole, end = reports.totals(asked.span, asked.filters, with_times=with_times), None
         data = [usage_rows.figures(report, whole)]
@@ -134,7 +139,7 @@ def _answer(asked: Question, mark: _Mark | None) -> Answer:
 
 def _ranked(asked: Question, by: Sequence[Dimension], mark: _Mark | None) -> Page:
     after = None if mark is None else (mark.number, mark.tie)
-    if asked.report == "errors" and not asked.by:
+    if asked.asks_why:
         return reports.errors(asked.span, asked.filters, limit=asked.limit, after=after)
     order = asked.order or _ORDER.get(asked.report, Order.COST)
     return reports.ranked(
@@ -165,6 +170,8 @@ def _compared(asked: Question, totals: Totals) -> tuple[dict[str, Any] | None, R
 
 
 def _columns(asked: Question, by: Sequence[Dimension]) -> tuple[str, ...]:
+    if asked.asks_why:
+        return *WHY, "errors", "share"
     told = list(usage_rows.COLUMNS[asked.report])
     groups = [name for dimension in by for name in names.FIELDS[dimension]]
     if asked.step is not None:

@@ -42,6 +42,7 @@ _HEADINGS = {
     "latency_p99_ms": "p99", "first_token_p50_ms": "first token p50", "first_token_p95_ms": "first token p95",
     "error_kind": "error", "start": "from",
 }  # fmt: skip
+_COMPARED = {"cost_usd": "cost", "latency_p95_ms": "p95 latency", "first_token_p95_ms": "p95 first token"}
 _IDS = ("key_id", "project_id", "end")
 
 
@@ -92,7 +93,9 @@ def _print(command: ConsoleCommand, found: Answer) -> None:
 
 
 def _beside(before: Mapping[str, Any], change: Row) -> str:
-    told = [f"{name.replace('_', ' ')} {_cell(name, before.get(name))} ({_grown(by)})" for name, by in change.items()]
+    told = [
+        f"{_COMPARED.get(name, name)} {_cell(name, before.get(name))} ({_grown(by)})" for name, by in change.items()
+    ]
     return f"Before that, {_of(before['span'], with_zone=False)}: {', '.join(told)}."
 
 

@@ -55,7 +55,7 @@ def _counts(*names: str) -> dict[str, Column]:
 _REQUESTS = _counts("requests", "answered", "errors", "cancelled")
 _TOKENS = _counts("tokens", *TOKENS)
 _COST: dict[str, Column] = {"cost_usd": lambda totals: money(totals.cost_usd)}
-_ERROR_SHARE = _counts("error_share")
+_ERROR_SHARE: dict[str, Column] = {"error_share": lambda totals: _share(totals.error_share)}
 
 
 def _times(name: str) -> dict[str, Column]:
@@ -78,7 +78,9 @@ def _rounded(ms: float | None) -> float | None:
 COLUMNS: Mapping[str, dict[str, Column]] = {
     "usage": _REQUESTS
     | _ERROR_SHARE
-    | _counts("fell_back", "fallback_share", "attempts")
+    | _counts("fell_back")
+    | {"fallback_share": lambda totals: _share(totals.fallback_share)}
+    | _counts("attempts")
     | _TOKENS
     | _counts("web_searches", "images")
     | _COST,
@@ -117,6 +119,11 @@ def points(report: str, found: Sequence[Point], *, zone: str) -> list[Row]:
         }
         for point in found
     ]
+
+
+def reasons(found: Page) -> list[Row]:
+    """Why requests failed, and how many of all that did."""
+    return [{**row.group.fields, "errors": row.totals.errors, "share": _share(row.share)} for row in found.rows]
 
 
 def ranks(report: str, found: Page) -> list[Row]:

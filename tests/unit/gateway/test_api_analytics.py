@@ -164,6 +164,11 @@ class TestReports:
         ]
         assert told["totals"]["requests"] == 3
 
+    def test_errors_may_be_told_apart_by_something_else(self, us, rows):
+        told = us("errors", by="status,error_kind")["data"]
+        assert {(row["status"], row["requests"], row["errors"]) for row in told} == {("2xx", 2, 0), ("5xx", 1, 1)}
+        assert us("errors", by="key")["data"][0]["error_share"] == 0.5
+
     def test_top_is_by_model_and_cost_unless_told_otherwise(self, us, rows):
         told = us("top", limit=2)
         assert [(row["provider"], row["model"], row["cost_usd"]) for row in told["data"]] == [

@@ -39,7 +39,7 @@ def test_it_tells_totals_and_what_was_before(run):
     assert "$1.75" in out and "2,468" in out and "33.3%" in out
     assert "Before that," in out
     assert "requests 1 (now +200.0%)" in out
-    assert "cost usd $7 (now -75.0%)" in out
+    assert "cost $7 (now -75.0%)" in out
 
 
 def test_groups_come_with_a_line_for_all(run):
