@@ -1,15 +1,15 @@
 """Adds up roll-ups: for each step of a span and each group, what its requests were. The one place with SQL over them.
 
-One statement for each length of roll-up that the span needs, each over one grain (a constant, so that PostgreSQL reads
-one partition) and its few stretches of time. What the rows of a step have in common is added up in the database, what
-several lengths tell of it here.
+One statement with a part for each length of roll-up that the span needs, each over one grain (a constant, so that
+PostgreSQL reads one partition) and its few stretches of time. What the rows of a stretch have in common is added up in
+the database, what several stretches tell of a step here.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -18,9 +18,10 @@ from django.db import connection
 
 from analytics.queries import filters as what
 from analytics.queries.filters import COLUMNS, Dimension, Filters
-from analytics.queries.spans import MOST_POINTS, SpanProblem, pieces
+from analytics.queries.spans import MOST_POINTS, SpanProblem
+from analytics.queries.stretches import Stretch, stretches
 from analytics.rollup_models import FIRST_TOKEN, LATENCY, PER_USD, SUMS, TOKENS, UsageRollup, UsageSeries
-from analytics.series import DAY, Grain, StatusClass
+from analytics.series import Grain, StatusClass
 
 Group = tuple[Any, ...]
 """Values of `COLUMNS`, of one dimension after the other."""
@@ -86,18 +87,26 @@ NOTHING = Totals()
 
 
 def together(found: Iterable[Totals]) -> Totals:
-    some = list(found)
-    plain = {name: sum(getattr(one, name) for one in some) for name in _PLAIN}
+    return _sum([(one, 1) for one in found])
+
+
+def _sum(found: Sequence[tuple[Totals, int]]) -> Totals:
+    """Each as often as is said, -1 to take it off."""
+    plain = {name: sum(getattr(one, name) * times for one, times in found) for name in _PLAIN}
     return Totals(
-        **plain, latency=_added([one.latency for one in some]), first_token=_added([one.first_token for one in some])
+        **plain,
+        latency=_added([(one.latency, times) for one, times in found]),
+        first_token=_added([(one.first_token, times) for one, times in found]),
     )
 
 
 _PLAIN = tuple(name for name in Totals.__struct_fields__ if name not in ("latency", "first_token"))
 
 
-def _added(counts: Sequence[Sequence[int]]) -> tuple[int, ...]:
-    return tuple(sum(column) for column in zip(*filter(None, counts), strict=True))
+def _added(counts: Sequence[tuple[Sequence[int], int]]) -> tuple[int, ...]:
+    columns = zip(*(some for some, _ in counts if some), strict=True)
+    signs = [times for some, times in counts if some]
+    return tuple(sum(number * times for number, times in zip(column, signs, strict=True)) for column in columns)
 
 
 def read(
@@ -117,60 +126,46 @@ def read(
     if filters.lets_nothing_through:
         return {}
     knowing = what.needs(filters, dimensions)
-    found: dict[Place, list[Totals]] = {}
-    for length, stretches in _stretches(edges, at=at).items():
-        asked = _Asked(what.grain(length, knowing=knowing), stretches, edges[:-1], filters, dimensions, with_times)
-        for place, totals in _rows(asked):
-            found.setdefault(place, []).append(totals)
-    return {place: together(parts) for place, parts in found.items()}
+    found: dict[Place, list[tuple[Totals, int]]] = {}
+    asked = [
+        _Asked(what.grain(length, knowing=knowing), some, filters, dimensions, with_times)
+        for length, some in stretches(edges, at=at).items()
+    ]
+    for stretch, group, totals in _rows({int(one.grain): one for one in asked}):
+        for number, times in stretch.shares:
+            found.setdefault((number, group), []).append((totals, times))
+    summed = {place: _sum(parts) for place, parts in found.items()}
+    # What is taken off may be all there was.
+    return {place: totals for place, totals in summed.items() if totals.requests}
 
 
 class _Asked(msgspec.Struct, frozen=True):
     grain: Grain
-    stretches: Sequence[tuple[datetime, datetime]]
-    starts: Sequence[datetime]
-    """Of the steps."""
+    stretches: Sequence[Stretch]
     filters: Filters
     dimensions: Sequence[Dimension]
     with_times: bool
 
 
-def _stretches(edges: Sequence[datetime], *, at: datetime) -> dict[timedelta, list[tuple[datetime, datetime]]]:
-    """By length of roll-up, those of all steps, joined where one ends as the next begins."""
-    last = edges[-1] if edges[-1] < at else _end_of_day(edges[-1])
-    found: dict[timedelta, list[tuple[datetime, datetime]]] = {}
-    for start, end in zip(edges[:-1], (*edges[1:-1], last), strict=True):
-        for piece in pieces(start, end):
-            known = found.setdefault(piece.length, [])
-            if known and known[-1][1] == piece.start:
-                known[-1] = known[-1][0], piece.end
-            else:
-                known.append((piece.start, piece.end))
-    return found
-
-
-def _end_of_day(moment: datetime) -> datetime:
-    midnight = moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    return midnight if midnight == moment else midnight + DAY
-
-
-def _rows(asked: _Asked) -> Iterable[tuple[Place, Totals]]:
-    statement, values = statement_of(asked)
+def _rows(asked: Mapping[int, _Asked]) -> Iterable[tuple[Stretch, Group, Totals]]:
+    """All of one statement, so that no row that comes meanwhile is in one length of roll-up and not yet in another."""
+    parts = [statement_of(one) for one in asked.values()]
     with connection.cursor() as cursor:
-        cursor.execute(statement, values)
+        cursor.execute(" UNION ALL ".join(text for text, _ in parts), [value for _, some in parts for value in some])
         rows = cursor.fetchmany(MOST_ROWS + 1)
     if len(rows) > MOST_ROWS:
         raise SpanProblem("That is too many rows: choose a longer step, or group by less.", about="step")
-    starts = [_moment(start) for start in asked.starts]
-    width = sum(len(COLUMNS[dimension]) for dimension in asked.dimensions)
-    for row in rows:
-        step, group, status, sums = row[0], row[1 : width + 1], row[width + 1], row[width + 2 :]
-        yield (_number(step, starts), tuple(group)), _totals(status, sums, asked)
+    starts = {number: [_moment(stretch.start) for stretch in one.stretches] for number, one in asked.items()}
+    for grain, which, status, *told in rows:
+        one = asked[grain]
+        width = sum(len(COLUMNS[dimension]) for dimension in one.dimensions)
+        stretch = one.stretches[_number(which, starts[grain])]
+        yield stretch, tuple(told[:width]), _totals(status, told[width:], one)
 
 
-def _number(step: Any, starts: Sequence[Any]) -> int:
-    """PostgreSQL counts steps from 1 on; SQLite tells when the roll-up begins, in a form that sorts as time does."""
-    return bisect_right(starts, step) - 1 if isinstance(step, str) else int(step) - 1
+def _number(which: Any, starts: Sequence[Any]) -> int:
+    """PostgreSQL counts stretches from 1 on; SQLite tells when the roll-up begins, in a form that sorts as time."""
+    return bisect_right(starts, which) - 1 if isinstance(which, str) else int(which) - 1
 
 
 def _totals(status: str, sums: Sequence[Any], asked: _Asked) -> Totals:
@@ -190,32 +185,40 @@ def _totals(status: str, sums: Sequence[Any], asked: _Asked) -> Totals:
 
 def statement_of(asked: _Asked) -> tuple[str, list[Any]]:
     """`CROSS JOIN` is a plain join to PostgreSQL; to SQLite it says that roll-ups are looked up first, by time."""
-    step, values = _step(asked.starts)
+    which, values = _which(asked.stretches)
     groups = [f"s.{column}" for dimension in asked.dimensions for column in COLUMNS[dimension]]
     columns = (*SUMS, *LATENCY, *FIRST_TOKEN) if asked.with_times else SUMS
-    told = [step, *groups, "s.status_class", *(f"SUM(r.{column})" for column in columns)]
-    where = ["r.series_id = s.id", f"r.grain = {int(asked.grain)}", _during(asked.stretches, values)]
+    told = [str(int(asked.grain)), which, "s.status_class", *groups, *(f"SUM(r.{column})" for column in columns)]
+    where = ["r.series_id = s.id", f"r.grain = {int(asked.grain)}", _during(asked, values)]
     where += _among(asked.filters, values)
     statement = (
         f"SELECT {', '.join(told)} FROM {UsageRollup._meta.db_table} r CROSS JOIN {UsageSeries._meta.db_table} s "
-        f"WHERE {' AND '.join(where)} GROUP BY {', '.join(str(n + 1) for n in range(len(groups) + 2))}"
+        f"WHERE {' AND '.join(where)} GROUP BY {', '.join(str(n + 1) for n in range(len(groups) + 3))}"
     )
     return statement, values
 
 
-def _step(starts: Sequence[datetime]) -> tuple[str, list[Any]]:
-    """Which step a roll-up is of; the first one has the number 1."""
-    if len(starts) == 1:
+def _which(some: Sequence[Stretch]) -> tuple[str, list[Any]]:
+    """Which stretch a roll-up lies in; the first one has the number 1."""
+    if len(some) == 1:
         return "1", []
     if connection.vendor == "postgresql":
-        return "width_bucket(r.start, %s::timestamptz[])", [list(starts)]
+        return "width_bucket(r.start, %s::timestamptz[])", [[stretch.start for stretch in some]]
     return "r.start || ''", []  # without a type, so that it comes as text
 
 
-def _during(stretches: Sequence[tuple[datetime, datetime]], values: list[Any]) -> str:
-    for start, end in stretches:
+def _during(asked: _Asked, values: list[Any]) -> str:
+    """The grain again in each: SQLite looks them up one by one by what stands inside alone."""
+    joined: list[tuple[datetime, datetime]] = []
+    for stretch in asked.stretches:
+        if joined and joined[-1][1] == stretch.start:
+            joined[-1] = joined[-1][0], stretch.end
+        else:
+            joined.append((stretch.start, stretch.end))
+    for start, end in joined:
         values += [_moment(start), _moment(end)]
-    return f"({' OR '.join(['(r.start >= %s AND r.start < %s)'] * len(stretches))})"
+    each = f"(r.grain = {int(asked.grain)} AND r.start >= %s AND r.start < %s)"
+    return f"({' OR '.join([each] * len(joined))})"
 
 
 def _among(filters: Filters, values: list[Any]) -> list[str]:

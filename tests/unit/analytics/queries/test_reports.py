@@ -233,16 +233,13 @@ class TestNames:
 
 
 class TestStatements:
-    @pytest.mark.parametrize(("since", "until", "most"), [(7, 0, 2), (3.2, 1.1, 3), (11.3, 9.1, 2), (0.001, 0, 1)])
-    def test_totals_take_one_for_each_length_of_roll_up(self, rows, since, until, most):
-        with CaptureQueriesContext(
-            connection,
-        ) as said:
+    @pytest.mark.parametrize(("since", "until"), [(7, 0), (3.2, 1.1), (11.3, 9.1), (0.001, 0)])
+    def test_totals_take_one_whatever_the_lengths_of_roll_ups(self, rows, since, until, django_assert_num_queries):
+        with django_assert_num_queries(1):
             reports.totals(span(days_ago(since), days_ago(until)))
-        assert len(said) <= most + 1
 
     def test_names_take_two_more_however_many_groups(self, rows, django_assert_max_num_queries):
-        with django_assert_max_num_queries(3 + 2):
+        with django_assert_max_num_queries(1 + 2):
             reports.ranked([Dimension.KEY], span(days_ago(7), NOW))
 
     def test_nothing_to_see_takes_none(self, django_assert_num_queries):

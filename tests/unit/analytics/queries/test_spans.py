@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analytics.queries import spans
+from analytics.queries import spans, stretches
 from analytics.queries.spans import MINUTES_KEPT, QUARTERS_KEPT, SpanProblem, Step
 from analytics.series import DAY, MINUTE, QUARTER
 from analytics.types import Window
@@ -48,6 +48,35 @@ def test_a_span_is_widened_by_less_than_the_roll_up_at_its_edge(asked):
     for edge, moved in ((asked.start, asked.start - covered.start), (asked.end, covered.end - asked.end)):
         most = MINUTE if edge > NOW - MINUTES_KEPT + QUARTER else QUARTER if edge > NOW - QUARTERS_KEPT + DAY else DAY
         assert moved < most
+
+
+@settings(deadline=None)
+@given(pairs, st.sampled_from([None, Step.HOUR, Step.DAY, Step.WEEK, Step.MONTH]), st.sampled_from(ZONES))
+def test_what_is_read_and_taken_off_makes_each_step_once(asked, step, zone):
+    try:
+        edges = spans.edges(span(asked.start, min(asked.end, asked.start + 60 * DAY), zone=zone), step)
+    except SpanProblem:
+        return
+    read = stretches.stretches(edges, at=NOW)
+    for found in read.values():
+        assert all(one.end <= other.start for one, other in pairwise(found))
+    midnight = edges[-1].replace(hour=0, minute=0)
+    last = edges[-1] if edges[-1] < NOW or edges[-1] == midnight else midnight + DAY
+    for number, (start, end) in enumerate(pairwise((*edges[:-1], last))):
+        moves: dict[datetime, int] = {}
+        for found in read.values():
+            for one in found:
+                for of, sign in one.shares:
+                    if of == number:
+                        moves[one.start] = moves.get(one.start, 0) + sign
+                        moves[one.end] = moves.get(one.end, 0) - sign
+        assert {moment: by for moment, by in moves.items() if by} == {start: 1, end: -1}
+
+
+def test_a_day_of_a_zone_reads_no_more_than_its_edges():
+    edges = spans.edges(span(days_ago(30), days_ago(10), zone="Europe/Berlin"), Step.DAY)
+    quarters = stretches.stretches(edges, at=NOW)[QUARTER]
+    assert max(one.end - one.start for one in quarters[1:-1]) == timedelta(hours=2)
 
 
 @settings(deadline=None, max_examples=50)  # a year has many hours
