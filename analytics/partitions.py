@@ -27,7 +27,8 @@ def create_parent(editor: BaseDatabaseSchemaEditor, record: type[models.Model]) 
     statement = statement.replace(plain_key, '"id" uuid NOT NULL')
     editor.execute(f'{statement[:-1]}, PRIMARY KEY ("started_at", "id")) PARTITION BY RANGE ("started_at")', params)
     for index in record._meta.indexes:
-        editor.add_index(record, index)
+        if index.fields != ["started_at"]:  # the primary key begins with it
+            editor.add_index(record, index)
 
 
 def create_listed(

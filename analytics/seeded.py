@@ -7,6 +7,7 @@ to the same sums, which `usage verify` holds against the first. Elsewhere, and b
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import islice
@@ -34,20 +35,19 @@ Told = Callable[[int], object]
 """Hears how many rows were added."""
 
 
-def fill(plan: Plan, *, told: Told) -> None:
+def fill(plan: Plan, *, told: Told, workers: int = 1) -> None:
     """Makes the plan's rows, a day in a transaction: a run that is stopped leaves whole days. Raises: what the database
-    raises."""
+    raises.
+
+    `workers` days are written at once in PostgreSQL, where the ledger was empty; a single one in this thread.
+    """
     maker = Maker(plan)
     # The quick way counts all rows of a day: there may be no others.
-    is_quick = connection.vendor == "postgresql" and is_empty()
-    if is_quick:
-        _make_series(maker)
-    for day, count in plan.per_day():
-        lines = maker.lines(day, count)
-        if is_quick:
-            _copy_day(day, lines, until=plan.until, told=told)
-        else:
-            _insert_day(lines, told=told)
+    if connection.vendor == "postgresql" and is_empty():
+        _copy(plan, maker, told=told, workers=workers)
+    else:
+        for day, count in plan.per_day():
+            _insert_day(maker.lines(day, count), told=told)
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:  # what autovacuum would do within minutes; plans are wrong until then
             cursor.execute(f"ANALYZE {_LEDGER}, {_ROLLUP}, {UsageSeries._meta.db_table}")
@@ -97,10 +97,38 @@ def _value(name: str, text: str) -> Any:
 # -- by COPY, in PostgreSQL --------------------------------------------------------------------------------------------
 
 
-def _make_series(maker: Maker) -> None:
-    """The series of every combo and ending in all cuts, and a table that leads from a row to its own."""
+def _copy(plan: Plan, maker: Maker, *, told: Told, workers: int) -> None:
     known = {combo.dimensions(ending) for combo in maker.combos for ending in ENDINGS}
-    rollups._name({(cut, cut_down(full, cut)) for full in known for cut in Cut})
+    with transaction.atomic():
+        partitions.ensure(day for day, _ in plan.per_day())
+        rollups._name({(cut, cut_down(full, cut)) for full in known for cut in Cut})
+
+    def prepare() -> None:
+        _keep_series(known)
+
+    def write(day: datetime, count: int) -> None:
+        _copy_day(day, maker.lines(day, count), until=plan.until, told=told)
+
+    if workers == 1:
+        prepare()
+        for day, count in plan.per_day():
+            write(day, count)
+        return
+    with ThreadPoolExecutor(workers, initializer=prepare) as pool:
+        writing = [pool.submit(write, day, count) for day, count in plan.per_day()]
+        try:
+            for one in as_completed(writing):
+                one.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+        finally:
+            for _ in range(workers):
+                pool.submit(connection.close)
+
+
+def _keep_series(known: Iterable[Dimensions]) -> None:
+    """A table of this connection that leads from a row to its series in every cut."""
     with connection.cursor() as cursor:
         cursor.execute("DROP TABLE IF EXISTS seeded_series")
         cursor.execute(
@@ -172,16 +200,21 @@ def _from_ledger(length: timedelta) -> str:
     duration lies on one.
     """
     sums = [*map(_sum_of, SUMS), *_counts("took", LATENCY), *_counts("first", FIRST_TOKEN)]
+    # Materialized, else each of the 80 counts below would look up the classes again.
     return f"""
-        SELECT {_start(length)} AS start, s.full_id AS series_id, {", ".join(sums)}
-        FROM (
-            SELECT *, {_STATUS_CLASS} AS status_class,
+        WITH row AS MATERIALIZED (
+            SELECT {_NEEDED}, {_STATUS_CLASS} AS status_class,
                 width_bucket(duration_ms, %s::float8[]) AS took, width_bucket(first_token_ms, %s::float8[]) AS first
             FROM {_LEDGER} WHERE started_at >= %s AND started_at < %s
-        ) AS row JOIN seeded_series AS s USING (key_id, provider, model, status_class, error_kind)
+        )
+        SELECT {_start(length)} AS start, s.full_id AS series_id, {", ".join(sums)}
+        FROM row JOIN seeded_series AS s USING (key_id, provider, model, status_class, error_kind)
         GROUP BY 1, 2"""
 
 
+_NEEDED = ", ".join(
+    ("started_at", "key_id", "provider", "model", "error_kind", "fell_back", "cost_usd", "budget_usd", *SUMS[2:-2])
+)
 _STATUS_CLASS = """CASE
     WHEN outcome = 'ok' THEN '2xx' WHEN outcome <> 'error' THEN outcome
     WHEN status < 400 THEN 'broken' WHEN status < 500 THEN '4xx' ELSE '5xx' END"""

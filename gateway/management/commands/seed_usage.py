@@ -49,6 +49,13 @@ examples:
         parser.add_argument(
             "--seed", type=int, default=1, metavar="N", help="Another one, other rows. Default: %(default)s."
         )
+        parser.add_argument(
+            "--workers",
+            type=_whole(16),
+            default=2,
+            metavar="N",
+            help="In PostgreSQL: days at once. Default: %(default)s.",
+        )
         parser.add_argument("--add", action="store_true", help="Even where the ledger has rows already.")
 
     def run(self, options: Mapping[str, Any]) -> None:
@@ -63,10 +70,10 @@ examples:
             task = progress.add_task("usage", total=plan.rows, rate=0)
 
             def told(count: int) -> None:
-                done = progress.tasks[0].completed + count
-                progress.update(task, completed=done, rate=int(done / (time.monotonic() - began)))
+                progress.advance(task, count)
+                progress.update(task, rate=int(progress.tasks[0].completed / (time.monotonic() - began)))
 
-            seeded.fill(plan, told=told)
+            seeded.fill(plan, told=told, workers=options["workers"])
         took_s = time.monotonic() - began
         self.stdout.write(f"{plan.rows:,} rows in {took_s:.1f} s: {plan.rows / took_s:,.0f} rows/s, roll-ups included.")
 

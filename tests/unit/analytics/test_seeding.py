@@ -76,12 +76,12 @@ class TestFilling:
 @pytest.mark.django_db
 class TestCommand:
     def test_it_says_how_many_rows_it_made_and_how_quickly(self, capsys: pytest.CaptureFixture[str]) -> None:
-        call_command("seed_usage", rows=50, days=2, keys=3, models=3)
+        call_command("seed_usage", rows=50, days=2, keys=3, models=3, workers=1)
         assert "50 rows in" in capsys.readouterr().out
         assert UsageRecord.objects.count() == 50
 
     def test_a_ledger_with_rows_is_left_alone(self, capsys: pytest.CaptureFixture[str]) -> None:
-        call_command("seed_usage", rows=5, days=1, keys=3, models=3)
+        call_command("seed_usage", rows=5, days=1, keys=3, models=3, workers=1)
         with pytest.raises(SystemExit):
             call_command("seed_usage", rows=5, days=1, keys=3, models=3, seed=2)
         assert "--add" in capsys.readouterr().err
@@ -89,7 +89,7 @@ class TestCommand:
 
     def test_more_can_be_added(self) -> None:
         for seed in (1, 2):
-            call_command("seed_usage", rows=40, days=2, keys=3, models=3, seed=seed, add=True)
+            call_command("seed_usage", rows=40, days=2, keys=3, models=3, seed=seed, add=True, workers=1)
         assert UsageRecord.objects.count() == 80
         assert sum(UsageRollup.objects.filter(grain=Grain.DAY_ALL).values_list("requests", flat=True)) == 80
 
