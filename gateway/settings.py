@@ -125,7 +125,7 @@ def _database() -> dict[str, Any]:
         config["CONN_MAX_AGE"] = 0
         options = config.get("OPTIONS", {})
         config["OPTIONS"] = options | {
-            # Compiling a report's 90 sums takes longer than adding them up. Who asks for it in the URL has the last word.
+            # Compiling a report's 90 sums takes longer than adding them up. What the URL says comes last, and holds.
             "options": f"-c jit=off {options.get('options', '')}".strip(),
             "pool": {"min_size": 1, "max_size": DATABASE_POOL_SIZE, "timeout": 5},
         }
