@@ -14,6 +14,7 @@ import msgspec
 
 from analytics import cost
 from analytics.models import CostSource
+from analytics.rates import Used
 from providers.types import MOST_USD, Model, Usage
 
 CHARS_PER_TOKEN = 4
@@ -32,7 +33,7 @@ class Bill(msgspec.Struct, frozen=True):
     computed_usd: Decimal | None = None
     reported_usd: Decimal | None = None
     is_disputed: bool = False
-    prices: dict[str, str] = {}
+    prices: dict[str, Used] = {}
     counted_usd: Decimal = cost.ZERO
     """What budgets count."""
 

@@ -1,9 +1,10 @@
 """Usage times price, exactly."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -64,13 +65,47 @@ class TestBuckets:
         wanted = sum((Fraction(prices[unit]) * quantity for unit, quantity in quantities.items()), Fraction(0))
         assert Fraction(usd(usage, *(price(unit, value) for unit, value in prices.items()))) == wanted
 
-    def test_it_names_the_price_of_each_unit_that_was_used(self):
-        used = cost.compute(
-            Usage(input_tokens=5, cached_input_tokens=2),
-            [price("input", "0.00000015"), price("output", "0.0000006")],
-            at=NOW,
-        ).used
-        assert used == {"input": "0.00000015", "cached_input": "0.00000015"}
+
+class TestUsed:
+    """Which price it was, as a row of the ledger shows it."""
+
+    def used(self, usage, *prices, **given):
+        return msgspec.to_builtins(cost.compute(usage, prices, at=NOW, **given).used)
+
+    def test_each_unit_that_was_used_says_its_price_and_since_when_it_holds(self):
+        prices = price("input", "0.00000015"), price("output", "0.0000006", valid_from=NOW)
+        assert self.used(Usage(input_tokens=5, output_tokens=2), *prices) == {
+            "input": {"usd": "0.00000015", "valid_from": "2020-01-01T00:00:00Z"},
+            "output": {"usd": "0.0000006", "valid_from": "2026-11-22T12:00:00Z"},
+        }
+        assert self.used(Usage(input_tokens=5), *prices).keys() == {"input"}
+
+    def test_a_tier_says_where_it_begins(self):
+        prices = price("input", 1), price("input", 2, from_tokens=200)
+        found = self.used(Usage(input_tokens=200), *prices)
+        assert found == {"input": {"usd": "2", "valid_from": "2020-01-01T00:00:00Z", "from_tokens": 200}}
+
+    def test_a_price_that_stood_in_for_another_units_says_whose_it_is(self):
+        found = self.used(Usage(cached_input_tokens=2, cache_write_1h_tokens=2), price("input", 1))
+        listed = {"usd": "1", "valid_from": "2020-01-01T00:00:00Z", "unit": "input"}
+        assert found == {"cached_input": listed, "cache_write_1h": listed}
+
+    def test_a_factor_is_in_the_price_and_told(self):
+        prices = price("input", "0.1"), price("web_search", "0.01")
+        found = self.used(Usage(input_tokens=1, web_searches=1), *prices, factor=Decimal("2.50"))
+        assert (found["input"]["usd"], found["input"]["factor"]) == ("0.25", "2.5")
+        assert (found["web_search"]["usd"], "factor" in found["web_search"]) == ("0.01", False)
+
+    def test_its_time_is_told_in_utc_to_the_microsecond(self):
+        since = datetime(2026, 11, 1, 2, 0, 0, 5, tzinfo=timezone(timedelta(hours=2)))
+        found = self.used(Usage(input_tokens=1), price("input", 1, valid_from=since))
+        assert found["input"]["valid_from"] == "2026-11-01T00:00:00.000005Z"
+
+    def test_a_price_of_a_later_day_is_told_from_that_day_on(self):
+        prices = (price("input", 1), price("input", 2, valid_from=NOW))
+        moments = [NOW - timedelta(days=1), NOW, NOW - timedelta(days=1)]
+        found = [cost.compute(Usage(input_tokens=1), prices, at=at).used["input"].usd for at in moments]
+        assert found == ["1", "2", "1"]
 
 
 class TestTiers:
@@ -143,7 +178,7 @@ class TestUnknownAndFree:
     def test_a_price_of_zero_is_a_known_price(self):
         found = cost.compute(ONE_OF_EACH, [price("input", 0), price("output", 0)], at=NOW)
         assert found.usd == 0
-        assert found.used["output"] == "0"
+        assert found.used["output"].usd == "0"
 
 
 class TestRounding:

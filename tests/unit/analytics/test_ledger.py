@@ -53,7 +53,7 @@ EVERY_FIELD = {
     "reported_cost_usd": Decimal("0.0000000000"),
     "is_disputed": True,
     "is_capped": True,
-    "prices": msgspec.Raw(b'{"input":"0.00000015"}'),
+    "prices": msgspec.Raw(b'{"input":{"usd":"0.00000015","valid_from":"2020-01-01T00:00:00Z"}}'),
     "duration_ms": 12.5,
     "first_token_ms": 1.25,
     "finish_reason": "length",

@@ -117,7 +117,10 @@ class TestSettle:
         assert (row.provider, row.model, row.layer, row.attempts) == ("acme", "dear", "L1", 1)
         assert (row.input_tokens, row.output_tokens, row.reasoning_tokens) == (10, 5, 3)
         assert (row.cost_usd, row.cost_source, row.computed_cost_usd, row.reported_cost_usd) == (20, "price", 20, None)
-        assert msgspec.json.decode(row.prices) == {"input": "1", "output": "2"}
+        assert msgspec.json.decode(row.prices) == {
+            "input": {"usd": "1", "valid_from": "2020-01-01T00:00:00Z"},
+            "output": {"usd": "2", "valid_from": "2020-01-01T00:00:00Z"},
+        }
         assert row.started_at == ids.started_at(row.id)
         assert row.duration_ms > 0
 

@@ -71,7 +71,9 @@ class TestARequestForADearerTier:
     async def test_shows_the_prices_that_were_paid(self, gateway):
         await gateway.ask("ok", speed="fast")
         row = gateway.row
-        prices = {unit: Decimal(usd) for unit, usd in msgspec.json.decode(row.prices).items()}
+        told = msgspec.json.decode(row.prices)
+        assert {told[unit]["factor"] for unit in told} == {"6"}
+        prices = {unit: Decimal(price["usd"]) for unit, price in told.items()}
         assert prices == {"input": Decimal("0.006"), "output": Decimal("0.006")}
         assert row.input_tokens * prices["input"] + row.output_tokens * prices["output"] == row.cost_usd
 
