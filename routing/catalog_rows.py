@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -23,10 +23,11 @@ from django.utils import timezone
 
 from analytics import audit
 from providers import models as vendors
-from providers.listed_prices import PRICED_BY_ONE, listed_usd
 from providers.types import Capability, Unit
 from routing import models as tables
+from routing import price_rows
 from routing.catalog import Catalog, ListedPrice, Model, Provider, refuse_missing
+from routing.price_rows import PriceList
 
 LAYER_FACTS = ("title",)
 LAYER_CHOICES = ("from_score", "enabled")
@@ -99,7 +100,7 @@ def load(wanted: Catalog, *, actor: str) -> Diff:
 
     Raises: CatalogError, as `diff` does.
     """
-    with _one_at_a_time():
+    with one_at_a_time():
         done = _write(_compare(wanted))
         _record(done, "catalog.loaded", actor=actor)
     return done
@@ -112,14 +113,14 @@ def diff_models(slug: str, wanted: Iterable[Model]) -> Diff:
 
 def load_models(slug: str, wanted: Iterable[Model], *, actor: str) -> Diff:
     """`load` for some models of one provider that is there."""
-    with _one_at_a_time():
+    with one_at_a_time():
         done = _write(_compare_models(slug, wanted))
         _record(done, "models.synced", actor=actor, target=slug)
     return done
 
 
 @contextmanager
-def _one_at_a_time() -> Iterator[None]:
+def one_at_a_time() -> Iterator[None]:
     """A transaction in which nobody else writes configuration: whoever does needs these rows (triggers)."""
     with transaction.atomic():
         list(vendors.ConfigVersion.objects.select_for_update().order_by("group"))
@@ -293,9 +294,6 @@ def _model(model: Model, *, row: vendors.Model, layers: Mapping[str, tables.Laye
 
 # -- prices ------------------------------------------------------------------------------------------------------------
 
-PriceList = dict[tuple[datetime, int], Decimal]
-"""USD of one unit, by the moment and the number of input tokens from which it holds."""
-
 
 def _prices(listed: Iterable[ListedPrice], *, row: vendors.Model, into: _Comparison) -> None:
     wanted: dict[Unit, PriceList] = {}
@@ -304,65 +302,13 @@ def _prices(listed: Iterable[ListedPrice], *, row: vendors.Model, into: _Compari
         wanted.setdefault(price.unit, {})[key] = price.usd_per_unit
     held = list(_related(row, "prices"))
     for unit, prices in wanted.items():
-        rows = {(price.valid_from, price.from_tokens): price for price in held if price.unit == unit}
-        _prices_of_unit(unit, wanted=prices, rows=rows, model=row, into=into)
-
-
-def _prices_of_unit(
-    unit: Unit,
-    *,
-    wanted: PriceList,
-    rows: Mapping[tuple[datetime, int], vendors.Price],
-    model: vendors.Model,
-    into: _Comparison,
-) -> None:
-    """What holds now is replaced from now on, what was announced for later is corrected; the past stays."""
-    known = {key: row.usd_per_unit for key, row in rows.items()}
-    before, after = _in_force(known, now=into.now), _in_force(wanted, now=into.now)
-    new = {key: usd for key, usd in wanted.items() if key not in rows and (not rows or key[0] > into.now)}
-    if rows and after and after != before:
-        # All tiers together: `analytics.cost` takes the newest prices of a unit and ignores older tiers.
-        new |= {(into.now, tokens): usd for tokens, usd in after.items()}
-    for (valid_from, tokens), usd in new.items():
-        price = vendors.Price(model=model, unit=unit, usd_per_unit=usd, from_tokens=tokens, valid_from=valid_from)
-        into.writes.append((price, None))
-    for key, usd in wanted.items():
-        if key[0] > into.now and known.get(key, usd) != usd:
-            rows[key].usd_per_unit = usd
-            into.writes.append((rows[key], ["usd_per_unit"]))
-    for day, tokens, old, changed in _price_steps(known, wanted, now=into.now):
-        target = f"{model} {unit}" + (f" from {tokens} tokens" if tokens else "") + (f" from {day}" if day else "")
-        action = Action.CREATE if old is None else Action.UPDATE
-        into.changes.append(Change(action, "price", target, "usd", _usd(unit, old), _usd(unit, changed)))
-
-
-def _price_steps(
-    known: PriceList, wanted: PriceList, *, now: datetime
-) -> Iterator[tuple[date | None, int, Decimal | None, Decimal | None]]:
-    """What changes, as day (None: from the start or from now), tokens, USD before and USD after."""
-    if not known:
-        for (moment, tokens), usd in wanted.items():
-            yield moment.date() if moment > vendors.FIRST_DAY else None, tokens, None, usd
-        return
-    before, after = _in_force(known, now=now), _in_force(wanted, now=now)
-    for tokens in sorted(before.keys() | after.keys() if after else ()):
-        if before.get(tokens) != after.get(tokens):
-            yield None, tokens, before.get(tokens), after.get(tokens)
-    for (moment, tokens), usd in wanted.items():
-        if moment > now and known.get((moment, tokens)) != usd:
-            yield moment.date(), tokens, known.get((moment, tokens)), usd
-
-
-def _in_force(prices: PriceList, *, now: datetime) -> dict[int, Decimal]:
-    """By number of input tokens, the newest prices that are not in the future."""
-    newest = max((valid_from for valid_from, _ in prices if valid_from <= now), default=None)
-    return {tokens: usd for (valid_from, tokens), usd in prices.items() if valid_from == newest}
-
-
-def _usd(unit: Unit, usd: Decimal | None) -> str:
-    if usd is None:
-        return ""
-    return f"{listed_usd(unit, usd)} USD" + ("" if unit in PRICED_BY_ONE else " per million")
+        found = price_rows.compare(unit, wanted=prices, held=held, model=row, now=into.now)
+        into.writes.extend(found.writes)
+        for step in found.steps:
+            target = f"{row} {step.what}" + (f" from {step.day}" if step.day else "")
+            action = Action.CREATE if step.before is None else Action.UPDATE
+            before, after = price_rows.in_words(unit, step.before), price_rows.in_words(unit, step.after)
+            into.changes.append(Change(action, "price", target, "usd", before, after))
 
 
 # -- rows --------------------------------------------------------------------------------------------------------------
