@@ -16,7 +16,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from providers import credentials
-from providers.listed_prices import EXACT_DIGITS, shift_of, usd_per_unit
+from providers.listed_prices import price_mistake, usd_per_unit
 from providers.models import Credential, Model, Price, Provider
 
 USD_IS = "Per million tokens; per one request, search or image."
@@ -73,22 +73,10 @@ class PriceForm(forms.ModelForm):
         cleaned: dict[str, Any] = super().clean() or {}
         usd, unit = cleaned.get("usd"), cleaned.get("unit")
         if usd is not None and unit is not None:
-            if mistake := price_mistake(usd.normalize(), shift=shift_of(unit)):
+            if mistake := price_mistake(unit, usd):
                 self.add_error("usd", mistake)
             self.instance.usd_per_unit = usd_per_unit(unit, usd)
         return cleaned
-
-
-def price_mistake(usd: Decimal, *, shift: int) -> str | None:
-    """Why the column cannot hold a price exactly once its point has moved `shift` places to the left."""
-    column = Price._meta.get_field("usd_per_unit")
-    places, before_the_point = column.decimal_places - shift, column.max_digits - column.decimal_places + shift
-    digits, exponent = usd.as_tuple()[1:]
-    if usd.adjusted() >= before_the_point:
-        return f"Use less than {Decimal(10) ** before_the_point:,f} USD."
-    if -int(exponent) > places or len(digits) > EXACT_DIGITS:
-        return f"This cannot be kept exactly: use at most {EXACT_DIGITS} digits, {places} of them after the point."
-    return None
 
 
 class PricesAreHistory(BaseModelAdmin):

@@ -13,6 +13,8 @@ PRICED_BY_ONE = frozenset({Unit.REQUEST, Unit.WEB_SEARCH, Unit.IMAGE})
 """Units listed as USD for one; all others are listed as USD per million tokens."""
 EXACT_DIGITS = 15
 """Significant digits that every database returns as they went in (SQLite computes in binary floating point)."""
+DIGITS, PLACES = 20, 14
+"""Of the column of prices: all digits, and those after the point."""
 
 
 def shift_of(unit: Unit | str) -> int:
@@ -28,3 +30,15 @@ def usd_per_unit(unit: Unit | str, listed: Decimal) -> Decimal:
 def listed_usd(unit: Unit | str, usd: Decimal) -> Decimal:
     """USD for one unit as it is listed, in plain digits: the reverse of `usd_per_unit`."""
     return Decimal(f"{usd.scaleb(shift_of(unit)).normalize():f}")
+
+
+def price_mistake(unit: Unit | str, listed: Decimal) -> str | None:
+    """Why the column cannot hold a listed price exactly as USD for one unit; None when it can."""
+    shift, usd = shift_of(unit), listed.normalize()
+    places, before_the_point = PLACES - shift, DIGITS - PLACES + shift
+    digits, exponent = usd.as_tuple()[1:]
+    if usd.adjusted() >= before_the_point:
+        return f"Use less than {Decimal(10) ** before_the_point:,f} USD."
+    if -int(exponent) > places or len(digits) > EXACT_DIGITS:
+        return f"This cannot be kept exactly: use at most {EXACT_DIGITS} digits, {places} of them after the point."
+    return None

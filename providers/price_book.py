@@ -23,14 +23,14 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from providers.listed_prices import EXACT_DIGITS
+from providers.listed_prices import EXACT_DIGITS, PLACES
 from providers.types import Unit
 
 if TYPE_CHECKING:
     from genai_prices import types as genai
 
-PLACES = Decimal("1e-14")
-"""What the column keeps of USD for one unit. The package has a few prices that are a third of something."""
+_FINEST = Decimal(1).scaleb(-PLACES)
+"""What is kept of USD for one unit. The package has a few prices that are a third of something."""
 _MILLION, _THOUSAND = 6, 3
 _FORMS: Mapping[str, tuple[Unit, int]] = {
     "input_mtok": (Unit.INPUT, _MILLION),
@@ -155,7 +155,7 @@ def _read(price: Decimal | genai.TieredPrices, *, name: str) -> Iterator[BookPri
 
 def _per_unit(listed: Decimal, *, places: int) -> Decimal:
     """As the database gives it back, so that it does not seem to differ the next time."""
-    exact = listed.scaleb(-places).quantize(PLACES).normalize()
+    exact = listed.scaleb(-places).quantize(_FINEST).normalize()
     return round(exact, EXACT_DIGITS - 1 - exact.adjusted()).normalize() if exact else exact
 
 

@@ -61,12 +61,20 @@ def compare(
 
 def in_force(prices: PriceList, *, now: datetime) -> dict[int, Decimal]:
     """By number of input tokens, the newest prices that are not in the future."""
-    newest = since(prices, now=now)
+    newest = max((valid_from for valid_from, _ in prices if valid_from <= now), default=None)
     return {tokens: usd for (valid_from, tokens), usd in prices.items() if valid_from == newest}
 
 
-def since(prices: Iterable[tuple[datetime, int]], *, now: datetime) -> datetime | None:
-    return max((valid_from for valid_from, _ in prices if valid_from <= now), default=None)
+def keys_in_force(prices: PriceList, *, now: datetime) -> set[tuple[datetime, int]]:
+    """The prices of a unit that requests are charged at, as `analytics.rates` finds them: those of the newest list, and
+    below its first tier those of the newest one before it that begins lower."""
+    found: set[tuple[datetime, int]] = set()
+    first: int | None = None
+    for moment in sorted({moment for moment, _ in prices if moment <= now}, reverse=True):
+        lower = {(start, tokens) for start, tokens in prices if start == moment and (first is None or tokens < first)}
+        found |= lower
+        first = min((tokens for _, tokens in lower), default=first)
+    return found
 
 
 def of_unit(unit: Unit, held: Iterable[vendors.Price]) -> PriceList:
