@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
-from functools import lru_cache
 
 import msgspec
 
 from analytics import rates
-from analytics.rates import Rate, Used
+from analytics.rates import Used
 from providers.types import Price, Unit, Usage
 
 ZERO = Decimal(0)
@@ -40,14 +39,14 @@ def compute(usage: Usage, prices: Sequence[Price], *, at: datetime, factor: Deci
     """What `usage` costs by `prices` as they stood at `at`, unrounded; tiers go by all input tokens together. Tokens
     cost `factor` times their list price."""
     held = rates.in_force(prices, input_tokens=usage.all_input_tokens, at=at)
-    times = "" if factor == ONCE else _in_words(factor)
+    is_list_price = factor == ONCE
     total = ZERO
     used: dict[str, Used] = {}
     for unit, quantity in quantities(usage):
         rate = held.get(unit)
         if rate is not None:
-            if times and unit not in FREE_UNLESS_PRICED:
-                rate = _charged(rate, factor=factor, times=times)
+            if not is_list_price and unit not in FREE_UNLESS_PRICED:
+                rate = rates.charged(rate, factor=factor)
             total += rate.usd * quantity
             used[unit] = rate.used
         elif unit not in FREE_UNLESS_PRICED:
@@ -67,16 +66,6 @@ def most(usage: Usage, prices: Sequence[Price], *, at: datetime, factor: Decimal
         elif unit not in FREE_UNLESS_PRICED:
             return None
     return total
-
-
-def _charged(rate: Rate, *, factor: Decimal, times: str) -> Rate:
-    usd, listed = rate.usd * factor, rate.used
-    return Rate(usd, Used(rates.plain(usd), listed.valid_from, listed.from_tokens, listed.unit, times))
-
-
-@lru_cache(maxsize=100)
-def _in_words(factor: Decimal) -> str:
-    return rates.plain(factor)
 
 
 def at_dearest_input(usage: Usage, prices: Sequence[Price], *, at: datetime) -> Usage:

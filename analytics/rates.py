@@ -63,6 +63,8 @@ class _Schedule(msgspec.Struct, frozen=True):
 
 _schedules: dict[int, _Schedule] = {}
 """The last one looked up for each list, by the list's identity: a request asks for the same one several times."""
+_charged: dict[tuple[int, Decimal], tuple[Rate, Rate]] = {}
+"""Rates with a factor in them, by the identity of the one without."""
 MOST_SCHEDULES = 5_000
 _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
@@ -83,6 +85,20 @@ def in_reach(prices: Sequence[Price], *, input_tokens: int, at: datetime) -> tup
     """Of every tier that so many input tokens, or fewer, fall in, the lowest first."""
     found = _schedule(prices, at=at)
     return found.rates[: bisect_right(found.tiers, input_tokens)]
+
+
+def charged(rate: Rate, *, factor: Decimal) -> Rate:
+    """At so many times the list price."""
+    key = (id(rate), factor)
+    known = _charged.get(key)
+    if known is not None and known[0] is rate:
+        return known[1]
+    usd, listed = rate.usd * factor, rate.used
+    found = Rate(usd, Used(plain(usd), listed.valid_from, listed.from_tokens, listed.unit, plain(factor)))
+    if len(_charged) >= MOST_SCHEDULES:
+        _charged.clear()
+    _charged[key] = (rate, found)
+    return found
 
 
 def _schedule(prices: Sequence[Price], *, at: datetime) -> _Schedule:
