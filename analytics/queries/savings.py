@@ -13,7 +13,7 @@ from decimal import Decimal
 
 import msgspec
 
-from analytics import cost
+from analytics import cost, rates
 from analytics.queries import spans, sums
 from analytics.queries.filters import Dimension, Filters
 from analytics.queries.spans import Span
@@ -22,7 +22,6 @@ from analytics.series import StatusClass
 from providers.types import Price, Unit
 
 _ANSWERED_CHAT = Filters(statuses=frozenset({StatusClass.OK.value}), kinds=frozenset({"chat"}))
-_MILLION = 1_000_000
 
 
 class Reference(msgspec.Struct, frozen=True):
@@ -115,15 +114,13 @@ def _cost(used: Sequence[Totals], reference: Reference, moments: Sequence[dateti
 
 
 def _usd(told: Totals, prices: Sequence[Price], *, at: datetime) -> Decimal | None:
-    in_force = cost.per_million(prices, at=at)
+    held = rates.in_force(prices, input_tokens=0, at=at)
     usd = cost.ZERO
     for unit, quantity in _quantities(told).items():
-        wanted: Unit | None = unit
-        while wanted is not None and wanted not in in_force:
-            wanted = cost.STANDS_IN.get(wanted)
-        if wanted is None and quantity and unit not in cost.FREE_UNLESS_PRICED:
+        if unit in held:
+            usd += held[unit].usd * quantity
+        elif quantity and unit not in cost.FREE_UNLESS_PRICED:
             return None
-        usd += in_force[wanted] * quantity / _MILLION if wanted is not None else cost.ZERO
     return usd
 
 
