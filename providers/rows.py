@@ -75,11 +75,15 @@ def _model(row: tables.Model, *, provider: Provider) -> Model:
         max_output_tokens=row.max_output_tokens,
         max_input_tokens_per_file=row.max_input_tokens_per_file,
         capabilities=frozenset(capability for capability in Capability if getattr(row, capability.value)),
-        prices=tuple(
-            Price(Unit(price.unit), price.usd_per_unit, price.from_tokens, price.valid_from)
-            for price in row.prices.all()
-        ),
+        prices=prices(row),
         created_at=row.created_at,
         reasoning_control=row.reasoning_control,
         inline_system=row.inline_system,
+    )
+
+
+def prices(row: tables.Model) -> tuple[Price, ...]:
+    """All it has had, has and will have."""
+    return tuple(
+        Price(Unit(price.unit), price.usd_per_unit, price.from_tokens, price.valid_from) for price in row.prices.all()
     )

@@ -18,7 +18,7 @@ from django.core.management.base import CommandParser
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from gateway import price_listing
+from gateway import price_listing, price_report
 from gateway.checking import UnknownProvider
 from gateway.command_line import ActionParser
 from gateway.console import ACTOR, ConsoleCommand
@@ -39,7 +39,7 @@ class BadOption(Exception):
 
 
 class Command(ConsoleCommand):
-    help = "Shows what models cost and since when; follows the list of genai-prices; sets a price by hand."
+    help = "Shows what models cost, follows the list of genai-prices, sets a price, tells usage at other prices."
     EXAMPLES = """\
 Prices are USD per million tokens, and for one request, web search or image. None is ever rewritten: one that changes
 holds from that moment on, and what was charged before stays as it is. sync compares with the list that comes inside
@@ -53,6 +53,7 @@ examples:
   manage.py prices sync --provider anthropic --except '*haiku*' --yes
   manage.py prices set openai/gpt-6-luna input 0.12
   manage.py prices set openai/gpt-6-luna input 0.24 --from-tokens 272001
+  manage.py prices report --since "last month" --at 2026-12-01
 
 exit status: 0 done, or nothing differs; 3 sync: what differs was not written; 1 error
 """
@@ -61,7 +62,7 @@ exit status: 0 done, or nothing differs; 3 sync: what differs was not written; 1
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         actions = parser.add_subparsers(
-            dest="action", required=True, parser_class=ActionParser, metavar="{list,sync,set}"
+            dest="action", required=True, parser_class=ActionParser, metavar="{list,sync,set,report}"
         )
         listing = actions.add_parser("list", help="Show prices, and since when they hold.")
         sync = actions.add_parser("sync", help="Compare with the list of genai-prices, and follow it.")
@@ -83,7 +84,9 @@ exit status: 0 done, or nothing differs; 3 sync: what differs was not written; 1
         one.add_argument("unit", metavar="UNIT", help=f"{', '.join(Unit)}.")
         one.add_argument("usd", metavar="USD", help="Per million tokens; per one request, search or image.")
         one.add_argument("--from-tokens", type=int, default=0, metavar="N", help="Holds from so many input tokens on.")
-        for action in (listing, sync, one):
+        report = actions.add_parser("report", help="Show what a period's usage would cost at the prices of a date.")
+        price_report.add_arguments(report)
+        for action in (listing, sync, one, report):
             action.add_argument("--json", action="store_true", help="JSON instead of text.")
 
     def run(self, options: Mapping[str, Any]) -> None:
@@ -102,6 +105,9 @@ exit status: 0 done, or nothing differs; 3 sync: what differs was not written; 1
             shown = [[*row, "yes" if one.in_force else "no"] for row, one in zip(shown, found, strict=True)]
         empty = "No price here: manage.py prices sync, or prices set, enters some."
         self.print_table(headings, shown, empty=empty, whole=("model",))
+
+    def _report(self, options: Mapping[str, Any]) -> None:
+        price_report.run(self, options, at=_moment(options["at"]) if options["at"] else timezone.now())
 
     def _sync(self, options: Mapping[str, Any]) -> None:
         rows = _chosen(options, without=options["without"])
