@@ -109,4 +109,15 @@ def _paid(row: UsageRecord) -> Iterator[str]:
     yield _line("cost", told)
     prices = row.prices if isinstance(row.prices, dict) else {}
     if prices:
-        yield _line("prices", ", ".join(f"{unit.replace('_', ' ')} ${usd}" for unit, usd in prices.items()))
+        yield _line("prices", ", ".join(f"{unit.replace('_', ' ')} {price(told)}" for unit, told in prices.items()))
+
+
+def price(told: object) -> str:
+    """Of one unit, with what a row tells beside it; rows from before they told it have USD alone."""
+    if not isinstance(told, dict):
+        return f"${told}"
+    more = [f"since {told['valid_from']}"] if "valid_from" in told else []
+    more += [f"from {told['from_tokens']} tokens"] if "from_tokens" in told else []
+    more += [f"as {told['unit'].replace('_', ' ')}"] if "unit" in told else []
+    more += [f"{told['factor']} times the list price"] if "factor" in told else []
+    return f"${told.get('usd')}" + (f" ({', '.join(more)})" if more else "")

@@ -177,8 +177,9 @@ def _now(held: Iterable[vendors.Price], *, now: datetime) -> dict[tuple[Unit, in
 
 def _write(row: vendors.Model, compared: Iterable[Compared], *, actor: str, source: str) -> None:
     done = list(compared)
-    for price, names in (write for one in done for write in one.writes):
-        price.save(update_fields=names)
+    with audit.told_here():
+        for price, names in (write for one in done for write in one.writes):
+            price.save(update_fields=names)
     steps = [step for one in done for step in one.steps]
     if not steps:
         return
