@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-import msgspec
 from django.db import connection, transaction
 from django.db.models import QuerySet
 
@@ -35,7 +34,7 @@ def insert(rows: Sequence[UsageRow]) -> None:
     with transaction.atomic():
         rollups.begin_adding()
         partitions.ensure(row.started_at for row in unique.values())
-        fresh = bulk.insert_new(UsageRecord, columns(), [msgspec.structs.astuple(row) for row in unique.values()])
+        fresh = bulk.insert_new(UsageRecord, columns(), list(unique.values()))
         rollups.add(rollups.tally(unique[one] for one in fresh))
     sqlite_file.require(connection)
 

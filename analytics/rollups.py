@@ -7,16 +7,16 @@ Whole numbers only, money too: the order in which rows come changes no sum.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from operator import attrgetter, itemgetter
 
 from django.db import connection
 
 from analytics import bulk, histograms
 from analytics.rollup_models import COLUMNS, FIRST_TOKEN, LATENCY, PER_USD, TOKENS, UsageRollup, UsageSeries
-from analytics.series import Dimensions, Grain, cut_down, series_id, status_class
+from analytics.series import Cut, Dimensions, Grain, cut_down, series_id, status_class
 from analytics.types import UsageRow
 
 Counts = dict[str, int]
@@ -27,7 +27,6 @@ _Counted = dict[tuple[datetime, Dimensions], Counts]
 """In one grain."""
 LOCK = 0x726F6C6C
 """Advisory lock: who adds rows shares it, who counts a time anew holds it alone."""
-
 
 _FROM = {
     Grain.QUARTER: Grain.MINUTE,
@@ -53,24 +52,27 @@ def tally(rows: Iterable[UsageRow]) -> Tally:
 def _by_minute(rows: Iterable[UsageRow]) -> _Counted:
     found: _Counted = defaultdict(lambda: defaultdict(int))
     for row in rows:
-        _count(row, into=found[Grain.MINUTE.start_of(row.started_at), dimensions(row)])
+        _count(row, into=found[row.started_at.replace(second=0, microsecond=0), dimensions(row)])
     return found
 
 
 def _added_up(finer: _Counted, *, grain: Grain) -> _Counted:
+    starts = {start: grain.start_of(start) for start in {start for start, _ in finer}}
+    cut = grain.cut
     found: _Counted = {}
+    own: set[tuple[datetime, Dimensions]] = set()
     for (start, values), counts in finer.items():
-        key = grain.start_of(start), cut_down(values, grain.cut)
+        key = starts[start], values if cut is Cut.FULL else cut_down(values, cut)
         known = found.get(key)
-        found[key] = counts if known is None else _together(known, counts)
+        if known is None:
+            found[key] = counts
+            continue
+        if key not in own:  # what one finer roll-up counted is shared with it until a second one is added
+            own.add(key)
+            known = found[key] = dict(known)
+        for column, number in counts.items():
+            known[column] = known.get(column, 0) + number
     return found
-
-
-def _together(one: Counts, other: Counts) -> Counts:
-    both = dict(one)
-    for column, number in other.items():
-        both[column] = both.get(column, 0) + number
-    return both
 
 
 def dimensions(row: UsageRow) -> Dimensions:
@@ -89,13 +91,15 @@ def dimensions(row: UsageRow) -> Dimensions:
     )
 
 
+_NUMBERS = ("fell_back", "attempts", *TOKENS, "web_searches", "images")
+_numbers = attrgetter(*_NUMBERS)
+
+
 def _count(row: UsageRow, *, into: Counts) -> None:
     into["requests"] += 1
-    if row.fell_back:
-        into["fell_back"] += 1
-    for column in ("attempts", *TOKENS, "web_searches", "images"):
-        if number := getattr(row, column):
-            into[column] += number
+    for column, number in zip(_NUMBERS, _numbers(row), strict=True):
+        if number:
+            into[column] += int(number)
     if row.cost_usd:
         into["cost"] += whole(row.cost_usd)
     if row.budget_usd:
@@ -120,27 +124,42 @@ def begin_adding() -> None:
 def add(counted: Tally) -> None:
     """Adds to the tables, in the caller's transaction. In one order whoever adds, so that two who add the same rows
     wait for each other rather than for good."""
-    if not counted:
-        return
-    _name({(grain.cut, values) for grain, _, values in counted})
-    columns = _used(counted.values())
-    rows = sorted(
-        (grain, start, series_id(grain.cut, values), *map(counts.get, columns))
+    if counted:
+        columns = _used(counted.values())
+        _write(counted, columns=columns, conflict=_adding(columns))
+
+
+def write_new(counted: Tally) -> None:
+    """Writes roll-ups where there are none of these grains and times, in the caller's transaction."""
+    if counted:
+        _write(counted, columns=_used(counted.values()), conflict="DO NOTHING")
+
+
+def _write(counted: Tally, *, columns: tuple[str, ...], conflict: str) -> None:
+    cuts = {grain: grain.cut for grain in Grain}
+    numbered = {(cut, values): series_id(cut, values) for cut, values in {(cuts[key[0]], key[2]) for key in counted}}
+    _name(numbered)
+    ordered = sorted(
+        ((int(grain), start, numbered[cuts[grain], values]), counts)
         for (grain, start, values), counts in counted.items()
     )
-    bulk.insert(UsageRollup, ("grain", "start", "series_id", *columns), rows, conflict=_adding(columns))
+    bulk.insert_counts(UsageRollup, ("grain", "start", "series_id"), columns, ordered, conflict=conflict)
 
 
 def _used(counted: Iterable[Counts]) -> tuple[str, ...]:
-    used = {column for counts in counted for column, number in counts.items() if number}
+    used: set[str] = set()
+    for counts in counted:
+        used.update(counts)
     return tuple(column for column in COLUMNS if column in used)
 
 
-def _name(series: Iterable[tuple[Any, Dimensions]]) -> None:
+def _name(numbered: Mapping[tuple[Cut, Dimensions], int]) -> None:
     """Sees to it that the series have their rows."""
-    wanted = {series_id(cut, values): (cut, values) for cut, values in series}
-    known = set(UsageSeries.objects.filter(pk__in=wanted).values_list("pk", flat=True))
-    rows = sorted((number, int(cut), *values) for number, (cut, values) in wanted.items() if number not in known)
+    known = bulk.known_numbers(UsageSeries, numbered.values())
+    rows = sorted(
+        ((number, int(cut), *values) for (cut, values), number in numbered.items() if number not in known),
+        key=itemgetter(0),
+    )
     if rows:
         bulk.insert(UsageSeries, ("id", "cut", *Dimensions._fields), rows, conflict="DO NOTHING")
 

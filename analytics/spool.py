@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 SEGMENT_BYTES = 4 * 1024 * 1024
 """A segment that has grown past this is followed by a new one, so that drained ones can go."""
-BATCH_BYTES = 1024 * 1024
+BATCH_BYTES = 2 * 1024 * 1024
 HALF_MADE_S = 60.0
 LOCK = "lock"
 _CLOSED = -1
@@ -235,7 +235,7 @@ class Reader:
         return list(self._open.values())
 
     def next_batch(self) -> Batch | None:
-        """The next complete lines, at most 1 MiB of them; None when there is nothing new. A torn last line waits."""
+        """The next complete lines, up to `BATCH_BYTES`; None when there is nothing new. A torn last line waits."""
         while True:
             has_successor = self._has_successor()
             data = self._read_lines()
