@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.models import QuerySet
 
-from analytics import bulk, ids, partitions, rollups
+from analytics import bulk, horizon, ids, partitions, rollups
 from analytics.models import UsageRecord
 from analytics.types import UsageRow
 from providers import sqlite_file
@@ -25,18 +25,26 @@ def insert(rows: Sequence[UsageRow]) -> None:
     it is and is counted no second time: replay is harmless.
 
     Raises: what the database raises; OperationalError too when SQLite's file vanished before the rows were safe in it;
-    ValueError and OverflowError for a cost that is no number.
+    ValueError and OverflowError for a cost that is no number; RowsAreGone for a row of a time that was dropped, as
+    nobody can tell whether it was among what was dropped.
     """
     if not rows:
         return
     unique = {row.id: row for row in reversed(rows)}  # of two with the same id the first one counts
     sqlite_file.require(connection)
     with transaction.atomic():
-        rollups.begin_adding()
+        horizon.share()
+        _refuse_dropped(unique.values())
         partitions.ensure(row.started_at for row in unique.values())
         fresh = bulk.insert_new(UsageRecord, columns(), list(unique.values()))
         rollups.add(rollups.tally(unique[one] for one in fresh))
     sqlite_file.require(connection)
+
+
+def _refuse_dropped(rows: Iterable[UsageRow]) -> None:
+    rows_from = horizon.current().rows_from
+    if any(row.started_at < rows_from for row in rows):
+        raise horizon.RowsAreGone(f"Of a time whose rows were dropped: the ledger begins at {rows_from:%Y-%m-%d} UTC.")
 
 
 def find(request_id: UUID, *, among: QuerySet[UsageRecord], wait_s: float = 0.0) -> UsageRecord | None:

@@ -24,7 +24,7 @@ from analytics.key_rules import (
     validate_patterns,
     validate_scopes,
 )
-from analytics.record_models import AuditEntry, CostSource, Outcome, Severity, UsageKind, UsageRecord
+from analytics.record_models import AuditEntry, CostSource, LedgerSpan, Outcome, Severity, UsageKind, UsageRecord
 from analytics.rollup_models import UsageRollup, UsageSeries
 from analytics.types import BudgetAction, NearEdge, Scope, Window
 from providers.models import slug_validator
@@ -35,6 +35,7 @@ __all__ = [
     "Budget",
     "CostSource",
     "GaugeSample",
+    "LedgerSpan",
     "Membership",
     "Outcome",
     "ProcessGauges",

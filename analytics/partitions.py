@@ -1,7 +1,8 @@
 """Partitions in PostgreSQL: of the ledger by month, of the roll-ups by grain. Other databases keep one plain table of
 either and never get here.
 
-The ledger's are made just before the first row that needs one, by whoever writes it; there is no default partition, as
+The ledger's are made ahead by `analytics.retention`, or just before the first row that needs one by whoever writes it;
+there is no default partition, as
 one with rows in it would stand in the way of making the right partition later.
 """
 
@@ -10,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
-from django.db import connection, models
+from django.db import connection, models, transaction
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.backends.utils import CursorWrapper
 
 TABLE = "analytics_usagerecord"
 _LOCK = 0x75736167
 """Advisory lock: two drainers must not make the same partition at once."""
+LOCK_TIMEOUT_MS = 2_000
 
 
 def create_parent(editor: BaseDatabaseSchemaEditor, record: type[models.Model]) -> None:
@@ -60,6 +63,64 @@ def ensure(moments: Iterable[datetime]) -> None:
                     f"CREATE TABLE IF NOT EXISTS {name} PARTITION OF {TABLE} "
                     f"FOR VALUES FROM ('{first.isoformat()}') TO ('{after.isoformat()}')"
                 )
+
+
+def make_ahead(now: datetime, *, months: int = 2) -> None:
+    """Makes this month's partition and those of the months to come, one a transaction."""
+    moment = now
+    for _ in range(months + 1):
+        with transaction.atomic():
+            ensure([moment])
+        _, moment = _bounds(moment.year, moment.month)
+
+
+def older_than(moment: datetime) -> list[str]:
+    """The partitions whose months end by then; those too that were detached and not dropped."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname ~ %s AND pg_table_is_visible(oid)",
+            [rf"^{TABLE}_\d{{4}}_\d{{2}}$"],
+        )
+        names = sorted(name for (name,) in cursor.fetchall())
+    return [name for name in names if _bounds(int(name[-7:-3]), int(name[-2:]))[1] <= moment]
+
+
+def drop(name: str) -> int:
+    """Drops one of them; returns about how many rows it had. Whoever uses the ledger waits for a moment at most: when
+    its lock is not to be had at once it is left for the next time.
+
+    Raises: OperationalError.
+    """
+    with connection.cursor() as cursor:
+        count = _about(cursor, name)
+        is_alone = not connection.in_atomic_block  # CONCURRENTLY takes no transaction around it
+        cursor.execute(f"SET {'' if is_alone else 'LOCAL '}lock_timeout = '{LOCK_TIMEOUT_MS}ms'")
+        try:
+            _detach(cursor, name, concurrently=is_alone)
+            cursor.execute(f"DROP TABLE {name}")
+        finally:
+            if is_alone:
+                cursor.execute("RESET lock_timeout")
+    return count
+
+
+def _about(cursor: CursorWrapper, name: str) -> int:
+    """How many rows a table has by PostgreSQL's statistics; counted where there are none yet."""
+    cursor.execute("SELECT reltuples::bigint FROM pg_class WHERE oid = to_regclass(%s)", [name])
+    count = int(cursor.fetchone()[0])
+    if count < 0:
+        cursor.execute(f"SELECT count(*) FROM {name}")
+        count = int(cursor.fetchone()[0])
+    return count
+
+
+def _detach(cursor: CursorWrapper, name: str, *, concurrently: bool) -> None:
+    cursor.execute("SELECT inhdetachpending FROM pg_inherits WHERE inhrelid = to_regclass(%s)", [name])
+    found = cursor.fetchone()
+    if found is None:
+        return  # somebody was killed between detaching and dropping
+    how = "FINALIZE" if found[0] else "CONCURRENTLY" if concurrently else ""
+    cursor.execute(f"ALTER TABLE {TABLE} DETACH PARTITION {name} {how}")
 
 
 def _bounds(year: int, month: int) -> tuple[datetime, datetime]:

@@ -137,6 +137,25 @@ class UsageRecord(models.Model):
         return str(self.id)
 
 
+class LedgerSpan(models.Model):
+    """One row: since when the ledger has every row, and since when every row of it stands in the roll-ups.
+
+    Written by `analytics.horizon` alone.
+    """
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
+    rows_from = models.DateTimeField(null=True, help_text="Rows before this were dropped. Empty: none were.")
+    counted_from = models.DateTimeField(
+        null=True, help_text="Roll-ups of days before this may lack rows, until a rebuild. Empty: none do."
+    )
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="ledger_span_is_one")]
+
+    def __str__(self) -> str:
+        return f"rows from {self.rows_from}, counted from {self.counted_from}"
+
+
 class AuditEntry(models.Model):
     """Who changed what, from what to what. Triggers keep it append-only; secrets are masked before they get here."""
 

@@ -25,9 +25,6 @@ Key = tuple[Grain, datetime, Dimensions]
 Tally = dict[Key, Counts]
 _Counted = dict[tuple[datetime, Dimensions], Counts]
 """In one grain."""
-LOCK = 0x726F6C6C
-"""Advisory lock: who adds rows shares it, who counts a time anew holds it alone."""
-
 _FROM = {
     Grain.QUARTER: Grain.MINUTE,
     Grain.QUARTER_PROJECT: Grain.QUARTER,
@@ -75,6 +72,16 @@ def _added_up(finer: _Counted, *, grain: Grain) -> _Counted:
     return found
 
 
+def merge(into: Tally, key: Key, counts: Counts) -> None:
+    """Adds the counts of one roll-up to a tally that is the caller's own."""
+    known = into.get(key)
+    if known is None:
+        into[key] = dict(counts)
+        return
+    for column, number in counts.items():
+        known[column] = known.get(column, 0) + number
+
+
 def dimensions(row: UsageRow) -> Dimensions:
     """The series of a row in the full cut."""
     return Dimensions(
@@ -112,13 +119,6 @@ def _count(row: UsageRow, *, into: Counts) -> None:
 def whole(usd: Decimal) -> int:
     """Dollars as the roll-ups keep them. Raises: ValueError, OverflowError for what is no number."""
     return int(usd * PER_USD)
-
-
-def begin_adding() -> None:
-    """Call before rows are inserted: nobody counts the same time anew until the transaction ends."""
-    if connection.vendor == "postgresql":  # SQLite has one writer at a time anyway
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [LOCK])
 
 
 def add(counted: Tally) -> None:

@@ -219,6 +219,8 @@ SPOOL_FSYNC = env.bool("SPOOL_FSYNC", False)
 """Whether a spool line survives a power loss (0.2 to 1.1 ms each, by the disk), not only a killed process (3 us)."""
 DRAIN_EVERY_S = env.float("DRAIN_EVERY_S", 0.25)
 """Seconds between two batches from the spool to the database."""
+USAGE_KEEP_DAYS = env.int("USAGE_KEEP_DAYS", 400)
+"""Days that rows of the ledger are kept, 0 for good; roll-ups of days stay when their rows are gone."""
 COUNTERS_DEADLINE_S = env.float("COUNTERS_DEADLINE_S", 0.05)
 """Seconds that limits and budgets wait for their counters; then limits are open and budgets refuse."""
 RATE_WINDOW_S = env.float("RATE_WINDOW_S", 60.0)
@@ -244,6 +246,7 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 OLD_FILES_AFTER_DAYS = env.int("OLD_FILES_AFTER_DAYS", 14)
 CELERY_BEAT_SCHEDULE = {
     "clear-old-files": {"task": "gateway.tasks.clear_old_files", "schedule": 3600.0},
+    "tidy-usage": {"task": "gateway.tasks.tidy_usage", "schedule": 3600.0},
 }
 
 # -- logging -----------------------------------------------------------------------------------------------------------

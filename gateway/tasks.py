@@ -6,6 +6,7 @@ import logging
 
 from django.conf import settings
 
+from analytics import retention
 from gateway import housekeeping
 from gateway.celery import app
 
@@ -16,3 +17,9 @@ logger = logging.getLogger(__name__)
 def clear_old_files() -> None:
     cleared = housekeeping.clear(settings.VAR_DIR, days=settings.OLD_FILES_AFTER_DAYS)
     logger.info("Cleared %d old files, %d bytes, %d change rows.", cleared.files, cleared.bytes, cleared.rows)
+
+
+@app.task
+def tidy_usage() -> None:
+    dropped = retention.tidy(keep_days=settings.USAGE_KEEP_DAYS)
+    logger.info("Dropped %d old usage rows, %d old roll-ups.", dropped.rows, dropped.rollups)

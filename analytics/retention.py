@@ -1,0 +1,145 @@
+"""Drops what is older than is kept: rows of the ledger by `keep_days`, roll-ups of minutes and quarters by their own
+ages. Roll-ups of days stay for good. Makes the ledger's partitions of the months to come on the way.
+
+First the horizon is moved: from then on no row of that time is inserted, and none of it is counted anew. Then the rows
+go, in PostgreSQL with their month's partition, elsewhere a few thousand at a time with pauses for other writers. What a
+deadline or another's lock leaves is dropped the next time.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import OperationalError, connection, transaction
+from django.utils import timezone
+
+from analytics import audit, horizon, partitions
+from analytics.models import UsageRecord, UsageRollup
+from analytics.series import DAY, MINUTE, Grain
+
+logger = logging.getLogger(__name__)
+
+DEADLINE_S = 300.0
+AT_ONCE = 2_000
+PAUSE_S = 0.05
+"""After each transaction of SQLite's: others write in between."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """How much went, or would."""
+
+    rows: int
+    """In PostgreSQL as its statistics have it."""
+    rollups: int
+    is_done: bool = True
+    """Whether nothing that is older than is kept was left."""
+
+
+def due(*, keep_days: int) -> Dropped:
+    """What is older than is kept."""
+    now = timezone.now()
+    wanted = _wanted(now, keep_days=keep_days)
+    rows = UsageRecord.objects.filter(started_at__lt=wanted).count() if wanted else 0
+    rollups = sum(_old(grain, before).count() for grain, before in _ages(now))
+    return Dropped(rows, rollups, is_done=not (rows or rollups))
+
+
+def tidy(*, keep_days: int, actor: str = "system", deadline_s: float = DEADLINE_S) -> Dropped:
+    """Drops it, for at most so many seconds; `keep_days` 0 keeps every row."""
+    now, ends_at = timezone.now(), time.monotonic() + deadline_s
+    partitions.make_ahead(now)
+    rollups, rollups_done = _drop_rollups(now, ends_at=ends_at)
+    _move_horizon(_wanted(now, keep_days=keep_days))
+    rows, rows_done = _drop_rows(actor=actor, ends_at=ends_at)
+    return Dropped(rows, rollups, is_done=rows_done and rollups_done)
+
+
+def _wanted(now: datetime, *, keep_days: int) -> datetime | None:
+    """Rows before this go: whole UTC days, in PostgreSQL whole months."""
+    if keep_days <= 0:
+        return None
+    moment = horizon.day_of(now - timedelta(days=keep_days))
+    return moment.replace(day=1) if connection.vendor == "postgresql" else moment
+
+
+def _move_horizon(wanted: datetime | None) -> None:
+    if wanted is None or wanted <= horizon.current().rows_from:
+        return
+    if UsageRecord.objects.filter(started_at__lt=wanted).exists():  # else nothing was dropped, and late rows may come
+        with transaction.atomic():
+            horizon.drop_before(wanted)
+
+
+def _drop_rows(*, actor: str, ends_at: float) -> tuple[int, bool]:
+    """Whatever lies before the horizon, this time's and what was left the last time."""
+    before = horizon.current().rows_from
+    first = UsageRecord.objects.filter(started_at__lt=before).order_by("started_at").values_list("started_at").first()
+    try:
+        count, is_done = _by_partition(before) if connection.vendor == "postgresql" else _by_range(before, ends_at)
+    except OperationalError as error:
+        logger.warning("Old usage rows are dropped next time: %s", error)
+        return 0, False
+    if count and first is not None:
+        audit.record(
+            "usage.dropped",
+            actor=actor,
+            target="ledger",
+            before={"rows_from": first[0].isoformat()},
+            after={"rows_from": before.isoformat(), "rows": count},
+        )
+    return count, is_done
+
+
+def _by_partition(before: datetime) -> tuple[int, bool]:
+    return sum(partitions.drop(name) for name in partitions.older_than(before)), True
+
+
+def _by_range(before: datetime, ends_at: float) -> tuple[int, bool]:
+    where = "started_at < %s"
+    return _delete(UsageRecord._meta.db_table, where, [_moment(before)], ends_at=ends_at)
+
+
+def _drop_rollups(now: datetime, *, ends_at: float) -> tuple[int, bool]:
+    total, is_done = 0, True
+    for grain, before in _ages(now):
+        values = [int(grain), _moment(before)]
+        count, done = _delete(UsageRollup._meta.db_table, "grain = %s AND start < %s", values, ends_at=ends_at)
+        total, is_done = total + count, is_done and done
+    return total, is_done
+
+
+def _ages(now: datetime) -> list[tuple[Grain, datetime]]:
+    """Grains that are not kept for good, and since when they are."""
+    ages = {MINUTE: horizon.minutes_from(now), DAY: None}
+    found = ((grain, ages.get(grain.length, horizon.quarters_from(now))) for grain in Grain)
+    return [(grain, before) for grain, before in found if before is not None]
+
+
+def _old(grain: Grain, before: datetime) -> Any:
+    return UsageRollup.objects.filter(grain=grain, start__lt=before)
+
+
+def _delete(table: str, where: str, values: list[Any], *, ends_at: float) -> tuple[int, bool]:
+    """A few thousand rows a transaction. Returns how many went, and whether all did."""
+    row = "ctid" if connection.vendor == "postgresql" else "rowid"
+    some = f"SELECT {row} FROM {table} WHERE {where} LIMIT {AT_ONCE}"
+    total = 0
+    while time.monotonic() < ends_at:
+        with connection.cursor() as cursor:
+            # The condition again: in PostgreSQL places are a partition's own, and it names the partition.
+            cursor.execute(f"DELETE FROM {table} WHERE {where} AND {row} IN ({some})", [*values, *values])
+            count = cursor.rowcount
+        total += count
+        if count < AT_ONCE:
+            return total, True
+        time.sleep(PAUSE_S)
+    return total, False
+
+
+def _moment(moment: datetime) -> Any:
+    return connection.ops.adapt_datetimefield_value(moment)
