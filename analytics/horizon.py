@@ -6,18 +6,16 @@ Does not drop and does not count: `analytics.retention` and `analytics.recountin
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from django.db import connection
 
 from analytics.models import LedgerSpan
-from analytics.series import DAY
+from analytics.series import DAY, MINUTES_KEPT, QUARTERS_KEPT
 
 LOCK = 0x726F6C6C
 """Advisory lock in PostgreSQL: who adds rows shares it, who counts a time anew or moves the horizon holds it alone."""
-MINUTES_KEPT = timedelta(days=8)
-QUARTERS_KEPT = timedelta(days=400)
 _ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -138,7 +138,7 @@ def write_new(counted: Tally) -> None:
 def _write(counted: Tally, *, columns: tuple[str, ...], conflict: str) -> None:
     cuts = {grain: grain.cut for grain in Grain}
     numbered = {(cut, values): series_id(cut, values) for cut, values in {(cuts[key[0]], key[2]) for key in counted}}
-    _name(numbered)
+    name_series(numbered)
     ordered = sorted(
         ((int(grain), start, numbered[cuts[grain], values]), counts)
         for (grain, start, values), counts in counted.items()
@@ -153,7 +153,7 @@ def _used(counted: Iterable[Counts]) -> tuple[str, ...]:
     return tuple(column for column in COLUMNS if column in used)
 
 
-def _name(numbered: Mapping[tuple[Cut, Dimensions], int]) -> None:
+def name_series(numbered: Mapping[tuple[Cut, Dimensions], int]) -> None:
     """Sees to it that the series have their rows."""
     known = bulk.known_numbers(UsageSeries, numbered.values())
     rows = sorted(

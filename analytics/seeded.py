@@ -17,7 +17,7 @@ from uuid import UUID
 import msgspec
 from django.db import connection, transaction
 
-from analytics import ids, ledger, partitions, rollups
+from analytics import horizon, ids, ledger, partitions, rollups
 from analytics.histograms import BOUNDS_MS, COUNTERS
 from analytics.models import UsageRecord
 from analytics.rollup_models import COLUMNS, FIRST_TOKEN, LATENCY, PER_USD, SUMS, UsageRollup, UsageSeries
@@ -27,7 +27,6 @@ from analytics.series import DAY, Cut, Dimensions, Grain, cut_down, series_id
 from analytics.types import UsageRow
 
 ROWS_AT_ONCE = 1_000
-KEEP_MINUTES = timedelta(days=8)
 _LEDGER = UsageRecord._meta.db_table
 _ROLLUP = UsageRollup._meta.db_table
 _DAY = timedelta(days=1)
@@ -99,9 +98,10 @@ def _value(name: str, text: str) -> Any:
 
 def _copy(plan: Plan, maker: Maker, *, told: Told, workers: int) -> None:
     known = {combo.dimensions(ending) for combo in maker.combos for ending in ENDINGS}
+    wanted = {(cut, cut_down(full, cut)) for full in known for cut in Cut}
     with transaction.atomic():
         partitions.ensure(day for day, _ in plan.per_day())
-        rollups._name({(cut, cut_down(full, cut)) for full in known for cut in Cut})
+        rollups.name_series({one: series_id(*one) for one in wanted})
 
     def prepare() -> None:
         _keep_series(known)
@@ -152,7 +152,7 @@ def _copy_day(day: datetime, lines: Iterable[str], *, until: datetime, told: Tol
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL synchronous_commit = off")
         cursor.execute("SET LOCAL work_mem = '256MB'")
-        rollups.begin_adding()
+        horizon.share()
         partitions.ensure([day])
         with cursor.copy(f"COPY {_LEDGER} ({', '.join(LEDGER_COLUMNS)}) FROM STDIN") as copy:
             while some := list(islice(chunks, ROWS_AT_ONCE)):
@@ -172,7 +172,7 @@ _SERIES_OF = {
 
 def _roll_up(cursor: Any, day: datetime, *, until: datetime) -> None:
     """Counts the rows of the day, which holds seeded ones alone."""
-    has_minutes = day > until - KEEP_MINUTES - _DAY
+    has_minutes = day >= horizon.minutes_from(until)
     finest = Grain.MINUTE if has_minutes else Grain.QUARTER
     _keep(cursor, "seeded_finest", _from_ledger(finest.length), [*_BOUNDS, day, day + _DAY])
     _keep(cursor, "seeded_days", _from_finer("seeded_finest", Grain.DAY))

@@ -20,6 +20,9 @@ import msgspec
 MINUTE = timedelta(minutes=1)
 QUARTER = timedelta(minutes=15)
 DAY = timedelta(days=1)
+MINUTES_KEPT = timedelta(days=8)
+QUARTERS_KEPT = timedelta(days=400)
+"""How long roll-ups are kept, those of days for good."""
 
 
 class StatusClass(StrEnum):

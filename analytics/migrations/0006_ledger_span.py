@@ -14,7 +14,7 @@ def begin(apps, editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("analytics", "0004_rollups")]
+    dependencies = [("analytics", "0005_gauges")]
 
     operations = [
         migrations.CreateModel(

@@ -15,11 +15,9 @@ import msgspec
 
 from analytics import periods
 from analytics.periods import Period
-from analytics.series import DAY, MINUTE, QUARTER
+from analytics.series import DAY, MINUTE, MINUTES_KEPT, QUARTER, QUARTERS_KEPT
 from analytics.types import Window
 
-MINUTES_KEPT = timedelta(days=8)
-QUARTERS_KEPT = timedelta(days=400)
 MOST_POINTS = 10_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NEVER = datetime.max.replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""`manage.py usage`: what the ledger's roll-ups tell; counts them anew, compares them with the ledger, drops what is old."""
+"""`manage.py usage`: what the roll-ups tell; counts them anew, compares them with the ledger, drops what is old."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics.queries import spans, stretches
-from analytics.queries.spans import MINUTES_KEPT, QUARTERS_KEPT, SpanProblem, Step
-from analytics.series import DAY, MINUTE, QUARTER
+from analytics.queries.spans import SpanProblem, Step
+from analytics.series import DAY, MINUTE, MINUTES_KEPT, QUARTER, QUARTERS_KEPT
 from analytics.types import Window
 from tests.unit.analytics.queries.rows import NOW, days_ago, span
 
