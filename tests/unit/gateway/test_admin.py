@@ -9,13 +9,13 @@ from django.contrib.auth.models import Permission
 from django.utils import timezone
 
 from analytics import audit, ids, partitions
-from analytics.models import AuditEntry, GaugeSample, Outcome, Project, UsageRecord, UsageRollup, UsageSeries
+from analytics.models import AuditEntry, GaugeSample, LedgerSpan, Outcome, Project, UsageRecord, UsageRollup, UsageSeries
 from providers import credentials
 from providers.models import ConfigChange, ConfigVersion, Credential, Provider
 
 pytestmark = pytest.mark.django_db
 OURS = ("providers", "analytics", "routing")
-INLINE_OR_INTERNAL = {ConfigVersion, ConfigChange, apps.get_model("analytics", "Membership"), GaugeSample}
+INLINE_OR_INTERNAL = {ConfigVersion, ConfigChange, apps.get_model("analytics", "Membership"), GaugeSample, LedgerSpan}
 ROLLUPS = {UsageSeries, UsageRollup}
 """What is read through reports."""
 
