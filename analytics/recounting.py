@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.models import BigIntegerField, F, Func, Min
@@ -29,11 +30,14 @@ _PART = timedelta(hours=1)
 """Rows of so long are counted together before the next are read: a day's minutes would take a lot of memory."""
 _DAYS = frozenset(grain for grain in Grain if grain.length is DAY)
 _PLAIN = (
-    *("id", "started_at", "kind", "outcome", "status", "error_kind", "layer", "project_id", "project"),
+    *("started_at", "kind", "outcome", "status", "error_kind", "layer", "project_id", "project"),
     *("key_id", "key_name", "provider", "model", "fell_back", "attempts", *TOKENS, "web_searches", "images"),
     *("duration_ms", "first_token_ms"),
 )
 """Columns of the ledger that roll-ups are made of, but for money."""
+
+_NOBODYS = UUID(int=0)
+"""In place of the rows' ids, which nobody counts."""
 
 Progress = Callable[[datetime, int], None]
 """Told after each day: the day, and how many rows it has."""
@@ -185,6 +189,7 @@ def _rows(start: datetime, end: datetime) -> Iterator[UsageRow]:
     for *plain, cost, budget in found.values_list(*_PLAIN, *money).iterator(chunk_size=ROWS_AT_ONCE):
         yield UsageRow(
             **dict(zip(_PLAIN, plain, strict=True)),
+            id=_NOBODYS,
             requested_model="",
             cost_usd=Decimal(cost) / PER_USD,
             budget_usd=Decimal(budget) / PER_USD,
@@ -218,6 +223,8 @@ def _differences(part: _Part) -> Iterator[Difference]:
     rows = stored.values_list("grain", "start", "series_id", *COLUMNS).iterator(chunk_size=ROWS_AT_ONCE)
     for grain, begin, series, *figures in rows:
         values, counts = should.pop((grain, begin, series), (None, {}))
+        if {column: figure for column, figure in zip(COLUMNS, figures, strict=True) if figure} == counts:
+            continue
         for column, figure in zip(COLUMNS, figures, strict=True):
             if (figure or 0) != counts.get(column, 0):
                 name = Grain(grain).name.lower()

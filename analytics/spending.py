@@ -1,6 +1,8 @@
 """What the ledger says was spent: exact sums over spans of time, and what single requests cost budgets.
 
-Reads only. What a sum is for, and what is not in the ledger yet, is `analytics.rebuilding`'s.
+A span is a run of whole UTC days and, at its ends, of quarters of an hour, whose sums stand in the roll-ups, and of
+what is left over, which is summed from the rows (`analytics.stretches` cuts it). Reads only. What a sum is for, and
+what is not in the ledger yet, is `analytics.rebuilding`'s.
 """
 
 from __future__ import annotations
@@ -14,23 +16,26 @@ from uuid import UUID
 
 import msgspec
 from django.db import connection
+from django.utils import timezone
 
-from analytics import ids
-from analytics.models import UsageRecord
+from analytics import horizon, ids, stretches
+from analytics.models import UsageRecord, UsageRollup, UsageSeries
+from analytics.series import DAY, QUARTER, Grain
+from analytics.stretches import Reach, Stretch
 
 IDS_AT_ONCE = 100
 MEMBERS_AT_ONCE = 500
 _PLACES = Decimal("1e-10")
 
-_EXACT_SUM = {
+_EXACT = {
     # SQLite keeps decimals as doubles and would add doubles. One row's figure times 10^10, rounded, is its exact number
     # of ten-billionths (as long as that number stays below 2^51: 225,000 dollars a row), and whole numbers add exactly.
-    "sqlite": "SUM(CAST(ROUND(budget_usd * 1e10) AS INTEGER))",
-    "postgresql": "SUM(budget_usd * 10000000000)",
+    "sqlite": "CAST(ROUND(budget_usd * 1e10) AS INTEGER)",
+    "postgresql": "budget_usd * 10000000000",
 }
-_NOT_AMONG = {
-    "sqlite": "id NOT IN (SELECT value FROM json_each(%s))",
-    "postgresql": "id <> ALL(%s)",
+_AMONG = {
+    "sqlite": "id IN (SELECT value FROM json_each(%s))",
+    "postgresql": "id = ANY(%s)",
 }
 
 
@@ -42,18 +47,31 @@ class By(StrEnum):
     ALL = "0"
 
 
+_GRAINS = {
+    By.KEY: {DAY: Grain.DAY_KEY, QUARTER: Grain.QUARTER},
+    By.PROJECT: {DAY: Grain.DAY_PROJECT, QUARTER: Grain.QUARTER_PROJECT},
+    By.ALL: {DAY: Grain.DAY_ALL, QUARTER: Grain.QUARTER_ALL},
+}
+"""Which roll-ups tell it, with the fewest rows."""
+
+
 def spent(
     by: By, members: Collection[int], *, start: datetime, end: datetime | None, without: Collection[UUID]
 ) -> dict[int, Decimal]:
     """What rows that started from `start` up to, and without, `end` cost budgets, by key or project; 0 stands for all.
 
     One statement for each 500 members, so that none sees half of what a drainer is about to insert: a row whose id is
-    in `without` is left out whether or not it is there yet.
+    in `without` is left out whether or not it is there yet. Where rows at a ragged end of the span were dropped, the
+    whole quarter or day counts: more, never less.
     """
+    now, kept = timezone.now(), horizon.current()
+    # A day later than they are: midnight may come before the statement.
+    reach = Reach(kept.rows_from, kept.counted_from, horizon.quarters_from(now) + DAY)
+    parts = stretches.cut(start, end, now=now, reach=reach)
     found: dict[int, Decimal] = {}
     among = sorted(members)
     for at in range(0, max(len(among), 1), MEMBERS_AT_ONCE):
-        found |= _spent(by, among[at : at + MEMBERS_AT_ONCE], start=start, end=end, without=without)
+        found |= _spent(by, among[at : at + MEMBERS_AT_ONCE], parts=parts, without=without)
     return found
 
 
@@ -69,27 +87,69 @@ def of_requests(request_ids: Sequence[UUID]) -> dict[UUID, Decimal]:
 
 
 def _spent(
-    by: By, members: Sequence[int], *, start: datetime, end: datetime | None, without: Collection[UUID]
+    by: By, members: Sequence[int], *, parts: Sequence[Stretch], without: Collection[UUID]
 ) -> dict[int, Decimal]:
-    vendor = connection.vendor
-    where, values = ["started_at >= %s"], [_moment(start)]
-    if end is not None:
-        where.append("started_at < %s")
-        values.append(_moment(end))
-    if by is not By.ALL:
-        where.append(f"{by} IN ({', '.join(['%s'] * len(members))})")
-        values += members
-    if without:
-        where.append(_NOT_AMONG[vendor])
-        values.append(_ids(without))
-    # `+ 0`: a bare 0 to group by would be taken for the number of a column.
-    statement = (
-        f"SELECT {by} + 0, {_EXACT_SUM[vendor]} FROM {UsageRecord._meta.db_table} "
-        f"WHERE {' AND '.join(where)} GROUP BY {by} + 0"
-    )
+    statements: list[str] = []
+    values: list[Any] = []
+    for part in parts:
+        some = _parts_of(by, part, without)
+        for statement, given in some:
+            among = "" if by is By.ALL else f" AND {by} IN ({', '.join(['%s'] * len(members))})"
+            statements.append(f"{statement}{among}")
+            values += [*given, *(members if by is not By.ALL else ())]
+    if not statements:
+        return {}
+    together = " UNION ALL ".join(statements)
     with connection.cursor() as cursor:
-        cursor.execute(statement, values)
-        return {int(member): Decimal(total) * _PLACES for member, total in cursor.fetchall()}
+        cursor.execute(f"SELECT member, SUM(amount), SUM(counted) FROM ({together}) AS parts GROUP BY member", values)
+        return {int(member): int(total) * _PLACES for member, total, counted in cursor.fetchall() if counted}
+
+
+_Statement = tuple[str, list[Any]]
+
+
+def _parts_of(by: By, part: Stretch, without: Collection[UUID]) -> list[_Statement]:
+    if part.length is None:
+        return _from_rows(by, part, without)
+    return _from_rollups(by, part, _GRAINS[by][part.length], without)
+
+
+def _from_rows(by: By, part: Stretch, without: Collection[UUID]) -> list[_Statement]:
+    where, values = _during("started_at", part)
+    if without:
+        where += f" AND NOT ({_AMONG[connection.vendor]})"
+        values.append(_ids(without))
+    amount = f"{_EXACT[connection.vendor]} AS amount, 1 AS counted"
+    return [(f"SELECT {_member(by)}, {amount} FROM {_ROWS} WHERE {where}", values)]
+
+
+def _from_rollups(by: By, part: Stretch, grain: Grain, without: Collection[UUID]) -> list[_Statement]:
+    """The roll-ups' sum, and from it again what is counted elsewhere, as far as it is in the ledger."""
+    where, values = _during("start", part)
+    statement = (
+        f"SELECT {_member(by)}, COALESCE(budget, 0) AS amount, requests AS counted FROM {_ROLLUPS} "
+        f"JOIN {_SERIES} ON {_SERIES}.id = series_id WHERE grain = %s AND {where}"
+    )
+    found = [(statement, [int(grain), *values])]
+    if without:
+        where, values = _during("started_at", part)
+        taken = f"SELECT {_member(by)}, -({_EXACT[connection.vendor]}), -1 FROM {_ROWS}"
+        found.append((f"{taken} WHERE {where} AND {_AMONG[connection.vendor]}", [*values, _ids(without)]))
+    return found
+
+
+_ROWS, _ROLLUPS, _SERIES = (table._meta.db_table for table in (UsageRecord, UsageRollup, UsageSeries))
+
+
+def _member(by: By) -> str:
+    return f"{by} AS member"
+
+
+def _during(column: str, part: Stretch) -> tuple[str, list[Any]]:
+    where, values = f"{column} >= %s", [_moment(part.start)]
+    if part.end is not None:
+        where, values = f"{where} AND {column} < %s", [*values, _moment(part.end)]
+    return where, values
 
 
 def _moment(moment: datetime) -> Any:

@@ -1,13 +1,19 @@
 """Sums of the ledger: exact on both databases, by key and project, over spans, without what is counted elsewhere."""
 
 import random
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from django.utils import timezone
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from analytics import ids, ledger, spending
+from analytics import horizon, ids, ledger, retention, spending
+from analytics.models import LedgerSpan, UsageRecord
 from analytics.spending import By
+from analytics.stretches import Reach, Stretch, cut
 from tests.unit.analytics.test_ledger import usage_row
 
 pytestmark = pytest.mark.django_db
@@ -62,3 +68,76 @@ def test_single_requests_are_found_by_their_ids(monkeypatch):
     rows = [costing(f"0.{number}", START + timedelta(days=9 * number)) for number in range(1, 6)]
     ledger.insert(rows)
     assert spending.of_requests([*(row.id for row in rows), ids.new()]) == {row.id: row.budget_usd for row in rows}
+
+
+MINUTE = timedelta(minutes=1)
+moments = st.integers(0, 4 * 24 * 60 * 60 * 4).map(lambda number: START - 2 * 1440 * MINUTE + number * MINUTE / 240)
+"""Within four days around START, on quarters of a second."""
+edges = st.one_of(moments, moments.map(lambda at: at.replace(minute=at.minute // 15 * 15, second=0, microsecond=0)))
+
+
+class TestFromRollUps:
+    """Whatever the span, the sum is that of its rows."""
+
+    @pytest.fixture
+    def rows(self):
+        dice = random.Random(5)
+        made = [
+            costing(
+                Decimal(dice.randrange(10**11)).scaleb(-10),
+                START
+                + MINUTE * 15 * dice.randrange(-192, 192)
+                + timedelta(milliseconds=dice.choice([0, 1, 899_999, 61])),
+                key_id=dice.choice([None, 1, 2]),
+                project_id=dice.choice([1, 2]),
+                model=dice.choice("ab"),
+            )
+            for _ in range(300)
+        ]
+        ledger.insert(made)
+        return made
+
+    @given(start=edges, end=st.none() | edges, some=st.integers(0, 299), counted=st.booleans())
+    @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+    def test_it_is_exact(self, rows, start, end, some, counted):
+        LedgerSpan.objects.update_or_create(id=1, defaults={"counted_from": None if counted else START})
+        without = {row.id for row in rows[some:]} | {ids.new()}
+        for by, of in ((By.KEY, "key_id"), (By.PROJECT, "project_id"), (By.ALL, "kind")):
+            should = Counter()
+            for row in rows:
+                if start <= row.started_at and (end is None or row.started_at < end) and row.id not in without:
+                    should[getattr(row, of) if by is not By.ALL else 0] += row.budget_usd
+            found = spent(by, {1, 2} if by is not By.ALL else (), start=start, end=end, without=without)
+            assert found == {member: usd for member, usd in should.items() if member is not None}
+
+    def test_most_of_a_span_is_read_from_roll_ups(self, rows):
+        UsageRecord.objects.filter(started_at__gte=START + MINUTE, started_at__lt=END).delete()
+        kept = sum(row.budget_usd for row in rows if START <= row.started_at < END)
+        assert spent(start=START, end=END) == {0: kept}
+
+
+class TestWhereRowsWereDropped:
+    OLD = horizon.day_of(timezone.now()) - timedelta(days=450)
+
+    @pytest.fixture(autouse=True)
+    def dropped(self, monkeypatch):
+        monkeypatch.setattr(retention, "PAUSE_S", 0)
+        ledger.insert([costing(1, self.OLD), costing(2, self.OLD + timedelta(days=1)), costing(4, timezone.now())])
+        retention.tidy(keep_days=400)
+        assert UsageRecord.objects.count() == 1
+
+    def test_whole_days_are_known(self):
+        assert spent(start=self.OLD + timedelta(days=1), end=None) == {0: Decimal(6)}
+
+    def test_more_counts_and_never_less(self):
+        assert spent(start=self.OLD + timedelta(hours=5), end=None) == {0: Decimal(7)}
+        assert spent(start=self.OLD, end=self.OLD + timedelta(seconds=1)) == {0: Decimal(1)}
+
+
+def test_dropped_quarters_that_are_kept_count_whole():
+    """Of a time whose rows are gone and whose quarters are not."""
+    at = datetime(2026, 3, 1, tzinfo=UTC)
+    reach = Reach(rows_from=at + timedelta(days=10), counted_from=at, quarters_from=at)
+    minute = timedelta(minutes=1)
+    found = cut(at + 20 * minute, at + 50 * minute, now=at + timedelta(days=30), reach=reach)
+    assert found == [Stretch(at + 15 * minute, at + 60 * minute, timedelta(minutes=15))]

@@ -1,0 +1,83 @@
+"""Cuts a span of time into what roll-ups tell and what only rows do. Pure.
+
+The middle of a span is whole UTC days, around it lie quarters of an hour, and at its very ends less than one of those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from analytics.series import DAY, QUARTER
+
+_FIRST = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Stretch(NamedTuple):
+    """From `start` up to, and without, `end`, summed from roll-ups of one length; None: from the rows."""
+
+    start: datetime
+    end: datetime | None
+    length: timedelta | None
+
+
+class Reach(NamedTuple):
+    """How far back there is what. Each begins with a UTC day."""
+
+    rows_from: datetime
+    """Rows before this were dropped; what roll-ups there are of that time is all there is."""
+    counted_from: datetime
+    """Roll-ups before this may lack rows that are still there."""
+    quarters_from: datetime
+    """Roll-ups of quarters before this were dropped."""
+
+
+def cut(start: datetime, end: datetime | None, *, now: datetime, reach: Reach) -> list[Stretch]:
+    """The stretches, in order. They are the span itself but where rows were dropped: there its ends are moved outwards,
+    to a quarter's edge, or a day's where quarters are kept no longer."""
+    if end is None:
+        # Ahead of now there is hardly a row, and no roll-up is the last one.
+        ahead = max(_floor(now, DAY) + 2 * DAY, start)
+        return [*cut(start, ahead, now=now, reach=reach), Stretch(ahead, None, None)]
+    found: list[Stretch] = []
+    if start < min(end, reach.rows_from):
+        found += _without_rows(start, min(end, reach.rows_from), reach=reach)
+    rows_until = max(reach.rows_from, reach.counted_from)
+    found.append(Stretch(max(start, reach.rows_from), min(end, rows_until), None))
+    found += _days(max(start, rows_until), end, reach=reach)
+    return [one for one in found if one.end is not None and one.start < one.end]
+
+
+def _without_rows(start: datetime, end: datetime, *, reach: Reach) -> Iterator[Stretch]:
+    start = _floor(start, QUARTER if start >= reach.quarters_from else DAY)
+    return _days(start, _ceiling(end, QUARTER if end > reach.quarters_from else DAY), reach=reach)
+
+
+def _days(start: datetime, end: datetime, *, reach: Reach) -> Iterator[Stretch]:
+    first, last = _ceiling(start, DAY), _floor(end, DAY)
+    if first >= last:
+        yield from _quarters(start, end, reach=reach)
+        return
+    yield from _quarters(start, first, reach=reach)
+    yield Stretch(first, last, DAY)
+    yield from _quarters(last, end, reach=reach)
+
+
+def _quarters(start: datetime, end: datetime, *, reach: Reach) -> Iterator[Stretch]:
+    first, last = _ceiling(start, QUARTER), _floor(end, QUARTER)
+    if first >= last or start < reach.quarters_from:
+        yield Stretch(start, end, None)
+        return
+    yield Stretch(start, first, None)
+    yield Stretch(first, last, QUARTER)
+    yield Stretch(last, end, None)
+
+
+def _floor(moment: datetime, length: timedelta) -> datetime:
+    return moment - (moment - _FIRST) % length
+
+
+def _ceiling(moment: datetime, length: timedelta) -> datetime:
+    floor = _floor(moment, length)
+    return floor if floor == moment else floor + length
