@@ -23,7 +23,7 @@ from analytics.types import Opened, UsageRow
 
 logger = logging.getLogger(__name__)
 
-ROWS_AT_ONCE = 1_000
+ROWS_AT_ONCE = 3_000
 LOOK_FOR_DEAD_S = 2.0
 LONGEST_PAUSE_S = 5.0
 _WAITS = (DatabaseError, InterfaceError, OSError)

@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 SEGMENT_BYTES = 4 * 1024 * 1024
 """A segment that has grown past this is followed by a new one, so that drained ones can go."""
-BATCH_BYTES = 2 * 1024 * 1024
+BATCH_BYTES = 4 * 1024 * 1024
 HALF_MADE_S = 60.0
 LOCK = "lock"
 _CLOSED = -1

@@ -9,7 +9,16 @@ from django.contrib.auth.models import Permission
 from django.utils import timezone
 
 from analytics import audit, ids, partitions
-from analytics.models import AuditEntry, GaugeSample, LedgerSpan, Outcome, Project, UsageRecord, UsageRollup, UsageSeries
+from analytics.models import (
+    AuditEntry,
+    GaugeSample,
+    LedgerSpan,
+    Outcome,
+    Project,
+    UsageRecord,
+    UsageRollup,
+    UsageSeries,
+)
 from providers import credentials
 from providers.models import ConfigChange, ConfigVersion, Credential, Provider
 
