@@ -48,6 +48,10 @@ class UsageSeries(models.Model):
 
     class Meta:
         verbose_name_plural = "usage series"
+        indexes = [
+            models.Index(fields=["cut", "key_id"], name="series_cut_key"),
+            models.Index(fields=["cut", "project_id"], name="series_cut_project"),
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(status_class__in=[known.value for known in StatusClass]), name="series_status_known"

@@ -60,6 +60,10 @@ class Migration(migrations.Migration):
             ],
             options={
                 "verbose_name_plural": "usage series",
+                "indexes": [
+                    models.Index(fields=["cut", "key_id"], name="series_cut_key"),
+                    models.Index(fields=["cut", "project_id"], name="series_cut_project"),
+                ],
                 "constraints": [
                     models.CheckConstraint(
                         condition=models.Q(

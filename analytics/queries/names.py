@@ -102,9 +102,8 @@ def _last_known(what: str, ids: set[Any]) -> dict[int, tuple[str, str]]:
     )
     statement = (
         f"SELECT {column}, {name}, s.project FROM {UsageSeries._meta.db_table} s "
-        f"JOIN {UsageRollup._meta.db_table} r ON r.series_id = s.id AND r.grain = {int(grain)} "
-        f"WHERE s.cut = {int(cut)} AND {column} IN ({', '.join(['%s'] * len(ids))}) "
-        f"GROUP BY {column}, {name}, s.project ORDER BY MAX(r.start)"
+        f"WHERE s.cut = {int(cut)} AND {column} IN ({', '.join(['%s'] * len(ids))}) ORDER BY "
+        f"(SELECT MAX(r.start) FROM {UsageRollup._meta.db_table} r WHERE r.series_id = s.id AND r.grain = {int(grain)})"
     )
     with connection.cursor() as cursor:
         cursor.execute(statement, sorted(ids))
