@@ -5,8 +5,9 @@ long: this runs beside live traffic."""
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -126,12 +127,17 @@ def _sqlite_adapters(
     by_field: dict[type[models.Field[Any, Any]], Callable[[Any], Any]] = {
         models.JSONField: lambda raw: bytes(raw).decode(),
         models.UUIDField: lambda value: value.hex,
-        models.DateTimeField: lru_cache(maxsize=5_000)(connection.ops.adapt_datetimefield_value),
+        models.DateTimeField: _moment,
         models.DecimalField: _digits,
     }
     fields = {str(field.column): field for field in table._meta.concrete_fields}
     found = ((at, by_field.get(type(fields[column]))) for at, column in enumerate(columns))
     return tuple((at, adapt) for at, adapt in found if adapt is not None)
+
+
+def _moment(value: datetime) -> Any:
+    """As Django writes it, a tenth of the time for what is in UTC already, as all of ours is."""
+    return str(value)[:-6] if value.tzinfo is UTC else connection.ops.adapt_datetimefield_value(value)
 
 
 def _digits(value: Decimal) -> str:
