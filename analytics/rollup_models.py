@@ -71,7 +71,11 @@ class UsageRollup(models.Model):
     pk = models.CompositePrimaryKey("grain", "start", "series_id")
     grain = models.PositiveSmallIntegerField(choices=[(grain.value, grain.name.lower()) for grain in Grain])
     start = models.DateTimeField()
-    series = models.ForeignKey(UsageSeries, on_delete=models.PROTECT, db_index=False, related_name="+")
+    # No constraint: checking each new roll-up would lock its series' row and take longer than writing it. Both are
+    # written in one transaction, no series is ever deleted, and `usage verify` looks.
+    series = models.ForeignKey(
+        UsageSeries, on_delete=models.PROTECT, db_constraint=False, db_index=False, related_name="+"
+    )
     requests = models.BigIntegerField()
     fell_back = models.BigIntegerField(null=True)
     attempts = models.BigIntegerField(null=True)

@@ -130,6 +130,7 @@ class Migration(migrations.Migration):
                         (
                             "series",
                             models.ForeignKey(
+                                db_constraint=False,
                                 db_index=False,
                                 on_delete=django.db.models.deletion.PROTECT,
                                 related_name="+",
