@@ -28,7 +28,7 @@ ZONES = ["UTC", "Europe/Berlin", "Asia/Kolkata", "America/St_Johns", "Australia/
 @pytest.fixture
 def rows() -> list[UsageRecord]:
     """Of the last twelve days: minutes are kept for the last eight."""
-    return scattered(400, start=days_ago(12), end=NOW, seed=7)
+    return scattered(200, start=days_ago(12), end=NOW, seed=7)
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def test_a_day_of_a_zone_reads_no_more_than_its_edges():
     assert max(one.end - one.start for one in quarters[1:-1]) == timedelta(hours=2)
 
 
-@settings(deadline=None, max_examples=50)  # a year has many hours
+@settings(deadline=None, max_examples=20)  # a year has many hours
 @given(pairs, st.sampled_from([Step.DAY, Step.WEEK, Step.MONTH, Step.HOUR]), st.sampled_from(ZONES))
 def test_steps_tile_a_span_or_say_what_to_choose(asked, step, zone):
     asked = span(asked.start, asked.end, zone=zone)
