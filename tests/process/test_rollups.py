@@ -25,7 +25,7 @@ from tests.unit.analytics.rollups.many_rows import rows
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
 
-KILLS = 12
+KILLS = 8
 WITHIN_S = 120
 LATEST_S = 0.4
 """When a drainer is killed, from the moment it begins."""
