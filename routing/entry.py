@@ -187,7 +187,7 @@ class Entry:
         if self.is_settled:
             return
         self.is_settled = True
-        usage, decision = bill.usage, self.decision
+        decision = self.decision
         counted_usd = max(self._counted_usd + bill.counted_usd, bill.usd)
         self.spool.settled(
             UsageRow(
@@ -200,22 +200,9 @@ class Entry:
                 fell_back=self._fell_back(),
                 decision=decisions.stored(decision),
                 trail=msgspec.Raw(_encode(self.trail)),
-                input_tokens=usage.input_tokens,
-                cached_input_tokens=usage.cached_input_tokens,
-                cache_write_5m_tokens=usage.cache_write_5m_tokens,
-                cache_write_1h_tokens=usage.cache_write_1h_tokens,
-                output_tokens=usage.output_tokens,
-                reasoning_tokens=usage.reasoning_tokens,
-                web_searches=usage.web_searches,
-                images=usage.images,
-                cost_usd=bill.usd,
-                cost_source=bill.source.value,
+                **_billed(bill),
                 budget_usd=counted_usd,
-                computed_cost_usd=bill.computed_usd,
-                reported_cost_usd=bill.reported_usd,
-                is_disputed=bill.is_disputed,
                 is_capped=self.is_capped,
-                prices=msgspec.Raw(_encode(bill.prices)),
                 duration_ms=self.clock.elapsed_ms() if duration_ms is None else duration_ms,
                 first_token_ms=self.first_token_ms,
                 finish_reason=storable(finish_reason, most=64),
@@ -223,7 +210,7 @@ class Entry:
                 error_message=storable(error_message, most=500),
             )
         )
-        self._give_back(counted_usd, used_tokens=usage.total_tokens)
+        self._give_back(counted_usd, used_tokens=bill.usage.total_tokens)
 
     def _give_back(self, counted_usd: Decimal, *, used_tokens: int) -> None:
         """Settles with the counters, where they were asked for anything."""
@@ -351,3 +338,24 @@ class Entry:
             "is_stream": self.request.is_stream,
             "session": storable(self.decision.need.session, most=200),
         }
+
+
+def _billed(bill: Bill) -> dict[str, Any]:
+    """The columns that say what was used, and what it cost."""
+    usage = bill.usage
+    return {
+        "input_tokens": usage.input_tokens,
+        "cached_input_tokens": usage.cached_input_tokens,
+        "cache_write_5m_tokens": usage.cache_write_5m_tokens,
+        "cache_write_1h_tokens": usage.cache_write_1h_tokens,
+        "output_tokens": usage.output_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
+        "web_searches": usage.web_searches,
+        "images": usage.images,
+        "cost_usd": bill.usd,
+        "cost_source": bill.source.value,
+        "computed_cost_usd": bill.computed_usd,
+        "reported_cost_usd": bill.reported_usd,
+        "is_disputed": bill.is_disputed,
+        "prices": msgspec.Raw(_encode(bill.prices)),
+    }
