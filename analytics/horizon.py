@@ -12,7 +12,7 @@ from typing import NamedTuple
 from django.db import connection
 
 from analytics.models import LedgerSpan
-from analytics.series import DAY, MINUTES_KEPT, QUARTERS_KEPT
+from analytics.series import DAY, MINUTES_KEPT, QUARTERS_KEPT, ceiling, floor
 
 LOCK = 0x726F6C6C
 """Advisory lock in PostgreSQL: who adds rows shares it, who counts a time anew or moves the horizon holds it alone."""
@@ -58,7 +58,7 @@ def counted_since(moment: datetime | None) -> None:
 
 def day_of(moment: datetime) -> datetime:
     """When the UTC day of a moment begins."""
-    return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return floor(moment, DAY)
 
 
 def minutes_from(now: datetime) -> datetime:
@@ -72,8 +72,7 @@ def quarters_from(now: datetime) -> datetime:
 
 def whole_days_from(moment: datetime) -> datetime:
     """The first UTC day that begins at or after a moment."""
-    day = day_of(moment)
-    return day if day == moment else day + DAY
+    return ceiling(moment, DAY)
 
 
 def _lock(function: str) -> None:

@@ -9,7 +9,7 @@ combination of values in a cut.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import IntEnum, StrEnum
 from functools import lru_cache
 from hashlib import blake2b
@@ -114,15 +114,24 @@ class Grain(IntEnum):
         return _LENGTHS[self // 10]
 
     def start_of(self, moment: datetime) -> datetime:
-        """When the roll-up begins that counts what happened at `moment` (in UTC)."""
-        day = moment.replace(hour=0, minute=0, second=0, microsecond=0)
-        if self.length is DAY:
-            return day
-        minute = moment.minute if self.length is MINUTE else moment.minute - moment.minute % 15
-        return moment.replace(minute=minute, second=0, microsecond=0)
+        """When the roll-up begins that counts what happened at `moment`."""
+        return floor(moment, self.length)
 
 
 _LENGTHS = {1: MINUTE, 2: QUARTER, 3: DAY}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def floor(moment: datetime, length: timedelta) -> datetime:
+    """The last edge of roll-ups of this length that is not after `moment`, in UTC."""
+    at = moment.astimezone(UTC)
+    return at - (at - _EPOCH) % length
+
+
+def ceiling(moment: datetime, length: timedelta) -> datetime:
+    """The first edge that is not before it."""
+    down = floor(moment, length)
+    return down if down == moment else down + length
 
 
 @lru_cache(maxsize=50_000)

@@ -6,12 +6,10 @@ The middle of a span is whole UTC days, around it lie quarters of an hour, and a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from analytics.series import DAY, QUARTER
-
-_FIRST = datetime(1970, 1, 1, tzinfo=UTC)
+from analytics.series import DAY, QUARTER, ceiling, floor
 
 
 class Stretch(NamedTuple):
@@ -38,7 +36,7 @@ def cut(start: datetime, end: datetime | None, *, now: datetime, reach: Reach) -
     to a quarter's edge, or a day's where quarters are kept no longer."""
     if end is None:
         # Ahead of now there is hardly a row, and no roll-up is the last one.
-        ahead = max(_floor(now, DAY) + 2 * DAY, start)
+        ahead = max(floor(now, DAY) + 2 * DAY, start)
         return [*cut(start, ahead, now=now, reach=reach), Stretch(ahead, None, None)]
     found: list[Stretch] = []
     if start < min(end, reach.rows_from):
@@ -50,12 +48,12 @@ def cut(start: datetime, end: datetime | None, *, now: datetime, reach: Reach) -
 
 
 def _without_rows(start: datetime, end: datetime, *, reach: Reach) -> Iterator[Stretch]:
-    start = _floor(start, QUARTER if start >= reach.quarters_from else DAY)
-    return _days(start, _ceiling(end, QUARTER if end > reach.quarters_from else DAY), reach=reach)
+    start = floor(start, QUARTER if start >= reach.quarters_from else DAY)
+    return _days(start, ceiling(end, QUARTER if end > reach.quarters_from else DAY), reach=reach)
 
 
 def _days(start: datetime, end: datetime, *, reach: Reach) -> Iterator[Stretch]:
-    first, last = _ceiling(start, DAY), _floor(end, DAY)
+    first, last = ceiling(start, DAY), floor(end, DAY)
     if first >= last:
         yield from _quarters(start, end, reach=reach)
         return
@@ -65,19 +63,10 @@ def _days(start: datetime, end: datetime, *, reach: Reach) -> Iterator[Stretch]:
 
 
 def _quarters(start: datetime, end: datetime, *, reach: Reach) -> Iterator[Stretch]:
-    first, last = _ceiling(start, QUARTER), _floor(end, QUARTER)
+    first, last = ceiling(start, QUARTER), floor(end, QUARTER)
     if first >= last or start < reach.quarters_from:
         yield Stretch(start, end, None)
         return
     yield Stretch(start, first, None)
     yield Stretch(first, last, QUARTER)
     yield Stretch(last, end, None)
-
-
-def _floor(moment: datetime, length: timedelta) -> datetime:
-    return moment - (moment - _FIRST) % length
-
-
-def _ceiling(moment: datetime, length: timedelta) -> datetime:
-    floor = _floor(moment, length)
-    return floor if floor == moment else floor + length

@@ -15,11 +15,10 @@ import msgspec
 
 from analytics import periods
 from analytics.periods import Period
-from analytics.series import DAY, MINUTE, MINUTES_KEPT, QUARTER, QUARTERS_KEPT
+from analytics.series import DAY, MINUTE, MINUTES_KEPT, QUARTER, QUARTERS_KEPT, ceiling, floor
 from analytics.types import Window
 
 MOST_POINTS = 10_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -83,22 +82,14 @@ class Piece(NamedTuple):
 def outward(moment: datetime, *, at: datetime, is_end: bool) -> datetime:
     """The nearest edge of a roll-up that is kept, not after `moment`, or not before it."""
     length = _finest(moment, at=at)
-    down = _floor(moment, length)
+    down = floor(moment, length)
     return down + length if is_end and down < moment else down
 
 
 def _finest(moment: datetime, *, at: datetime) -> timedelta:
-    if moment >= _ceiling(at - MINUTES_KEPT, QUARTER):
+    if moment >= ceiling(at - MINUTES_KEPT, QUARTER):
         return MINUTE
-    return QUARTER if moment >= _ceiling(at - QUARTERS_KEPT, DAY) else DAY
-
-
-def _floor(moment: datetime, length: timedelta) -> datetime:
-    return moment - (moment - _EPOCH) % length
-
-
-def _ceiling(moment: datetime, length: timedelta) -> datetime:
-    return _floor(moment + length - _MICROSECOND, length)
+    return QUARTER if moment >= ceiling(at - QUARTERS_KEPT, DAY) else DAY
 
 
 def pieces(start: datetime, end: datetime) -> list[Piece]:
@@ -111,7 +102,7 @@ def _tiled(start: datetime, end: datetime, lengths: list[timedelta]) -> list[Pie
     if start >= end or not lengths:
         return []
     length, *finer = lengths
-    first, last = _ceiling(start, length), _floor(end, length)
+    first, last = ceiling(start, length), floor(end, length)
     if first >= last:
         return _tiled(start, end, finer)
     return [*_tiled(start, first, finer), Piece(length, first, last), *_tiled(last, end, finer)]
@@ -139,7 +130,7 @@ def edges(span: Span, step: Step | None) -> tuple[datetime, ...]:
 def _next(moment: datetime, step: Step, *, zone: str) -> datetime:
     if step is Step.MINUTE or step is Step.QUARTER:
         length = _SHORTEST[step]
-        return _floor(moment, length) + length
+        return floor(moment, length) + length
     return periods.period(Window(step.value), zone=zone, at=moment).end or _NEVER  # only a total window has no end
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 import msgspec
 
 from analytics.queries.spans import Piece, pieces
-from analytics.series import DAY
+from analytics.series import DAY, ceiling, floor
 
 LONG = timedelta(hours=22)
 """Steps that go to midnight."""
@@ -34,7 +34,7 @@ class Stretch(msgspec.Struct, frozen=True):
 def stretches(edges: Sequence[datetime], *, at: datetime) -> dict[timedelta, list[Stretch]]:
     """By length of roll-up, in order and apart. What lies after `at` is not there yet: a span that ends there may read
     the whole of its last day."""
-    last = edges[-1] if edges[-1] < at else _midnight_after(edges[-1])
+    last = edges[-1] if edges[-1] < at else ceiling(edges[-1], DAY)
     steps = pairwise((*edges[:-1], last))
     goes_to_midnight = len(edges) <= MOST_EDGES
     wanted: dict[timedelta, list[tuple[Piece, int, int]]] = {}
@@ -63,16 +63,7 @@ def _signed(start: datetime, end: datetime) -> list[tuple[Piece, int]]:
 
 
 def _nearest_midnight(moment: datetime) -> datetime:
-    return _midnight(moment + DAY / 2)
-
-
-def _midnight_after(moment: datetime) -> datetime:
-    midnight = _midnight(moment)
-    return midnight if midnight == moment else midnight + DAY
-
-
-def _midnight(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return floor(moment + DAY / 2, DAY)
 
 
 def _apart(wanted: Iterable[tuple[Piece, int, int]]) -> list[Stretch]:
