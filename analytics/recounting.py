@@ -15,7 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import BigIntegerField, F, Func, Min
+from django.db.models import BigIntegerField, Exists, F, Func, Min, OuterRef
 from django.utils import timezone
 
 from analytics import horizon, rollups
@@ -132,8 +132,8 @@ def rebuild_all(wanted: Span, *, progress: Progress) -> int:
 
 
 def verify(wanted: Span, *, progress: Progress) -> Generator[Difference, None, None]:
-    """Every figure of these days' roll-ups that is not the sum of its rows, and every series with a wrong id. Close it
-    when you have seen enough: it holds a transaction."""
+    """Every figure of these days' roll-ups that is not the sum of its rows, every series with a wrong id, and every one
+    that is missing. Close it when you have seen enough: it holds a transaction."""
     yield from _wrong_series()
     for day in wanted.days:
         count = 0
@@ -245,3 +245,6 @@ def _wrong_series() -> Iterator[Difference]:
         should = series_id(Cut(cut), Dimensions(*values))
         if number != should:
             yield Difference("series", None, _named(Dimensions(*values)), "id", number, should)
+    known = UsageSeries.objects.filter(pk=OuterRef("series_id"))
+    for number in UsageRollup.objects.filter(~Exists(known)).order_by().values_list("series_id", flat=True).distinct():
+        yield Difference("series", None, f"series {number}", "rows", 0, 1)

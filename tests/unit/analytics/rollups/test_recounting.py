@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from analytics import horizon, ledger, recounting
-from analytics.models import LedgerSpan, UsageRecord, UsageRollup
+from analytics.models import LedgerSpan, UsageRecord, UsageRollup, UsageSeries
 from analytics.recounting import BadSpan
 from analytics.series import Grain
 from tests.unit.analytics.rollups import plain_sql
@@ -77,6 +77,17 @@ def test_a_series_that_is_not_what_its_id_says_is_told() -> None:
     ledger.insert([usage_row(DAY)])
     spoil("UPDATE analytics_usageseries SET key_name = 'another' WHERE cut = 3")
     assert [(one.grain, one.column) for one in differences()] == [("series", "id")]
+
+
+def test_a_series_that_is_not_there_is_told_and_made_again() -> None:
+    """No constraint holds it, as checking it for each new roll-up takes longer than writing it."""
+    ledger.insert(recent())
+    gone = UsageRollup.objects.filter(grain=Grain.DAY).values_list("series_id", flat=True)[0]
+    spoil(f"DELETE FROM {UsageSeries._meta.db_table} WHERE id = {gone}")
+    (found,) = differences()
+    assert (found.grain, found.series, found.found, found.should) == ("series", f"series {gone}", 0, 1)
+    rebuild()
+    assert not differences()
 
 
 def test_a_rebuild_mends_all_of_it() -> None:
