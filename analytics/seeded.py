@@ -175,19 +175,21 @@ def _roll_up(cursor: Any, day: datetime, *, until: datetime) -> None:
     has_minutes = day >= horizon.minutes_from(until)
     finest = Grain.MINUTE if has_minutes else Grain.QUARTER
     _keep(cursor, "seeded_finest", _from_ledger(finest.length), [*_BOUNDS, day, day + _DAY])
-    _keep(cursor, "seeded_days", _from_finer("seeded_finest", Grain.DAY))
+    _keep(cursor, "seeded_days", _from_finer("seeded_finest", Grain.DAY, series="full_id"))
     for grain in Grain:
-        if grain is not Grain.MINUTE or has_minutes:
-            finer = "seeded_days" if grain.length is DAY else "seeded_finest"
-            names = ", ".join(("grain", "start", "series_id", *COLUMNS))
-            summed = _from_finer(finer, grain, column=_SERIES_OF[grain.cut])
-            cursor.execute(f"INSERT INTO {_ROLLUP} ({names}) SELECT {grain.value}, summed.* FROM ({summed}) summed")
+        if grain is Grain.MINUTE and not has_minutes:
+            continue
+        finer = "seeded_days" if grain.length is DAY else "seeded_finest"
+        is_there = grain in (finest, Grain.DAY)
+        counted = f"TABLE {finer}" if is_there else _from_finer(finer, grain, series=_SERIES_OF[grain.cut])
+        names = ", ".join(("grain", "start", "series_id", *COLUMNS))
+        cursor.execute(f"INSERT INTO {_ROLLUP} ({names}) SELECT {grain.value}, counted.* FROM ({counted}) counted")
 
 
 def _keep(cursor: Any, table: str, statement: str, values: Sequence[Any] = ()) -> None:
     cursor.execute(f"DROP TABLE IF EXISTS {table}")
     cursor.execute(f"CREATE TEMP TABLE {table} AS {statement}", values)
-    cursor.execute(f"ANALYZE {table}")
+    cursor.execute(f"ANALYZE {table} (start, series_id)")
 
 
 _BOUNDS = [list(BOUNDS_MS)] * 2
@@ -227,17 +229,23 @@ _OF_ROWS = {
 
 
 def _sum_of(column: str) -> str:
-    return f"{_OF_ROWS.get(column, f'SUM({column})')} AS {column}"
+    return f"NULLIF({_OF_ROWS.get(column, f'SUM({column})')}, 0)::{_TYPES[column]} AS {column}"
 
 
 def _counts(place: str, columns: Sequence[str]) -> list[str]:
-    return [f"COUNT(*) FILTER (WHERE {place} = {number}) AS {columns[number]}" for number in range(COUNTERS)]
+    return [
+        f"NULLIF(COUNT(*) FILTER (WHERE {place} = {number}), 0)::int AS {columns[number]}" for number in range(COUNTERS)
+    ]
 
 
-def _from_finer(table: str, grain: Grain, *, column: str = "full_id") -> str:
-    sums = ", ".join(f"NULLIF(SUM({name}), 0) AS {name}" for name in COLUMNS)
+# PostgreSQL adds bigint up as numeric, int as bigint: what is a small number stays one.
+_TYPES = dict.fromkeys(SUMS, "bigint") | dict.fromkeys([*LATENCY, *FIRST_TOKEN], "int")
+
+
+def _from_finer(table: str, grain: Grain, *, series: str) -> str:
+    sums = ", ".join(f"SUM({name})::{_TYPES[name]} AS {name}" for name in COLUMNS)
     return f"""
-        SELECT {_start(grain.length, of="finer.start")} AS start, s.{column} AS series_id, {sums}
+        SELECT {_start(grain.length, of="finer.start")} AS start, s.{series} AS series_id, {sums}
         FROM {table} AS finer JOIN seeded_series AS s ON s.full_id = finer.series_id GROUP BY 1, 2"""
 
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 from analytics import ledger
 from analytics.models import UsageRecord
 from analytics.queries.spans import Span
-from analytics.queries.sums import FAILED, Totals
+from analytics.queries.sums import Totals
 from analytics.rollup_models import PER_USD, TOKENS
 from analytics.series import StatusClass, status_class
 from tests.unit.analytics.test_ledger import usage_row
@@ -81,7 +81,6 @@ def plain(rows: Iterable[UsageRecord]) -> Totals:
     return Totals(
         requests=len(some),
         answered=sum(row.outcome == "ok" for row in some),
-        errors=sum(ended(row) in FAILED for row in some),
         cancelled=sum(row.outcome == "cancelled" for row in some),
         fell_back=sum(row.fell_back for row in some),
         cost=sum(int(row.cost_usd * PER_USD) for row in some),

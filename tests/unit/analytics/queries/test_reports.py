@@ -38,7 +38,9 @@ def rows() -> list[UsageRecord]:
 def test_totals_are_exact_over_what_the_span_covers(rows, since, until):
     asked = span(days_ago(since), days_ago(until))
     covered = asked.covered
-    assert reports.totals(asked) == plain(among(rows, covered.start, covered.end))
+    found = reports.totals(asked)
+    assert found == plain(among(rows, covered.start, covered.end))
+    assert found.errors == len(among(rows, covered.start, covered.end, lambda row: ended(row) in sums.FAILED))
 
 
 def test_recent_spans_are_covered_to_the_minute(rows):
