@@ -21,7 +21,18 @@ TOKENS = (
     "output_tokens",
     "reasoning_tokens",
 )
-SUMS = ("requests", "fell_back", "attempts", *TOKENS, "web_searches", "images", "cost", "budget")
+SUMS = (
+    "requests",
+    "answered",
+    "cancelled",
+    "fell_back",
+    "attempts",
+    *TOKENS,
+    "web_searches",
+    "images",
+    "cost",
+    "budget",
+)
 COLUMNS = (*SUMS, *LATENCY, *FIRST_TOKEN)
 PER_USD = 10**10
 """Money in roll-ups is whole numbers of the ledger's last place, so that both databases add it exactly."""
@@ -36,7 +47,7 @@ class UsageSeries(models.Model):
     id = models.BigIntegerField(primary_key=True, editable=False, help_text="Told by the other values.")
     cut = models.PositiveSmallIntegerField()
     kind = models.CharField(max_length=16)
-    status_class = models.CharField(max_length=16)
+    status_class = models.CharField(max_length=16, blank=True)
     error_kind = models.CharField(max_length=64, blank=True)
     layer = models.CharField(max_length=64, blank=True)
     project_id = models.BigIntegerField(null=True)
@@ -54,7 +65,8 @@ class UsageSeries(models.Model):
         ]
         constraints = [
             models.CheckConstraint(
-                condition=models.Q(status_class__in=[known.value for known in StatusClass]), name="series_status_known"
+                condition=models.Q(status_class__in=["", *(known.value for known in StatusClass)]),
+                name="series_status_known",
             ),
         ]
 
@@ -77,6 +89,8 @@ class UsageRollup(models.Model):
         UsageSeries, on_delete=models.PROTECT, db_constraint=False, db_index=False, related_name="+"
     )
     requests = models.BigIntegerField()
+    answered = models.BigIntegerField(null=True)
+    cancelled = models.BigIntegerField(null=True, help_text="The client left.")
     fell_back = models.BigIntegerField(null=True)
     attempts = models.BigIntegerField(null=True)
     input_tokens = models.BigIntegerField(null=True)

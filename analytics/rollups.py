@@ -16,7 +16,7 @@ from django.db import connection
 
 from analytics import bulk, histograms
 from analytics.rollup_models import COLUMNS, FIRST_TOKEN, LATENCY, PER_USD, TOKENS, UsageRollup, UsageSeries
-from analytics.series import Cut, Dimensions, Grain, cut_down, series_id, status_class
+from analytics.series import KNOWN, Cut, Dimensions, Grain, StatusClass, cut_down, series_id, status_class
 from analytics.types import UsageRow
 
 Counts = dict[str, int]
@@ -27,11 +27,13 @@ _Counted = dict[tuple[datetime, Dimensions], Counts]
 """In one grain."""
 _FROM = {
     Grain.QUARTER: Grain.MINUTE,
-    Grain.QUARTER_PROJECT: Grain.QUARTER,
+    Grain.QUARTER_STATUS: Grain.QUARTER,
+    Grain.QUARTER_PROJECT: Grain.QUARTER_STATUS,
     Grain.QUARTER_ALL: Grain.QUARTER_PROJECT,
     Grain.DAY: Grain.QUARTER,
     Grain.DAY_KEY: Grain.DAY,
     Grain.DAY_MODEL: Grain.DAY,
+    Grain.DAY_STATUS: Grain.QUARTER_STATUS,
     Grain.DAY_PROJECT: Grain.DAY_MODEL,
     Grain.DAY_ALL: Grain.DAY_PROJECT,
 }
@@ -56,10 +58,12 @@ def _by_minute(rows: Iterable[UsageRow]) -> _Counted:
 def _added_up(finer: _Counted, *, grain: Grain) -> _Counted:
     starts = {start: grain.start_of(start) for start in {start for start, _ in finer}}
     cut = grain.cut
+    times_all = "status" in KNOWN[cut]
     found: _Counted = {}
     own: set[tuple[datetime, Dimensions]] = set()
-    for (start, values), counts in finer.items():
+    for (start, values), counted in finer.items():
         key = starts[start], values if cut is Cut.FULL else cut_down(values, cut)
+        counts = counted if times_all or values.status_class in _TIMED else _without_times(counted)
         known = found.get(key)
         if known is None:
             found[key] = counts
@@ -70,6 +74,15 @@ def _added_up(finer: _Counted, *, grain: Grain) -> _Counted:
         for column, number in counts.items():
             known[column] = known.get(column, 0) + number
     return found
+
+
+_TIMED = {StatusClass.OK, ""}
+"""Whose durations a cut counts that does not know how requests ended; "" has been through one."""
+_TIMES = frozenset((*LATENCY, *FIRST_TOKEN))
+
+
+def _without_times(counts: Counts) -> Counts:
+    return {column: number for column, number in counts.items() if column not in _TIMES}
 
 
 def merge(into: Tally, key: Key, counts: Counts) -> None:
@@ -98,12 +111,15 @@ def dimensions(row: UsageRow) -> Dimensions:
     )
 
 
+_ENDED = {"ok": "answered", "cancelled": "cancelled"}
 _NUMBERS = ("fell_back", "attempts", *TOKENS, "web_searches", "images")
 _numbers = attrgetter(*_NUMBERS)
 
 
 def _count(row: UsageRow, *, into: Counts) -> None:
     into["requests"] += 1
+    if row.outcome in _ENDED:
+        into[_ENDED[row.outcome]] += 1
     for column, number in zip(_NUMBERS, _numbers(row), strict=True):
         if number:
             into[column] += int(number)

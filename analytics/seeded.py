@@ -23,13 +23,12 @@ from analytics.models import UsageRecord
 from analytics.rollup_models import COLUMNS, FIRST_TOKEN, LATENCY, PER_USD, SUMS, UsageRollup, UsageSeries
 from analytics.seeding import COLUMNS as LEDGER_COLUMNS
 from analytics.seeding import ENDINGS, Maker, Plan
-from analytics.series import DAY, Cut, Dimensions, Grain, cut_down, series_id
+from analytics.series import DAY, KNOWN, Cut, Dimensions, Grain, StatusClass, cut_down, series_id
 from analytics.types import UsageRow
 
 ROWS_AT_ONCE = 1_000
 _LEDGER = UsageRecord._meta.db_table
 _ROLLUP = UsageRollup._meta.db_table
-_DAY = timedelta(days=1)
 Told = Callable[[int], object]
 """Hears how many rows were added."""
 
@@ -129,17 +128,18 @@ def _copy(plan: Plan, maker: Maker, *, told: Told, workers: int) -> None:
 
 def _keep_series(known: Iterable[Dimensions]) -> None:
     """A table of this connection that leads from a row to its series in every cut."""
+    told = ("key_id", "provider", "model", "status_class", "error_kind")
+    numbers = ", ".join(f"id_{cut:d} bigint" for cut in Cut)
     with connection.cursor() as cursor:
         cursor.execute("DROP TABLE IF EXISTS seeded_series")
         cursor.execute(
             "CREATE TEMP TABLE seeded_series (key_id bigint, provider text, model text, status_class text, "
-            "error_kind text, full_id bigint, all_id bigint, project_id bigint, of_key_id bigint, of_model_id bigint)"
+            f"error_kind text, is_ok boolean, {numbers})"
         )
         with cursor.copy("COPY seeded_series FROM STDIN") as copy:
             for full in known:
-                copy.write_row(
-                    (full.key_id, full.provider, full.model, full.status_class, full.error_kind, *_ids(full))
-                )
+                is_ok = full.status_class == StatusClass.OK
+                copy.write_row((*(getattr(full, name) for name in told), is_ok, *_ids(full)))
         cursor.execute("ANALYZE seeded_series")
 
 
@@ -161,27 +161,31 @@ def _copy_day(day: datetime, lines: Iterable[str], *, until: datetime, told: Tol
         _roll_up(cursor, day, until=until)
 
 
-_SERIES_OF = {
-    Cut.FULL: "full_id",
-    Cut.ALL: "all_id",
-    Cut.PROJECT: "project_id",
-    Cut.KEY: "of_key_id",
-    Cut.MODEL: "of_model_id",
+_FROM = {
+    Grain.QUARTER: "seeded_finest",
+    Grain.QUARTER_ALL: "seeded_statuses",
+    Grain.QUARTER_PROJECT: "seeded_statuses",
+    Grain.DAY_STATUS: "seeded_statuses",
+    Grain.DAY_ALL: "seeded_statuses",
+    Grain.DAY_PROJECT: "seeded_statuses",
+    Grain.DAY_KEY: "seeded_days",
+    Grain.DAY_MODEL: "seeded_days",
 }
+"""Which table each grain is added up from that is in none of them."""
 
 
 def _roll_up(cursor: Any, day: datetime, *, until: datetime) -> None:
     """Counts the rows of the day, which holds seeded ones alone."""
     has_minutes = day >= horizon.minutes_from(until)
     finest = Grain.MINUTE if has_minutes else Grain.QUARTER
-    _keep(cursor, "seeded_finest", _from_ledger(finest.length), [*_BOUNDS, day, day + _DAY])
-    _keep(cursor, "seeded_days", _from_finer("seeded_finest", Grain.DAY, series="full_id"))
+    _keep(cursor, "seeded_finest", _from_ledger(finest.length), [*_BOUNDS, day, day + DAY])
+    _keep(cursor, "seeded_days", _from_finer("seeded_finest", Grain.DAY))
+    _keep(cursor, "seeded_statuses", _from_finer("seeded_finest", Grain.QUARTER_STATUS))
+    there = {finest: "seeded_finest", Grain.DAY: "seeded_days", Grain.QUARTER_STATUS: "seeded_statuses"}
     for grain in Grain:
         if grain is Grain.MINUTE and not has_minutes:
             continue
-        finer = "seeded_days" if grain.length is DAY else "seeded_finest"
-        is_there = grain in (finest, Grain.DAY)
-        counted = f"TABLE {finer}" if is_there else _from_finer(finer, grain, series=_SERIES_OF[grain.cut])
+        counted = f"TABLE {there[grain]}" if grain in there else _from_finer(_FROM[grain], grain)
         names = ", ".join(("grain", "start", "series_id", *COLUMNS))
         cursor.execute(f"INSERT INTO {_ROLLUP} ({names}) SELECT {grain.value}, counted.* FROM ({counted}) counted")
 
@@ -209,23 +213,30 @@ def _from_ledger(length: timedelta) -> str:
                 width_bucket(duration_ms, %s::float8[]) AS took, width_bucket(first_token_ms, %s::float8[]) AS first
             FROM {_LEDGER} WHERE started_at >= %s AND started_at < %s
         )
-        SELECT {_start(length)} AS start, s.full_id AS series_id, {", ".join(sums)}
+        SELECT {_start(length)} AS start, s.id_{Cut.FULL:d} AS series_id, {", ".join(sums)}
         FROM row JOIN seeded_series AS s USING (key_id, provider, model, status_class, error_kind)
         GROUP BY 1, 2"""
 
 
-_NEEDED = ", ".join(
-    ("started_at", "key_id", "provider", "model", "error_kind", "fell_back", "cost_usd", "budget_usd", *SUMS[2:-2])
-)
 _STATUS_CLASS = """CASE
     WHEN outcome = 'ok' THEN '2xx' WHEN outcome <> 'error' THEN outcome
     WHEN status < 400 THEN 'broken' WHEN status < 500 THEN '4xx' ELSE '5xx' END"""
 _OF_ROWS = {
     "requests": "COUNT(*)",
+    "answered": "COUNT(*) FILTER (WHERE outcome = 'ok')",
+    "cancelled": "COUNT(*) FILTER (WHERE outcome = 'cancelled')",
     "fell_back": "COUNT(*) FILTER (WHERE fell_back)",
     "cost": f"SUM(cost_usd * {PER_USD})",
     "budget": f"SUM(budget_usd * {PER_USD})",
 }
+
+
+_NEEDED = ", ".join(
+    (
+        *("started_at", "key_id", "provider", "model", "error_kind", "outcome", "fell_back", "cost_usd", "budget_usd"),
+        *(name for name in SUMS if name not in _OF_ROWS),
+    )
+)
 
 
 def _sum_of(column: str) -> str:
@@ -242,11 +253,22 @@ def _counts(place: str, columns: Sequence[str]) -> list[str]:
 _TYPES = dict.fromkeys(SUMS, "bigint") | dict.fromkeys([*LATENCY, *FIRST_TOKEN], "int")
 
 
-def _from_finer(table: str, grain: Grain, *, series: str) -> str:
-    sums = ", ".join(f"SUM({name})::{_TYPES[name]} AS {name}" for name in COLUMNS)
+def _from_finer(table: str, grain: Grain) -> str:
+    knows_status = "status" in KNOWN[grain.cut]
+    sums = [f"SUM({name})::{_TYPES[name]} AS {name}" for name in SUMS]
+    timed = "" if knows_status else " FILTER (WHERE s.is_ok)"
+    sums += [f"(SUM({name}){timed})::{_TYPES[name]} AS {name}" for name in (*LATENCY, *FIRST_TOKEN)]
+    finer = Cut.STATUS if table == "seeded_statuses" else Cut.FULL
     return f"""
-        SELECT {_start(grain.length, of="finer.start")} AS start, s.{series} AS series_id, {sums}
-        FROM {table} AS finer JOIN seeded_series AS s ON s.full_id = finer.series_id GROUP BY 1, 2"""
+        SELECT {_start(grain.length, of="finer.start")} AS start, s.id_{grain.cut:d} AS series_id, {", ".join(sums)}
+        FROM {table} AS finer JOIN {_SERIES[finer]} AS s ON s.id_{finer:d} = finer.series_id GROUP BY 1, 2"""
+
+
+_SERIES = {
+    Cut.FULL: "seeded_series",
+    Cut.STATUS: f"(SELECT DISTINCT is_ok, {', '.join(f'id_{cut:d}' for cut in (Cut.ALL, Cut.PROJECT, Cut.STATUS))} "
+    "FROM seeded_series)",
+}
 
 
 def _start(length: timedelta, *, of: str = "started_at") -> str:

@@ -60,8 +60,8 @@ class Dimensions(NamedTuple):
     """The values of a series. A cut that does not know a dimension has its default."""
 
     kind: str
-    status_class: str
-    error_kind: str
+    status_class: str = ""
+    error_kind: str = ""
     layer: str = ""
     project_id: int | None = None
     project: str = ""
@@ -73,23 +73,29 @@ class Dimensions(NamedTuple):
 
 
 class Cut(IntEnum):
-    """Which dimensions are told apart; each also knows kind, status class and kind of error."""
+    """Which dimensions are told apart; each also knows the kind.
+
+    One that does not know how requests ended has a few series where the others have one for every way to end. Its
+    histograms hold answered requests alone, as reports want them.
+    """
 
     FULL = 0
     ALL = 1
     PROJECT = 2
     KEY = 3
     MODEL = 4
+    STATUS = 5
 
 
 KNOWN = {
     Cut.ALL: frozenset({"layer"}),
     Cut.PROJECT: frozenset({"layer", "project"}),
+    Cut.STATUS: frozenset({"layer", "project", "status"}),
     Cut.KEY: frozenset({"project", "key"}),
     Cut.MODEL: frozenset({"layer", "project", "provider", "model"}),
-    Cut.FULL: frozenset({"layer", "project", "key", "provider", "model"}),
+    Cut.FULL: frozenset({"layer", "project", "status", "key", "provider", "model"}),
 }
-"""By cut, poorest first. Kind, status class and kind of error are known in all of them."""
+"""By cut, poorest first. The kind is known in all of them; "status" is status class and kind of error."""
 
 
 class Grain(IntEnum):
@@ -99,11 +105,13 @@ class Grain(IntEnum):
     QUARTER = 20
     QUARTER_ALL = 21
     QUARTER_PROJECT = 22
+    QUARTER_STATUS = 25
     DAY = 30
     DAY_ALL = 31
     DAY_PROJECT = 32
     DAY_KEY = 33
     DAY_MODEL = 34
+    DAY_STATUS = 35
 
     @property
     def cut(self) -> Cut:
@@ -140,7 +148,9 @@ def cut_down(full: Dimensions, cut: Cut) -> Dimensions:
     if cut is Cut.FULL:
         return full
     known = KNOWN[cut]
-    kept = Dimensions(full.kind, full.status_class, full.error_kind)
+    kept = Dimensions(full.kind)
+    if "status" in known:
+        kept = kept._replace(status_class=full.status_class, error_kind=full.error_kind)
     if "layer" in known:
         kept = kept._replace(layer=full.layer)
     if "project" in known:

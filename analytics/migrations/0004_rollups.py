@@ -10,11 +10,13 @@ GRAINS = {
     "quarter": 20,
     "quarter_all": 21,
     "quarter_project": 22,
+    "quarter_status": 25,
     "day": 30,
     "day_all": 31,
     "day_project": 32,
     "day_key": 33,
     "day_model": 34,
+    "day_status": 35,
 }
 COUNTERS = [f"{of}_{number}" for of in ("latency", "first_token") for number in range(40)]
 
@@ -48,7 +50,7 @@ class Migration(migrations.Migration):
                 ),
                 ("cut", models.PositiveSmallIntegerField()),
                 ("kind", models.CharField(max_length=16)),
-                ("status_class", models.CharField(max_length=16)),
+                ("status_class", models.CharField(blank=True, max_length=16)),
                 ("error_kind", models.CharField(blank=True, max_length=64)),
                 ("layer", models.CharField(blank=True, max_length=64)),
                 ("project_id", models.BigIntegerField(null=True)),
@@ -67,7 +69,7 @@ class Migration(migrations.Migration):
                 "constraints": [
                     models.CheckConstraint(
                         condition=models.Q(
-                            ("status_class__in", ["2xx", "4xx", "5xx", "broken", "cancelled", "interrupted"])
+                            ("status_class__in", ["", "2xx", "4xx", "5xx", "broken", "cancelled", "interrupted"])
                         ),
                         name="series_status_known",
                     )
@@ -99,16 +101,20 @@ class Migration(migrations.Migration):
                                     (20, "quarter"),
                                     (21, "quarter_all"),
                                     (22, "quarter_project"),
+                                    (25, "quarter_status"),
                                     (30, "day"),
                                     (31, "day_all"),
                                     (32, "day_project"),
                                     (33, "day_key"),
                                     (34, "day_model"),
+                                    (35, "day_status"),
                                 ]
                             ),
                         ),
                         ("start", models.DateTimeField()),
                         ("requests", models.BigIntegerField()),
+                        ("answered", models.BigIntegerField(null=True)),
+                        ("cancelled", models.BigIntegerField(help_text="The client left.", null=True)),
                         ("fell_back", models.BigIntegerField(null=True)),
                         ("attempts", models.BigIntegerField(null=True)),
                         ("input_tokens", models.BigIntegerField(null=True)),

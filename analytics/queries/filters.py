@@ -45,6 +45,8 @@ _NEEDS = {
     Dimension.PROVIDER: {"provider"},
     Dimension.MODEL: {"provider", "model"},
     Dimension.LAYER: {"layer"},
+    Dimension.STATUS: {"status"},
+    Dimension.ERROR: {"status"},
 }
 _POOREST_FIRST = tuple(KNOWN)
 

@@ -21,7 +21,7 @@ from analytics.queries.filters import COLUMNS, Dimension, Filters
 from analytics.queries.spans import MOST_POINTS, SpanProblem
 from analytics.queries.stretches import Stretch, stretches
 from analytics.rollup_models import FIRST_TOKEN, LATENCY, PER_USD, SUMS, TOKENS, UsageRollup, UsageSeries
-from analytics.series import Grain, StatusClass
+from analytics.series import KNOWN, Grain, StatusClass
 
 Group = tuple[Any, ...]
 """Values of `COLUMNS`, of one dimension after the other."""
@@ -34,7 +34,7 @@ FAILED = frozenset(StatusClass) - {StatusClass.OK, StatusClass.CANCELLED}
 
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True):
-    """What some requests were, together; by the columns of roll-ups, and three of their own."""
+    """What some requests were, together; by the columns of roll-ups."""
 
     requests: int = 0
     answered: int = 0
@@ -97,15 +97,12 @@ def _sum(found: Sequence[tuple[Totals, int]]) -> Totals:
     """Each as often as is said, -1 to take it off."""
     if len(found) == 1 and found[0][1] == 1:
         return found[0][0]
-    plain = {name: sum(getattr(one, name) * times for one, times in found) for name in _PLAIN}
+    plain = {name: sum(getattr(one, name) * times for one, times in found) for name in SUMS}
     return Totals(
         **plain,
         latency=_added([(one.latency, times) for one, times in found]),
         first_token=_added([(one.first_token, times) for one, times in found]),
     )
-
-
-_PLAIN = tuple(name for name in Totals.__struct_fields__ if name not in ("latency", "first_token"))
 
 
 def _added(parts: Iterable[tuple[tuple[int, ...], int]]) -> tuple[int, ...]:
@@ -178,9 +175,9 @@ def _number(which: Any, starts: Sequence[Any]) -> int:
 
 def _totals(sums: Sequence[Any], *, is_timed: bool) -> Totals:
     numbers = [int(number or 0) for number in sums]
-    times = numbers[len(_PLAIN) :] if is_timed else []
+    times = numbers[len(SUMS) :] if is_timed else []
     return Totals(
-        **dict(zip(_PLAIN, numbers, strict=False)),
+        **dict(zip(SUMS, numbers, strict=False)),
         latency=tuple(times[: len(LATENCY)]),
         first_token=tuple(times[len(LATENCY) :]),
     )
@@ -191,9 +188,10 @@ def statement_of(asked: _Asked) -> tuple[str, list[Any]]:
     which, values = _which(asked.stretches)
     groups = [f"s.{column}" for dimension in asked.dimensions for column in COLUMNS[dimension]]
     columns = (*LATENCY, *FIRST_TOKEN) if asked.with_times else ()
-    sums = [*(_SUM[name] for name in _PLAIN), *(f"SUM(r.{column})" for column in columns)]
-    # Only where times are told apart by it: fewer rows are read otherwise.
-    is_answered = _IS_OK if asked.with_times and asked.filters.statuses is None else "1"
+    sums = [f"SUM(r.{column})" for column in (*SUMS, *columns)]
+    # Cuts that do not know it time answered requests alone.
+    is_told = asked.with_times and asked.filters.statuses is None and "status" in KNOWN[asked.grain.cut]
+    is_answered = _IS_OK if is_told else "1"
     # The cut follows from the grain, but PostgreSQL does not know and would look through every cut's series.
     where = ["r.series_id = s.id", f"s.cut = {int(asked.grain.cut)}", f"r.grain = {int(asked.grain)}"]
     where.append(_during(asked, values))
@@ -207,16 +205,6 @@ def statement_of(asked: _Asked) -> tuple[str, list[Any]]:
 
 
 _IS_OK = f"CASE WHEN s.status_class = '{StatusClass.OK.value}' THEN 1 ELSE 0 END"
-
-
-def _requests_of(status: StatusClass) -> str:
-    return f"SUM(CASE WHEN s.status_class = '{status.value}' THEN r.requests END)"
-
-
-_SUM = {column: f"SUM(r.{column})" for column in SUMS} | {
-    "answered": _requests_of(StatusClass.OK),
-    "cancelled": _requests_of(StatusClass.CANCELLED),
-}
 
 
 def _which(some: Sequence[Stretch]) -> tuple[str, list[Any]]:

@@ -17,8 +17,12 @@ KNOWN_BY_CUT = {
     2: {"layer", "project_id", "project"},
     3: {"project_id", "project", "key_id", "key_name"},
     4: {"layer", "project_id", "project", "provider", "model"},
+    5: {"layer", "project_id", "project"},
 }
-GRAINS = {10: "minute", 20: "quarter", 21: "quarter", 22: "quarter", **{30 + cut: "day" for cut in range(5)}}
+KNOW_STATUS = {0, 5}
+GRAINS = {10: "minute", 20: "quarter", 21: "quarter", 22: "quarter", 25: "quarter"} | {
+    30 + cut: "day" for cut in KNOWN_BY_CUT
+}
 _QUARTER = "printf('%02d', CAST(substr(started_at, 15, 2) AS int) / 15 * 15)"
 STARTS = {
     "sqlite": {
@@ -35,16 +39,17 @@ STARTS = {
 STATUS = """CASE WHEN outcome = 'ok' THEN '2xx' WHEN outcome = 'cancelled' THEN 'cancelled'
     WHEN outcome = 'interrupted' THEN 'interrupted' WHEN status < 400 THEN 'broken'
     WHEN status < 500 THEN '4xx' ELSE '5xx' END"""
+EMPTY = "'', ''"
 DIMENSIONS = ("layer", "project_id", "project", "key_id", "key_name", "provider", "model")
 TOKENS = ("input", "cached_input", "cache_write_5m", "cache_write_1h", "output", "reasoning")
 SUMS = (
     "COUNT(*)",
-    "SUM(CASE WHEN fell_back THEN 1 ELSE 0 END)",
+    *(f"SUM(CASE WHEN {was} THEN 1 ELSE 0 END)" for was in ("outcome = 'ok'", "outcome = 'cancelled'", "fell_back")),
     *(f"SUM({name})" for name in ("attempts", *(f"{one}_tokens" for one in TOKENS), "web_searches", "images")),
 )
 SUM_COLUMNS = (
-    *("requests", "fell_back", "attempts", *(f"{one}_tokens" for one in TOKENS), "web_searches", "images"),
-    *("cost", "budget"),
+    *("requests", "answered", "cancelled", "fell_back", "attempts", *(f"{one}_tokens" for one in TOKENS)),
+    *("web_searches", "images", "cost", "budget"),
 )
 HISTOGRAMS = {"latency": "duration_ms", "first_token": "first_token_ms"}
 
@@ -70,13 +75,15 @@ def are() -> Figures:
 
 
 def _grouped(grain: int, length: str) -> Figures:
-    known = KNOWN_BY_CUT[grain % 10]
+    known, status = KNOWN_BY_CUT[grain % 10], grain % 10 in KNOW_STATUS
     unknown = {"project_id": "CAST(NULL AS bigint)", "key_id": "CAST(NULL AS bigint)"}
     dimensions = ", ".join(name if name in known else unknown.get(name, "''") for name in DIMENSIONS)
-    figures = ", ".join((*SUMS, *map(_money, ("cost_usd", "budget_usd")), *_histograms()))
+    counted = _histograms("1 = 1" if status else "outcome = 'ok'")
+    figures = ", ".join((*SUMS, *map(_money, ("cost_usd", "budget_usd")), *counted))
     start = STARTS[connection.vendor][length]
     found = _ask(
-        f"SELECT {start}, kind, {STATUS}, error_kind, {dimensions}, {figures} FROM analytics_usagerecord "
+        f"SELECT {start}, kind, {f'{STATUS}, error_kind' if status else EMPTY}, {dimensions}, {figures} "
+        "FROM analytics_usagerecord "
         "GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11"
     )
     return {(grain, _moment(row[0]), *row[1:11]): tuple(int(figure or 0) for figure in row[11:]) for row in found}
@@ -88,9 +95,9 @@ def _money(column: str) -> str:
     return f"SUM(CAST(ROUND({column} * 1e10) AS INTEGER))"
 
 
-def _histograms() -> list[str]:
+def _histograms(counted: str) -> list[str]:
     return [
-        f"SUM(CASE WHEN {within} THEN 1 ELSE 0 END)"
+        f"SUM(CASE WHEN {counted} AND {within} THEN 1 ELSE 0 END)"
         for column in HISTOGRAMS.values()
         for within in (
             f"{column} <= {BOUNDS_MS[0]}",
