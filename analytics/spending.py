@@ -1,8 +1,8 @@
 """What the ledger says was spent: exact sums over spans of time, and what single requests cost budgets.
 
 A span is a run of whole UTC days and, at its ends, of quarters of an hour, whose sums stand in the roll-ups, and of
-what is left over, which is summed from the rows (`analytics.stretches` cuts it). Reads only. What a sum is for, and
-what is not in the ledger yet, is `analytics.rebuilding`'s.
+what is left over, which is summed from the rows (`analytics.spending_parts` cuts it). Reads only. What a sum is for,
+and what is not in the ledger yet, is `analytics.rebuilding`'s.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import msgspec
 from django.db import connection
 from django.utils import timezone
 
-from analytics import horizon, ids, stretches
+from analytics import horizon, ids, spending_parts
 from analytics.models import UsageRecord, UsageRollup, UsageSeries
 from analytics.series import DAY, QUARTER, Grain
-from analytics.stretches import Reach, Stretch
+from analytics.spending_parts import Part, Reach
 
 IDS_AT_ONCE = 100
 MEMBERS_AT_ONCE = 500
@@ -67,7 +67,7 @@ def spent(
     now, kept = timezone.now(), horizon.current()
     # A day later than they are: midnight may come before the statement.
     reach = Reach(kept.rows_from, kept.counted_from, horizon.quarters_from(now) + DAY)
-    parts = stretches.cut(start, end, now=now, reach=reach)
+    parts = spending_parts.cut(start, end, now=now, reach=reach)
     found: dict[int, Decimal] = {}
     among = sorted(members)
     for at in range(0, max(len(among), 1), MEMBERS_AT_ONCE):
@@ -86,9 +86,7 @@ def of_requests(request_ids: Sequence[UUID]) -> dict[UUID, Decimal]:
     return found
 
 
-def _spent(
-    by: By, members: Sequence[int], *, parts: Sequence[Stretch], without: Collection[UUID]
-) -> dict[int, Decimal]:
+def _spent(by: By, members: Sequence[int], *, parts: Sequence[Part], without: Collection[UUID]) -> dict[int, Decimal]:
     statements: list[str] = []
     values: list[Any] = []
     for part in parts:
@@ -108,13 +106,13 @@ def _spent(
 _Statement = tuple[str, list[Any]]
 
 
-def _parts_of(by: By, part: Stretch, without: Collection[UUID]) -> list[_Statement]:
+def _parts_of(by: By, part: Part, without: Collection[UUID]) -> list[_Statement]:
     if part.length is None:
         return _from_rows(by, part, without)
     return _from_rollups(by, part, _GRAINS[by][part.length], without)
 
 
-def _from_rows(by: By, part: Stretch, without: Collection[UUID]) -> list[_Statement]:
+def _from_rows(by: By, part: Part, without: Collection[UUID]) -> list[_Statement]:
     where, values = _during("started_at", part)
     if without:
         where += f" AND NOT ({_AMONG[connection.vendor]})"
@@ -123,7 +121,7 @@ def _from_rows(by: By, part: Stretch, without: Collection[UUID]) -> list[_Statem
     return [(f"SELECT {_member(by)}, {amount} FROM {_ROWS} WHERE {where}", values)]
 
 
-def _from_rollups(by: By, part: Stretch, grain: Grain, without: Collection[UUID]) -> list[_Statement]:
+def _from_rollups(by: By, part: Part, grain: Grain, without: Collection[UUID]) -> list[_Statement]:
     """The roll-ups' sum, and from it again what is counted elsewhere, as far as it is in the ledger."""
     where, values = _during("start", part)
     statement = (
@@ -145,7 +143,7 @@ def _member(by: By) -> str:
     return f"{by} AS member"
 
 
-def _during(column: str, part: Stretch) -> tuple[str, list[Any]]:
+def _during(column: str, part: Part) -> tuple[str, list[Any]]:
     where, values = f"{column} >= %s", [_moment(part.start)]
     if part.end is not None:
         where, values = f"{where} AND {column} < %s", [*values, _moment(part.end)]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from analytics import horizon, ids, ledger, retention, spending
 from analytics.models import LedgerSpan, UsageRecord
 from analytics.spending import By
-from analytics.stretches import Reach, Stretch, cut
+from analytics.spending_parts import Part, Reach, cut
 from tests.unit.analytics.test_ledger import usage_row
 
 pytestmark = pytest.mark.django_db
@@ -140,4 +140,4 @@ def test_dropped_quarters_that_are_kept_count_whole():
     reach = Reach(rows_from=at + timedelta(days=10), counted_from=at, quarters_from=at)
     minute = timedelta(minutes=1)
     found = cut(at + 20 * minute, at + 50 * minute, now=at + timedelta(days=30), reach=reach)
-    assert found == [Stretch(at + 15 * minute, at + 60 * minute, timedelta(minutes=15))]
+    assert found == [Part(at + 15 * minute, at + 60 * minute, timedelta(minutes=15))]
