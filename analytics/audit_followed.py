@@ -6,7 +6,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 
 from analytics.audit_following import follow
-from analytics.models import ApiKey, Budget, Membership, Project
+from analytics.models import ApiKey, Budget, Membership, Project, Severity
 from providers.models import Credential, Model, Price, Provider
 
 
@@ -26,7 +26,7 @@ def _vendors() -> None:
         masked={"encrypted_value"},
     )
     follow(Model, named="model")
-    follow(Price, named="price")
+    follow(Price, named="price", severity=Severity.WARNING)
 
 
 def _who_asks() -> None:

@@ -17,6 +17,7 @@ from django.db.models import signals
 
 from analytics import audit, audit_context, audit_values
 from analytics.audit_values import Shown
+from analytics.models import Severity
 
 MOST_NAMED = 50
 """Rows of a kind that an entry names of those that went with a deleted one."""
@@ -40,6 +41,7 @@ class Followed:
     project_id: Callable[[Any], int | None]
     masked: frozenset[str]
     without: frozenset[str]
+    severity: Severity
 
 
 _followed: dict[type[models.Model], Followed] = {}
@@ -53,10 +55,11 @@ def follow(
     project_id: Callable[[Any], int | None] = _no_project,
     masked: Collection[str] = (),
     without: Collection[str] = (),
+    severity: Severity = Severity.INFO,
 ) -> None:
     """Rows of `model` leave entries `<named>.created`, `.changed` and `.deleted` about `target`, which also names them
     where others point to them. Its sets (many-to-many fields) are followed with it. Called in an `AppConfig.ready`."""
-    _followed[model] = Followed(named, target, project_id, frozenset(masked), frozenset(without))
+    _followed[model] = Followed(named, target, project_id, frozenset(masked), frozenset(without), severity)
     for signal, receiver in (
         (signals.pre_save, _before_save),
         (signals.post_save, _after_save),
@@ -121,7 +124,13 @@ def _state(row: models.Model) -> dict[str, Shown]:
 
 def _record(verb: str, row: models.Model, **states: Any) -> None:
     known = _followed[type(row)]
-    audit.record(f"{known.kind}.{verb}", target=known.target(row), project_id=known.project_id(row), **states)
+    audit.record(
+        f"{known.kind}.{verb}",
+        target=known.target(row),
+        project_id=known.project_id(row),
+        severity=known.severity,
+        **states,
+    )
 
 
 # -- deleting ----------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The plain admin of the vendors' tables. Credentials are write-only: a value goes in, its last four come out.
 
-Prices are typed and shown as people speak of them, and are history: one can be added, none can be changed.
+Prices are typed and shown as people speak of them, and are history: one can be added, none can be changed, and only one
+that does not hold yet can be taken back.
 """
 
 from __future__ import annotations
@@ -91,20 +92,26 @@ class PricesAreHistory(BaseModelAdmin):
     def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         return False
 
-    def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        return request.user.is_superuser
-
 
 class PriceInline(PricesAreHistory, admin.TabularInline):
     model = Price
     form = PriceForm
+    can_delete = False
     fields = ["unit", "usd", "from_tokens", "valid_from"]
     verbose_name_plural = "Prices: to change one, add another with the date from which it holds"
     extra = 0
 
 
+class GoesWithItsPrices(admin.ModelAdmin):
+    """A row that goes takes its prices along, those too that nobody may delete alone."""
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        found, counts, needed, protected = super().get_deleted_objects(objs, request)
+        return found, counts, set(needed) - {Price._meta.verbose_name}, protected
+
+
 @admin.register(Provider)
-class ProviderAdmin(admin.ModelAdmin):
+class ProviderAdmin(GoesWithItsPrices):
     list_display = ["slug", "name", "dialect", "base_url", "enabled", "is_local"]
     list_filter = ["enabled", "dialect"]
     search_fields = ["slug", "name"]
@@ -119,7 +126,7 @@ class CredentialAdmin(admin.ModelAdmin):
 
 
 @admin.register(Model)
-class ModelAdmin(admin.ModelAdmin):
+class ModelAdmin(GoesWithItsPrices):
     list_display = ["name", "provider", "enabled", "context_tokens", "max_output_tokens"]
     list_filter = ["enabled", "provider"]
     list_select_related = ["provider"]
@@ -135,6 +142,10 @@ class PriceAdmin(PricesAreHistory, admin.ModelAdmin):
     list_select_related = ["model__provider"]
     search_fields = ["model__name"]
     autocomplete_fields = ["model"]
+
+    def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        is_ahead = not isinstance(obj, Price) or obj.valid_from > timezone.now()
+        return request.user.is_superuser and is_ahead
 
     def get_fieldsets(self, request: HttpRequest, obj: Price | None = None) -> Any:
         fields = ["model", "unit", "usd", "from_tokens", "valid_from"]

@@ -134,8 +134,27 @@ class TestHistory:
         assert admin_client.post(address, another).status_code == 302
         assert [str(row.usd_per_unit.normalize()) for row in Price.objects.order_by("valid_from")] == ["1.5E-7", "2E-7"]
 
-    def test_a_superuser_may_delete_it(self, admin_client, price):
+    def test_a_superuser_may_take_one_back_that_does_not_hold_yet(self, admin_client, price):
+        Price.objects.update(valid_from=timezone.now() + timedelta(hours=1))
         assert admin_client.post(f"{PRICES}{price.pk}/delete/", {"post": "yes"}).status_code == 302
+        assert not Price.objects.exists()
+
+    def test_nobody_deletes_one_that_holds_or_held(self, admin_client, price):
+        """What comes into force instead may be none at all, and a bill could not be retraced."""
+        ahead = Price.objects.create(
+            model=price.model, unit="output", usd_per_unit=1, valid_from=timezone.now() + timedelta(hours=1)
+        )
+        assert admin_client.post(f"{PRICES}{price.pk}/delete/", {"post": "yes"}).status_code == 403
+        chosen = {"action": "delete_selected", "_selected_action": [price.pk, ahead.pk], "post": "yes"}
+        assert admin_client.post(PRICES, chosen).status_code == 403
+        address = f"/admin/providers/model/{price.model.pk}/change/"
+        admin_client.post(address, self.inline(price, **{"0__DELETE": "on"}))
+        assert Price.objects.count() == 2
+
+    @pytest.mark.parametrize("whose", ["model", "provider"])
+    def test_they_go_with_their_model(self, admin_client, price, whose):
+        row = price.model if whose == "model" else price.model.provider
+        assert admin_client.post(f"/admin/providers/{whose}/{row.pk}/delete/", {"post": "yes"}).status_code == 302
         assert not Price.objects.exists()
 
     def test_nobody_else_may(self, client, django_user_model, price):
