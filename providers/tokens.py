@@ -25,10 +25,11 @@ logger = logging.getLogger(__name__)
 
 PROGRAM = (sys.executable, "-P", str(Path(__file__).with_name("vocabulary.py")))
 """`-P`: the folder of this package, with its `types.py`, is nobody's search path."""
-MOST_CHARS = 4 * 1024 * 1024
-"""Of a longer text the beginning is counted, and the rest taken in proportion."""
+MOST_CHARS = 256 * 1024
+"""Of a longer text the beginning is counted, and the rest taken in proportion: others wait for the same child, which
+takes 0.1 s for so many characters where they cost it most."""
 PATIENCE_S = 10.0
-"""For one text, the child's start included, which takes a second."""
+"""For one text, from when it was asked for; the child's start, which takes a second, and those before it included."""
 AGAIN_AFTER_S = 60.0
 """How long a child that failed is not replaced."""
 END_WAIT_S = 1.0
@@ -66,6 +67,7 @@ class TokenCounter:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="tokens")
         self._child: subprocess.Popen[bytes] | None = None
         self._not_before = 0.0
+        self._asked_at: float | None = None
 
     async def count(self, text: Callable[[], Text]) -> int | None:
         """How many tokens; None when nobody can tell. `text` is called in the counter's thread: putting a long one
@@ -74,7 +76,9 @@ class TokenCounter:
             with within(self._patience_s):
                 return await asyncio.wrap_future(self._thread.submit(self._counted, text))
         except TimeoutError:
-            if (child := self._child) is not None:
+            asked_at, child = self._asked_at, self._child
+            hangs = asked_at is not None and monotonic() - asked_at >= self._patience_s
+            if hangs and child is not None:  # not merely busy with those before
                 child.kill()  # its thread, which waits for it, sees its end
             return None
 
@@ -87,6 +91,7 @@ class TokenCounter:
     def _counted(self, text: Callable[[], Text]) -> int | None:
         try:
             found = text()
+            self._asked_at = monotonic()
             return found.scaled(self._ask(found.beginning.encode(errors="replace"))) if found.beginning else 0
         except _Resting:
             return None
@@ -98,6 +103,8 @@ class TokenCounter:
         except Exception:
             logger.exception("A text could not be counted")
             return None
+        finally:
+            self._asked_at = None
 
     def _ask(self, text: bytes) -> int:
         """Raises: _Failed, OSError."""

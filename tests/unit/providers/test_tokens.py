@@ -8,9 +8,19 @@ import pytest
 
 from providers import tokens
 from providers.tokens import COUNTER, Text, TokenCounter
+from providers.vocabulary import LENGTH
 
 TEXT = "The quick brown fox jumps over the lazy dog."
 """10 tokens of OpenAI's o200k."""
+SLOW = f"""
+import struct, sys, time
+length = struct.Struct({LENGTH.format!r})
+while head := sys.stdin.buffer.read(length.size):
+    sys.stdin.buffer.read(*length.unpack(head))
+    time.sleep(0.2)
+    sys.stdout.buffer.write(length.pack(7))
+    sys.stdout.buffer.flush()
+"""
 SPENT = "import sys; sys.stdin.buffer.read(8)"
 """A child that takes a text's length, and ends."""
 
@@ -89,6 +99,14 @@ class TestWithoutAChild:
         counter = counter_of("import time; time.sleep(60)", patience_s=0.1)
         assert await count("x" * 1_000_000, counter) is None
         assert await count(TEXT, counter) is None
+
+    async def test_one_that_is_busy_with_others_is_left_at_work(self, counter_of, caplog):
+        counter = counter_of(SLOW, patience_s=0.5)
+        found = await asyncio.gather(*[count(TEXT, counter) for _ in range(5)])
+        assert found[0] == 7
+        assert found[-1] is None  # it would have waited a second
+        assert await count(TEXT, counter) == 7
+        assert not caplog.text
 
     async def test_another_is_started_when_the_first_has_rested(self, counter_of):
         counter = counter_of(SPENT)
