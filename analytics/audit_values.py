@@ -7,7 +7,7 @@ is a secret, also within JSON. Writes nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -17,14 +17,18 @@ from django.core.exceptions import ObjectDoesNotExist
 from django.db import models
 
 MASK = "..."
-SECRET_PARTS = ("secret", "password", "passwd", "authorization")
+SECRET_PARTS = ("secret", "password", "passwd", "passphrase", "authorization", "credential", "cookie", "signature")
 """A name with one of them anywhere holds a secret, where it holds a text."""
-SECRET_WORDS = frozenset({"token", "accesstoken", "hash", "encrypted"})
+SECRET_WORDS = frozenset({"token", "accesstoken", "hash", "encrypted", "bearer"})
 """Likewise as a word of its own: `max_tokens` holds none."""
-SECRET_WORDS_IN_JSON = SECRET_WORDS | {"key", "apikey"}
+SECRET_WORDS_IN_JSON = SECRET_WORDS | {"key", "keys", "apikey", "apikeys"}
 """Names in JSON are other people's: there a key is one that opens something."""
 _WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+")
-_WHO_SIGNS_IN = re.compile(r"://[^/\s@]+@")
+_WHO_SIGNS_IN = re.compile(r"://[^/\s]+@")
+_SAID_IN_TEXT = re.compile(
+    r"(?i)\b(bearer |(?:api[-_]?key|(?:access[-_]?)?token|key|secret|password|auth|signature)=)[^\s&;,]+"
+)
+"""What follows such a word in an address or a header is a secret."""
 
 Name = Callable[[models.Model], str]
 
@@ -74,10 +78,17 @@ def plain(value: object) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _within(str(key), inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(inner) for inner in value]
+        return _listed(value)
     if value is None or isinstance(value, bool | int | float):
         return value
-    return _WHO_SIGNS_IN.sub(f"://{MASK}@", str(value))  # an address that carries a password
+    text = _WHO_SIGNS_IN.sub(f"://{MASK}@", str(value))  # an address that carries a password
+    return _SAID_IN_TEXT.sub(rf"\g<1>{MASK}", text)
+
+
+def _listed(values: Sequence[object]) -> list[object]:
+    if len(values) == 2 and isinstance(values[0], str):  # maybe a header and what it says
+        return [plain(values[0]), _within(values[0], values[1])]
+    return [plain(inner) for inner in values]
 
 
 def _shown(field: models.Field[Any, Any], row: models.Model, *, is_masked: bool, name_of: Name) -> Shown:
@@ -107,6 +118,8 @@ def _holds_a_secret(name: str, value: object, *, words: frozenset[str] = SECRET_
 
 
 def _within(key: str, value: object) -> object:
-    if _holds_a_secret(key, value, words=SECRET_WORDS_IN_JSON):
+    # Under "auth" may stand a secret, or what one is made of, which is told by its own names.
+    words = SECRET_WORDS_IN_JSON | {"auth"} if isinstance(value, str) else SECRET_WORDS_IN_JSON
+    if _holds_a_secret(key, value, words=words):
         return MASK if value else value
     return plain(value)

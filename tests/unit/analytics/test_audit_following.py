@@ -159,12 +159,32 @@ class TestMasks:
         assert SECRET not in whole_table()
 
     @pytest.mark.parametrize(
-        "name", ["apiKey", "api-key", "X-API-Key", "accessToken", "clientsecret", "Authorization", "db_password", "KEY"]
+        "name",
+        [
+            *("apiKey", "api-key", "X-API-Key", "accessToken", "clientsecret", "Authorization", "db_password", "KEY"),
+            *("Set-Cookie", "x-auth", "bearer", "credential", "passphrase", "signature", "apiKeys"),
+        ],
     )
     def test_a_name_may_be_spelt_in_many_ways(self, provider, name):
         provider.extra_body = {"deep": [{name: SECRET}]}
         provider.save()
         assert newest().after["extra_body"] == {"deep": [{name: "..."}]}
+
+    @pytest.mark.parametrize(
+        ("given", "shown"),
+        [
+            (["Authorization", SECRET], ["Authorization", "..."]),
+            (["X-Title", "Gateway"], ["X-Title", "Gateway"]),
+            (f"Bearer {SECRET}", "Bearer ..."),
+            (f"https://acme.test/?api_key={SECRET}&q=1", "https://acme.test/?api_key=...&q=1"),
+            (f"https://me:p@{SECRET}@acme.test/", "https://...@acme.test/"),
+            ("monkey=fair token", "monkey=fair token"),
+        ],
+    )
+    def test_a_secret_in_a_pair_or_a_text_is_masked(self, provider, given, shown):
+        provider.extra_body = {"sent": given}
+        provider.save()
+        assert newest().after["extra_body"] == {"sent": shown}
 
     def test_an_address_tells_no_password(self, provider):
         Provider.objects.filter(pk=provider.pk).update(base_url=f"https://me:{SECRET}@acme.test/v1")
