@@ -5,15 +5,11 @@ Shared by API and command. Who may ask and how rows are written is theirs.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from django.core.exceptions import ValidationError
 
 from analytics.queries import names, reports, spans, sums
 from analytics.queries import savings as saving
@@ -22,9 +18,9 @@ from analytics.queries.reports import Order, Page, Point
 from analytics.queries.savings import Savings
 from analytics.queries.spans import Span, SpanProblem, Step
 from analytics.queries.sums import Totals
-from analytics.types import Window
-from gateway import usage_asking, usage_references, usage_rows
+from gateway import usage_asking, usage_marks, usage_references, usage_rows
 from gateway.usage_asking import Asker, Parameters
+from gateway.usage_marks import Mark
 from gateway.usage_rows import Answer, Row
 from routing.types import Snapshot
 
@@ -45,6 +41,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     order: Order | None = None
     limit: int
     after: str | None = None
+    said: tuple[str | None, str | None] = (None, None)
+    """Since when, and until when, as it was said."""
     compares: bool = True
 
     @property
@@ -56,15 +54,11 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     def with_times(self) -> bool:
         return self.report in usage_rows.WITH_TIMES
 
-
-class _Mark(msgspec.Struct, frozen=True, array_like=True):
-    """Where a page ended, and the span it was of: `7d` is another one a minute later."""
-
-    start: int
-    end: int
-    window: str
-    number: int
-    tie: str
+    @property
+    def hashed(self) -> str:
+        """What a page and the next one have in common."""
+        among = {name: sorted(map(str, found)) for name, found in self.filters.sets()}
+        return usage_marks.hashed([self.report, self.by, self.step, self.order, self.span.zone, among])
 
 
 def question(report: str, asked: Parameters, *, asker: Asker) -> Question:
@@ -81,6 +75,7 @@ def question(report: str, asked: Parameters, *, asker: Asker) -> Question:
         order=Order(usage_asking.one_of(order, [known.value for known in Order], about="order")) if order else None,
         limit=asked.whole("limit", usual=USUAL_TOP if is_top else USUAL_ROWS, most=MOST_ROWS),
         after=asked.one("after"),
+        said=(asked.one("since"), asked.one("until")),
         compares=asked.switch("compare", usual=True),
     )
 
@@ -99,15 +94,17 @@ def savings(asked: Parameters, *, asker: Asker, snapshot: Snapshot) -> Savings:
 
 def answer(question: Question) -> Answer:
     """Raises: ValidationError naming the parameter."""
-    mark = None if question.after is None else _read(question.after)
-    asked = question if mark is None else msgspec.structs.replace(question, span=_span_of(mark, question.span))
+    mark, asked = None, question
+    if question.after is not None:
+        mark = usage_marks.read(question.after, question.hashed, said=question.said)
+        asked = msgspec.structs.replace(question, span=mark.span(question.span), said=(mark.since, mark.until))
     try:
         return _answer(asked, mark)
     except SpanProblem as problem:
         raise usage_asking.refused(problem) from problem
 
 
-def _answer(asked: Question, mark: _Mark | None) -> Answer:
+def _answer(asked: Question, mark: Mark | None) -> Answer:
     report, with_times = asked.report, asked.with_times
     by = WHY if asked.asks_why else asked.by
     if asked.step is not None:
@@ -133,11 +130,11 @@ def _answer(asked: Question, mark: _Mark | None) -> Answer:
         totals=usage_rows.figures(report, totals),
         before=before,
         change=change,
-        after=None if end is None else _written(asked.span, end),
+        after=None if end is None else usage_marks.written(asked.hashed, asked.span, said=asked.said, end=end),
     )
 
 
-def _ranked(asked: Question, by: Sequence[Dimension], mark: _Mark | None) -> Page:
+def _ranked(asked: Question, by: Sequence[Dimension], mark: Mark | None) -> Page:
     after = None if mark is None else (mark.number, mark.tie)
     if asked.asks_why:
         return reports.errors(asked.span, asked.filters, limit=asked.limit, after=after)
@@ -148,7 +145,7 @@ def _ranked(asked: Question, by: Sequence[Dimension], mark: _Mark | None) -> Pag
 
 
 def _page_of(
-    found: Sequence[Point], asked: Question, mark: _Mark | None
+    found: Sequence[Point], asked: Question, mark: Mark | None
 ) -> tuple[Sequence[Point], tuple[int, str] | None]:
     if mark is not None:
         found = [point for point in found if _place(point) > (mark.number, mark.tie)]
@@ -177,28 +174,3 @@ def _columns(asked: Question, by: Sequence[Dimension]) -> tuple[str, ...]:
     if asked.step is not None:
         return tuple(dict.fromkeys(["start", "end", *groups, *told]))
     return tuple(dict.fromkeys([*groups, *told, "share"] if by else told))
-
-
-def _written(span: Span, end: tuple[int, str]) -> str:
-    window = span.calendar.value if span.calendar else ""
-    mark = _Mark(int(span.start.timestamp()), int(span.end.timestamp()), window, *end)
-    return base64.urlsafe_b64encode(msgspec.json.encode(mark)).decode().rstrip("=")
-
-
-def _read(text: str) -> _Mark:
-    try:
-        found = msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=_Mark)
-        if 0 < found.start < found.end < _LAST and (found.window == "" or Window(found.window)):
-            return found
-    except (ValueError, binascii.Error, msgspec.DecodeError):
-        pass
-    raise ValidationError({"after": ["Use the `after` of the page before."]})
-
-
-_LAST = int(datetime(2200, 1, 2, tzinfo=UTC).timestamp())
-
-
-def _span_of(mark: _Mark, asked: Span) -> Span:
-    start, end = (datetime.fromtimestamp(edge, UTC) for edge in (mark.start, mark.end))
-    calendar = Window(mark.window) if mark.window else None
-    return msgspec.structs.replace(asked, start=start, end=end, calendar=calendar)

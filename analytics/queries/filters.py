@@ -71,6 +71,11 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
     def lets_nothing_through(self) -> bool:
         return any(getattr(self, name) == frozenset() for name in self.__struct_fields__)
 
+    def sets(self) -> list[tuple[str, frozenset[Any]]]:
+        """Those that are there, by name."""
+        found = ((name, getattr(self, name)) for name in self.__struct_fields__)
+        return [(name, among) for name, among in found if among is not None]
+
     def within(self, reach: Filters) -> Filters:
         """What both let through. Models go by how they are spelt: no two sets of them belong together."""
         return Filters(**{name: _both(getattr(self, name), getattr(reach, name)) for name in self.__struct_fields__})

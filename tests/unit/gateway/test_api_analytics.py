@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from urllib.parse import urlencode
 
+import msgspec
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
@@ -281,12 +282,41 @@ class TestPages:
             after = {"after": told["after"]}
         assert sorted(seen) == list(range(1000, 1011))
 
-    @pytest.mark.parametrize(
-        "mark", ["[]", "[1,2]", '[5,4,"",1,""]', '[1,2,"age",1,""]', '["a",2,"",1,""]', "[1,9e99,0]", "x"]
-    )
-    def test_a_mark_of_somebodys_own_is_refused(self, us, mark):
+    @pytest.mark.parametrize("mark", ["[]", "[1,2]", '["q","","",5]', "[1,9e99,0]", "x", '"', "\\ud800"])
+    def test_a_mark_that_is_none_is_refused(self, us, mark):
         after = base64.urlsafe_b64encode(mark.encode()).decode()
         assert us.refused("top", after=after)[:2] == (400, "after")
+
+    @pytest.mark.parametrize(
+        "changed",
+        [{3: 9, 4: 8}, {5: "age"}, {5: "total"}, {3: "a"}, {3: -1}, {4: 10**12}, {6: "x"}, {0: "another"}, {1: "3d"}],
+    )
+    def test_a_mark_that_somebody_changed_is_refused(self, us, rows, changed):
+        mark = msgspec.json.decode(base64.urlsafe_b64decode(self.first(us) + "=="))
+        changed_mark = [changed.get(number, value) for number, value in enumerate(mark)]
+        after = base64.urlsafe_b64encode(msgspec.json.encode(changed_mark)).decode()
+        assert us.refused("top", since="30d", limit=1, after=after)[:2] == (400, "after")
+
+    def first(self, us):
+        return us("top", since="30d", limit=1)["after"]
+
+    @pytest.mark.parametrize(
+        ("report", "other"),
+        [
+            ("top", {"by": "key"}), ("top", {"order": "requests"}), ("cost", {"by": "model"}), ("errors", {}),
+            ("top", {"status": "2xx"}), ("top", {"zone": "Asia/Kolkata"}), ("top", {"step": "day"}),
+            ("top", {"since": "7d"}), ("top", {"until": "1d"}),
+        ],
+    )  # fmt: skip
+    def test_the_mark_of_another_question_is_refused(self, us, rows, report, other):
+        """It would leave rows out without a word."""
+        status, param, message = us.refused(report, **({"since": "30d", "after": self.first(us)} | other))
+        assert (status, param) == (400, "after")
+        assert "another question" in message
+
+    def test_a_mark_keeps_the_span_where_nothing_is_said_of_it(self, us, rows):
+        mark = self.first(us)
+        assert us("top", limit=1, after=mark) == us("top", since="30d", limit=1, after=mark)
 
     def test_steps_come_once_each(self, us, rows):
         whole = us("usage", step="hour", since="48h", by="model")["data"]
