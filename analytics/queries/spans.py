@@ -135,7 +135,7 @@ def _next(moment: datetime, step: Step, *, zone: str) -> datetime:
 
 
 def _too_fine(edge: datetime, span: Span) -> str:
-    if edge >= span.at - QUARTERS_KEPT:
+    if edge >= ceiling(span.at - QUARTERS_KEPT, DAY):
         return f"Minutes are kept for {MINUTES_KEPT.days} days: choose a longer step, or a later start."
     return (
         f"Beyond {QUARTERS_KEPT.days} days there are UTC days alone: choose the zone UTC and a step of a day or more."
