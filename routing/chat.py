@@ -141,7 +141,6 @@ async def complete(
     entry = await _begin(asked, parts=parts)
     answered = await _answer(entry, asked=asked, call=_completing(request, entry=entry))
     answer = answered.answer
-    entry.first_token_ms = entry.clock.elapsed_ms()
     entry.ended(answer.finish_reason, usage=answer.usage)
     bill = await _settled(entry, answer=answer)
     return Completed(
