@@ -14,6 +14,7 @@ from django.db.models.functions import Concat
 
 from analytics import ids
 from analytics.models import UsageRecord
+from analytics.queries.deadline import TookTooLong, statements_within
 from analytics.queries.filters import Filters
 from analytics.queries.spans import Span, SpanProblem
 from analytics.series import StatusClass
@@ -21,6 +22,9 @@ from analytics.series import StatusClass
 USUAL_SINCE = "24h"
 LONGEST = timedelta(days=31, hours=1)
 """A month, the one in which the clock goes back too."""
+SECONDS = 10.0
+"""Texts and costs are looked for row by row: a month of millions of them would take longer."""
+TOO_LONG = "The search was stopped after 10 s: choose a shorter span, or name a key, model or status as well."
 NOT_LISTED = ("decision", "trail", "prices")
 """Columns of a request's own page."""
 
@@ -55,7 +59,7 @@ def requests(
 ) -> Found:
     """Requests that started in the span, out of `among` (what the asker may see), from the one before `after` on.
 
-    Raises: SpanProblem for a span that is too long to look through.
+    Raises: SpanProblem for a span that is too long, or takes too long, to look through.
     """
     if span.end - span.start > LONGEST:
         raise SpanProblem(f"Requests are searched {LONGEST.days} days at a time: choose a later start.", about="since")
@@ -64,7 +68,11 @@ def requests(
     rows = matching(among, filters, wanted=wanted).filter(started_at__gte=span.start, started_at__lt=span.end)
     if after is not None:
         rows = rows.filter(_before(after))
-    found = list(rows.defer(*NOT_LISTED)[: limit + 1])
+    try:
+        with statements_within(SECONDS):
+            found = list(rows.defer(*NOT_LISTED)[: limit + 1])
+    except TookTooLong as error:
+        raise SpanProblem(TOO_LONG, about="since") from error
     return Found(tuple(found[:limit]), has_more=len(found) > limit)
 
 

@@ -79,17 +79,22 @@ def test_more_than_a_month_is_not_looked_through():
     assert refused.value.about == "since"
 
 
-def test_long_columns_stay_in_the_database(rows, django_assert_num_queries):
-    with django_assert_num_queries(1):
-        page = found(limit=5)
+def told(ask):
+    """What it answers, and the statements that read the ledger for it."""
+    with CaptureQueriesContext(connection) as said:
+        answer = ask()
+    return answer, [one["sql"] for one in said.captured_queries if "analytics_usagerecord" in one["sql"]]
+
+
+def test_long_columns_stay_in_the_database(rows):
+    page, statements = told(lambda: found(limit=5))
+    assert len(statements) == 1
     assert set(search.NOT_LISTED) == page.rows[0].get_deferred_fields()
 
 
 @pytest.mark.parametrize("name", ["everything", "projects", "keys", "statuses"])
 def test_an_index_leads_to_a_page(rows, name):
-    with CaptureQueriesContext(connection) as said:
-        found(FILTERS[name][0] if name in FILTERS else Filters(), limit=5, days=0.1)
-    statement = said.captured_queries[0]["sql"]
+    _, (statement,) = told(lambda: found(FILTERS.get(name, [ALL])[0], limit=5, days=0.1))
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute("SET LOCAL enable_seqscan = off")  # so few rows are read whole if that is allowed
@@ -99,3 +104,15 @@ def test_an_index_leads_to_a_page(rows, name):
         plan = "\n".join(str(line) for line in cursor.fetchall())
     assert "Index" in plan or "USING INDEX" in plan
     assert "Seq Scan" not in plan and "SCAN analytics" not in plan
+
+
+FOR_EVER = "(WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT COUNT(*) FROM n) > 0"
+
+
+def test_one_that_takes_too_long_is_stopped_and_says_what_to_do(rows, monkeypatch):
+    monkeypatch.setattr(search, "SECONDS", 0.1)
+    slow = UsageRecord.objects.extra(where=[FOR_EVER])
+    with pytest.raises(SpanProblem, match="choose a shorter span"):
+        search.requests(slow, span(days_ago(3), NOW), ALL, limit=10)
+    monkeypatch.undo()
+    assert ids_of(found(limit=10)) == newest_first(rows)[:10]
