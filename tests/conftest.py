@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.db import transaction
 from hypothesis import HealthCheck, settings
+from pytest_django import DjangoDbBlocker
 
 from analytics import keys
 from analytics.models import ApiKey, Project
@@ -34,6 +37,9 @@ if sys.dont_write_bytecode:
 # How fast inputs are drawn is the machine's business: on a busy one this check failed tests that had found nothing.
 settings.register_profile("any machine", suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+
+WrittenOnce = Callable[[Callable[[], Any]], Any]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -99,6 +105,28 @@ def layers(db: None) -> dict[str, Model]:
     )
     Policy.objects.bulk_create([Policy(default_layer=rows[1])])
     return {layer.name: model for layer, model in zip(rows, models, strict=True)}
+
+
+@pytest.fixture(scope="module")
+def written_once(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[WrittenOnce]:
+    """For a module's own fixtures: `written_once(make)` gives what `make` gives, and keeps the rows it wrote until the
+    module's last test. Each test finds them as they were written, as its own transaction becomes a savepoint.
+
+    A test that asks for no such rows finds them nevertheless once another has; one that writes through a second
+    connection waits for them in vain: neither belongs into the module.
+    """
+
+    def write(make: Callable[[], Any]) -> Any:
+        with django_db_blocker.unblock():
+            return make()
+
+    around = transaction.atomic()
+    with django_db_blocker.unblock():
+        around.__enter__()
+    yield write
+    with django_db_blocker.unblock():
+        transaction.set_rollback(True)
+        around.__exit__(None, None, None)
 
 
 @pytest.fixture(scope="module")

@@ -11,24 +11,23 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from analytics import ledger
-from analytics.models import ApiKey, Project, UsageRecord
+from analytics.models import UsageRecord
 from analytics.queries import reports, spans, sums
 from analytics.queries.filters import Dimension, Filters
 from analytics.queries.reports import Order
 from analytics.queries.spans import SpanProblem, Step
 from analytics.series import StatusClass
+from tests.conftest import WrittenOnce
 from tests.unit.analytics.queries.rows import NOW, among, days_ago, ended, plain, scattered, span
-from tests.unit.analytics.test_ledger import usage_row
 
 pytestmark = pytest.mark.django_db
 ZONES = ["UTC", "Europe/Berlin", "Asia/Kolkata", "America/St_Johns", "Australia/Lord_Howe"]
 
 
-@pytest.fixture
-def rows() -> list[UsageRecord]:
-    """Of the last twelve days: minutes are kept for the last eight."""
-    return scattered(200, start=days_ago(12), end=NOW, seed=7)
+@pytest.fixture(scope="module")
+def rows(written_once: WrittenOnce) -> list[UsageRecord]:
+    """Of the last twelve days: minutes are kept for the last eight. No test here has others."""
+    return written_once(lambda: scattered(200, start=days_ago(12), end=NOW, seed=7))
 
 
 @pytest.mark.parametrize(
@@ -76,13 +75,12 @@ TOGETHER = [two for two in combinations(FILTERS, 2) if two != ("models", "qualif
 
 
 @pytest.mark.parametrize("names", [*((name,) for name in FILTERS), *TOGETHER], ids="+".join)
-def test_filters_let_through_what_they_say_alone_and_together(names):
-    rows = scattered(150, start=days_ago(3), end=NOW, seed=11)
+def test_filters_let_through_what_they_say_alone_and_together(rows, names):
     filters = Filters()
     for name in names:
         filters = filters.within(FILTERS[name][0])
     wanted = [row for row in rows if all(FILTERS[name][1](row) for name in names)]
-    assert reports.totals(span(days_ago(4), NOW), filters) == plain(wanted)
+    assert reports.totals(span(days_ago(13), NOW), filters) == plain(wanted)
 
 
 OF_ROW = {
@@ -164,8 +162,9 @@ def test_the_period_before_is_beside_it(rows):
     assert found.change(lambda totals: totals.requests) == pytest.approx(grown)
 
 
-def test_nothing_before_is_no_change():
-    assert reports.compared(span(days_ago(3), NOW)).change(lambda totals: totals.requests) is None
+@pytest.mark.parametrize(("since", "until"), [(13, 0), (900, 800)])
+def test_nothing_before_is_no_change(rows, since, until):
+    assert reports.compared(span(days_ago(since), days_ago(until))).change(lambda totals: totals.requests) is None
 
 
 def test_an_empty_span_and_one_in_the_future_are_zero(rows):
@@ -207,31 +206,6 @@ def test_the_layer_mix_is_by_requests(rows):
     assert {row.group.fields["layer"]: row.totals.requests for row in found.rows} == Counter(
         row.layer or None for row in rows
     )
-
-
-class TestNames:
-    def test_keys_and_projects_go_by_the_name_they_have_now(self, ours):
-        ledger.insert([usage_row(days_ago(1), project_id=ours.project.pk, key_id=ours.key.pk, key_name="old")])
-        ApiKey.objects.update(name="new")
-        Project.objects.filter(pk=ours.project.pk).update(slug="renamed")
-        found = reports.ranked([Dimension.KEY, Dimension.PROJECT], span(days_ago(2), NOW)).rows[0].group.fields
-        assert (found["key"], found["project"]) == ("new", "renamed")
-
-    def test_two_names_of_one_key_are_one_group(self, ours):
-        row = {"project_id": ours.project.pk, "key_id": ours.key.pk}
-        ledger.insert([usage_row(days_ago(1), key_name=name, **row) for name in ("old", "new")])
-        assert [r.totals.requests for r in reports.ranked([Dimension.KEY], span(days_ago(2), NOW)).rows] == [2]
-
-    def test_what_was_deleted_goes_by_its_last_name(self):
-        for days, name in ((5, "first"), (2, "last"), (3, "middle")):
-            ledger.insert([usage_row(days_ago(days), project_id=77, project=name, key_id=78, key_name=name)])
-        found = reports.ranked([Dimension.KEY, Dimension.PROJECT], span(days_ago(9), NOW)).rows[0].group.fields
-        assert (found["key"], found["project"]) == ("last", "last")
-
-    def test_the_owner_has_a_name_and_no_id(self):
-        ledger.insert([usage_row(days_ago(1), key_id=None, key_name="local owner")])
-        found = reports.ranked([Dimension.KEY], span(days_ago(9), NOW)).rows[0].group
-        assert (found.fields["key"], found.fields["key_id"], found.label) == ("local owner", None, "local owner")
 
 
 class TestStatements:
