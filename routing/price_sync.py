@@ -90,8 +90,13 @@ def compare(rows: QuerySet[vendors.Model], *, now: datetime | None = None) -> Ou
     return found
 
 
-def sync(rows: QuerySet[vendors.Model], *, actor: str, now: datetime | None = None) -> Outcome:
-    """Writes what differs, all or nothing, and says what that was."""
+def sync(
+    rows: QuerySet[vendors.Model], *, actor: str, shown: Outcome | None = None, now: datetime | None = None
+) -> Outcome:
+    """Writes what differs, all or nothing, and says what that was. Nothing but what was `shown`, where that is said.
+
+    Raises: PriceProblem.
+    """
     found = Outcome()
     with one_at_a_time():
         at = now or timezone.now()
@@ -99,6 +104,8 @@ def sync(rows: QuerySet[vendors.Model], *, actor: str, now: datetime | None = No
             outcome, compared = _compared(row, now=at)
             _write(row, compared, actor=actor, source=price_book.source())
             found += outcome
+        if shown is not None and found.changes != shown.changes:
+            raise PriceProblem("Prices changed since they were shown, so nothing is written: run it again.")
     return found
 
 

@@ -115,7 +115,7 @@ exit status: 0 done, or nothing differs; 3 sync: what differs was not written; 1
         if not options["json"]:
             self._tell(found, names_all=options["verbosity"] >= MUCH)
         is_wanted = bool(found.changes) and self._is_wanted(options, changes=len(found.changes))
-        done = price_sync.sync(rows, actor=ACTOR) if is_wanted else None
+        done = price_sync.sync(rows, actor=ACTOR, shown=found) if is_wanted else None
         if options["json"]:
             about = {"source": price_book.source(), "applied": done is not None}
             self.print_json(about | price_listing.outcome_json(done or found))

@@ -77,6 +77,16 @@ class TestSync:
         assert (again.changes, again.same, held(row)) == ((), ("acme/m",), before)
         assert entries().count() == 1
 
+    def test_nothing_is_written_but_what_was_shown(self):
+        """Somebody set a price while somebody else read the list and thought about it."""
+        row = model(input="1", output="5")
+        shown = compare(m=TWO)
+        price_sync.set_price(row, unit=Unit.INPUT, usd=Decimal("0.000009"), actor="tests")
+        before = held(row)
+        with standing_in(m=TWO), pytest.raises(PriceProblem, match="run it again"):
+            price_sync.sync(Model.objects.all(), actor="tests", shown=shown)
+        assert held(row) == before
+
     def test_the_tiers_of_a_unit_change_together(self):
         row = model(input="1")
         sync(m=listed(input_mtok=tiered("1", (100, "2"), (200, "3"))))
