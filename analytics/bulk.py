@@ -7,14 +7,18 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 from uuid import UUID
 
 import msgspec
 from django.db import connection, models
 
+STATEMENTS_KEPT = 128
+"""Roll-ups are written with the columns that they count alone, in small batches another choice out of a hundred each
+time. Naming all of them every time would take SQLite twice as long."""
 Row = Sequence[Any]
+_Adapt = Callable[[Any], Any]
 _encode = msgspec.json.Encoder(decimal_format="string").encode
 
 
@@ -92,11 +96,16 @@ def _values(table: type[models.Model], columns: Sequence[str]) -> str:
     return f"{_into(table, columns)} VALUES ({', '.join(['%s'] * len(columns))})"
 
 
-@cache
+@lru_cache(maxsize=STATEMENTS_KEPT)
 def _from_json(table: type[models.Model], columns: tuple[str, ...]) -> str:
-    kinds = {str(field.column): str(field.db_type(connection)) for field in table._meta.concrete_fields}
-    named = ", ".join(f"{connection.ops.quote_name(column)} {_unlimited(kinds[column])}" for column in columns)
+    kinds = _json_kinds(table)
+    named = ", ".join(f"{connection.ops.quote_name(column)} {kinds[column]}" for column in columns)
     return f"{_into(table, columns)} SELECT * FROM json_to_recordset(%s::json) AS given({named})"
+
+
+@cache
+def _json_kinds(table: type[models.Model]) -> Mapping[str, str]:
+    return {str(field.column): _unlimited(str(field.db_type(connection))) for field in table._meta.concrete_fields}
 
 
 def _unlimited(kind: str) -> str:
@@ -119,20 +128,23 @@ def _plain(table: type[models.Model], columns: Sequence[str], rows: Sequence[Row
     return adapted
 
 
-@cache
-def _sqlite_adapters(
-    table: type[models.Model], columns: tuple[str, ...]
-) -> tuple[tuple[int, Callable[[Any], Any]], ...]:
+@lru_cache(maxsize=STATEMENTS_KEPT)
+def _sqlite_adapters(table: type[models.Model], columns: tuple[str, ...]) -> tuple[tuple[int, _Adapt], ...]:
     """For the columns that SQLite wants as something else than the Python value, by their place."""
-    by_field: dict[type[models.Field[Any, Any]], Callable[[Any], Any]] = {
+    adapted = _adapted(table)
+    return tuple((at, adapted[column]) for at, column in enumerate(columns) if column in adapted)
+
+
+@cache
+def _adapted(table: type[models.Model]) -> Mapping[str, _Adapt]:
+    by_field: dict[type[models.Field[Any, Any]], _Adapt] = {
         models.JSONField: lambda raw: bytes(raw).decode(),
         models.UUIDField: lambda value: value.hex,
         models.DateTimeField: _moment,
         models.DecimalField: _digits,
     }
-    fields = {str(field.column): field for field in table._meta.concrete_fields}
-    found = ((at, by_field.get(type(fields[column]))) for at, column in enumerate(columns))
-    return tuple((at, adapt) for at, adapt in found if adapt is not None)
+    fields = table._meta.concrete_fields
+    return {str(field.column): by_field[type(field)] for field in fields if type(field) in by_field}
 
 
 def _moment(value: datetime) -> Any:
