@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
-from functools import cache, lru_cache
+from decimal import ROUND_HALF_UP, Context, Decimal
+from functools import cache, lru_cache, partial
 from typing import Any
 from uuid import UUID
 
@@ -141,10 +141,12 @@ def _adapted(table: type[models.Model]) -> Mapping[str, _Adapt]:
         models.JSONField: lambda raw: bytes(raw).decode(),
         models.UUIDField: lambda value: value.hex,
         models.DateTimeField: _moment,
-        models.DecimalField: _digits,
     }
-    fields = table._meta.concrete_fields
-    return {str(field.column): by_field[type(field)] for field in fields if type(field) in by_field}
+    found = {str(field.column): by_field.get(type(field)) for field in table._meta.concrete_fields}
+    for field in table._meta.concrete_fields:
+        if isinstance(field, models.DecimalField):
+            found[str(field.column)] = partial(_digits, places=field.decimal_places)
+    return {column: adapt for column, adapt in found.items() if adapt is not None}
 
 
 def _moment(value: datetime) -> Any:
@@ -152,5 +154,13 @@ def _moment(value: datetime) -> Any:
     return str(value)[:-6] if value.tzinfo is UTC else connection.ops.adapt_datetimefield_value(value)
 
 
-def _digits(value: Decimal) -> str:
-    return f"{value:f}"
+_AS_POSTGRESQL = Context(prec=100, rounding=ROUND_HALF_UP)
+
+
+def _digits(value: Decimal, *, places: int) -> str:
+    """No more places than the column has: SQLite would keep them all."""
+    digits = f"{value:f}"
+    _, _, fraction = digits.partition(".")
+    if len(fraction) <= places:
+        return digits
+    return f"{value.quantize(Decimal(1).scaleb(-places), context=_AS_POSTGRESQL):f}"

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, connection
 
-from analytics import gauge_sources, ids, ledger, spool
+from analytics import cost, gauge_sources, ids, ledger, spool
 from analytics.gauge_sources import Backlog
 from analytics.models import CostSource, Outcome
 from analytics.types import Opened, UsageRow
@@ -175,7 +175,7 @@ def _interrupted(opened: Opened) -> UsageRow:
     Budgets that held nothing for it count the estimate as well."""
     asked = msgspec.structs.asdict(opened)
     return UsageRow(
-        budget_usd=max(asked.pop("cap_usd"), opened.cost_usd),
+        budget_usd=cost.rounded(max(asked.pop("cap_usd"), opened.cost_usd)),  # a cap has as many places as its prices
         **asked,
         started_at=ids.started_at(opened.id),
         outcome=Outcome.INTERRUPTED.value,

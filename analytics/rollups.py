@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from operator import attrgetter, itemgetter
 
 from django.db import connection
@@ -133,8 +133,9 @@ def _count(row: UsageRow, *, into: Counts) -> None:
 
 
 def whole(usd: Decimal) -> int:
-    """Dollars as the roll-ups keep them. Raises: ValueError, OverflowError for what is no number."""
-    return int(usd * PER_USD)
+    """Dollars as the roll-ups keep them, rounded as the ledger's column does. Raises: ValueError, OverflowError for
+    what is no number."""
+    return int((usd * PER_USD).to_integral_value(ROUND_HALF_UP))
 
 
 def add(counted: Tally) -> None:

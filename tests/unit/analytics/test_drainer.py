@@ -9,7 +9,8 @@ import pytest
 from django.db import OperationalError, connection
 
 from analytics import drainer, ids, ledger, spool
-from analytics.models import UsageRecord
+from analytics.models import UsageRecord, UsageRollup
+from analytics.series import Grain
 from analytics.spool import Reader, Spool
 from tests.unit.analytics.test_ledger import opened_line, usage_row
 
@@ -157,6 +158,14 @@ class TestReplay:
         abandon(root, opened=[opened_line(cost_usd=Decimal("0.125"), cap_usd=Decimal(cap_usd))])
         drainer.replay_abandoned(root)
         assert UsageRecord.objects.get().budget_usd == Decimal(counted)
+
+    def test_a_cap_of_more_places_than_the_ledger_has_is_the_same_in_the_roll_ups(self, root):
+        told = []
+        abandon(root, opened=[opened_line(cap_usd=Decimal("0.12500000009876"))])
+        drainer.replay_abandoned(root, replayed=told.extend)
+        assert [row.budget_usd for row in told] == [Decimal("0.1250000001")]
+        assert UsageRecord.objects.get().budget_usd == Decimal("0.1250000001")
+        assert UsageRollup.objects.get(grain=Grain.DAY_ALL).budget == 1250000001
 
     def test_of_several_attempts_the_last_one_counts(self, root):
         first = opened_line(model="cheap", attempts=1)

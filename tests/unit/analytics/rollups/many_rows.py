@@ -13,6 +13,7 @@ from tests.unit.analytics.test_ledger import usage_row
 ENDS = [("ok", 200, ""), ("error", 502, "timeout"), ("error", 402, "budget_spent"), ("error", 200, "stall")]
 ENDS += [("cancelled", 499, ""), ("interrupted", 0, "")]
 DAY = datetime(2026, 3, 14, tzinfo=UTC)
+MORE = Decimal("9.87654e-11")
 EDGES_MS = (0.0, 5.0, 5.0001, 6.8, 812.25, 600_000.0, 10_000_000.0)
 
 
@@ -41,12 +42,17 @@ def _row(dice: random.Random, *, start: datetime, days: int) -> UsageRow:
         layer=f"L{number}",
         attempts=dice.randrange(4),
         fell_back=dice.random() < 0.2,
-        cost_usd=Decimal(dice.randrange(10**12)).scaleb(-10),
-        budget_usd=Decimal(dice.randrange(10**12)).scaleb(-10),
+        cost_usd=_usd(dice),
+        budget_usd=_usd(dice),
         duration_ms=dice.choice([*EDGES_MS, dice.lognormvariate(7, 2)]),
         first_token_ms=dice.choice([None, *EDGES_MS, dice.lognormvariate(5, 2)]),
         **figures,
     )
+
+
+def _usd(dice: random.Random) -> Decimal:
+    """Now and then with more places than the ledger keeps."""
+    return Decimal(dice.randrange(10**12)).scaleb(-10) + dice.choice([0, 0, Decimal("4e-11"), Decimal("5e-11"), MORE])
 
 
 _COUNTS = (
