@@ -111,7 +111,9 @@ def rebuild(day: datetime) -> int:
         horizon.hold()
         if day < (rows_from := horizon.current().rows_from):
             raise horizon.RowsAreGone(f"Rows before {rows_from:%Y-%m-%d} were dropped.")
-        UsageRollup.objects.filter(start__gte=day, start__lt=day + DAY)._raw_delete(using=connection.alias)
+        # Every grain by name, as the indexes begin with it.
+        found = UsageRollup.objects.filter(grain__in=list(Grain), start__gte=day, start__lt=day + DAY)
+        found._raw_delete(using=connection.alias)
         count = 0
         for part in _counted(day):
             rollups.write_new(part.tally)

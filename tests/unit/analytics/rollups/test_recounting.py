@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from analytics import horizon, ledger, recounting
@@ -114,6 +115,18 @@ def test_only_the_days_asked_for_are_touched() -> None:
     UsageRollup.objects.all().delete()
     rebuild(DAY, DAY + timedelta(days=1))
     assert set(UsageRollup.objects.values_list("start", flat=True)) == {DAY}
+
+
+def test_an_index_leads_to_the_roll_ups_of_the_day() -> None:
+    ledger.insert(recent())
+    with CaptureQueriesContext(connection) as said:
+        rebuild(TODAY - timedelta(days=2), TODAY - timedelta(days=1))
+    (statement,) = [one["sql"] for one in said if one["sql"].startswith(f'DELETE FROM "{UsageRollup._meta.db_table}"')]
+    assert '"grain" IN' in statement
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN QUERY PLAN {statement}")
+            assert "(grain=? AND start>? AND start<?)" in str(cursor.fetchall())
 
 
 def test_minutes_and_quarters_that_are_kept_no_longer_stay_away() -> None:
