@@ -64,7 +64,26 @@ def spent(
     in `without` is left out whether or not it is there yet. Where rows at a ragged end of the span were dropped, the
     whole quarter or day counts: more, never less.
     """
-    now, kept = timezone.now(), horizon.current()
+    kept = horizon.current()
+    # It is moved before rows go: a sum between two looks at the same one has missed none.
+    while True:
+        found = _reaching(kept, by, members, start=start, end=end, without=without)
+        seen, kept = kept, horizon.current()
+        if kept == seen:
+            return found
+
+
+def _reaching(
+    kept: horizon.Horizon,
+    by: By,
+    members: Collection[int],
+    *,
+    start: datetime,
+    end: datetime | None,
+    without: Collection[UUID],
+) -> dict[int, Decimal]:
+    """`spent`, where there is what this horizon says."""
+    now = timezone.now()
     # A day later than they are: midnight may come before the statement.
     reach = Reach(kept.rows_from, kept.counted_from, horizon.quarters_from(now) + DAY)
     parts = spending_parts.cut(start, end, now=now, reach=reach)

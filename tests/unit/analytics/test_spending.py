@@ -6,12 +6,14 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from analytics import horizon, ids, ledger, retention, spending
-from analytics.models import LedgerSpan, UsageRecord
+from analytics.models import LedgerSpan, UsageRecord, UsageRollup
+from analytics.series import Grain
 from analytics.spending import By
 from analytics.spending_parts import Part, Reach, cut
 from tests.unit.analytics.test_ledger import usage_row
@@ -132,6 +134,29 @@ class TestWhereRowsWereDropped:
     def test_more_counts_and_never_less(self):
         assert spent(start=self.OLD + timedelta(hours=5), end=None) == {0: Decimal(7)}
         assert spent(start=self.OLD, end=self.OLD + timedelta(seconds=1)) == {0: Decimal(1)}
+
+
+def test_rows_that_are_dropped_between_the_horizon_and_the_sum_still_count(monkeypatch):
+    monkeypatch.setattr(retention, "PAUSE_S", 0)
+    old = horizon.day_of(timezone.now()) - timedelta(days=200)
+    ledger.insert([costing(1, old + timedelta(minutes=5)), costing(2, old + timedelta(days=3))])
+    moved = []
+
+    def drop_just_before(execute, sql, params, many, context):
+        if "SUM(amount)" in sql and not moved:
+            moved.append(retention.tidy(keep_days=100).rows)
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(drop_just_before):
+        assert spent(start=old + timedelta(minutes=1), end=old + timedelta(minutes=10)) == {0: Decimal(1)}
+    assert moved == [2]
+
+
+def test_quarters_of_a_day_that_are_dropped_at_midnight_are_not_relied_on():
+    day = horizon.quarters_from(timezone.now())
+    ledger.insert([costing(1, day + timedelta(hours=2))])
+    UsageRollup.objects.filter(grain=Grain.QUARTER_ALL).delete()
+    assert spent(start=day + timedelta(hours=1), end=day + timedelta(hours=3)) == {0: Decimal(1)}
 
 
 def test_dropped_quarters_that_are_kept_count_whole():

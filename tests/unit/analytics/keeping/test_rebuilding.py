@@ -200,7 +200,7 @@ def test_a_sum_is_asked_for_once_for_each_scope_and_span(store, rebuild, ours, d
         make_budget()
     make_budget(api_key=ours.key)
     make_budget("day", api_key=ours.key, age_s=10 * 86_400)
-    with django_assert_num_queries(1 + 3 * 2):  # each reads how far back the ledger reaches
+    with django_assert_num_queries(1 + 3 * 3):  # before and after each it is read how far back the ledger reaches
         rebuild(store)
 
 
