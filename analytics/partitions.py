@@ -82,32 +82,42 @@ def older_than(moment: datetime) -> list[str]:
             [rf"^{TABLE}_\d{{4}}_\d{{2}}$"],
         )
         names = sorted(name for (name,) in cursor.fetchall())
-    return [name for name in names if _bounds(int(name[-7:-3]), int(name[-2:]))[1] <= moment]
+    return [name for name in names if month_of(name)[1] <= moment]
+
+
+def month_of(name: str) -> tuple[datetime, datetime]:
+    """When the month of a partition of the ledger begins and ends."""
+    return _bounds(int(name[-7:-3]), int(name[-2:]))
 
 
 def drop(name: str) -> int:
-    """Drops one of them; returns about how many rows it had. Whoever uses the ledger waits for a moment at most: when
-    its lock is not to be had at once it is left for the next time.
+    """Drops one of them; returns about how many rows it had, 0 where another has dropped it meanwhile. Whoever uses the
+    ledger waits for a moment at most: when its lock is not to be had at once it is left for the next time.
 
     Raises: OperationalError.
     """
     with connection.cursor() as cursor:
         count = _about(cursor, name)
+        if count is None:
+            return 0
         is_alone = not connection.in_atomic_block  # CONCURRENTLY takes no transaction around it
         cursor.execute(f"SET {'' if is_alone else 'LOCAL '}lock_timeout = '{LOCK_TIMEOUT_MS}ms'")
         try:
             _detach(cursor, name, concurrently=is_alone)
-            cursor.execute(f"DROP TABLE {name}")
+            cursor.execute(f"DROP TABLE IF EXISTS {name}")
         finally:
             if is_alone:
                 cursor.execute("RESET lock_timeout")
     return count
 
 
-def _about(cursor: CursorWrapper, name: str) -> int:
-    """How many rows a table has by PostgreSQL's statistics; counted where there are none yet."""
+def _about(cursor: CursorWrapper, name: str) -> int | None:
+    """How many rows a table has by PostgreSQL's statistics; counted where there are none yet. None: it is gone."""
     cursor.execute("SELECT reltuples::bigint FROM pg_class WHERE oid = to_regclass(%s)", [name])
-    count = int(cursor.fetchone()[0])
+    found = cursor.fetchone()
+    if found is None:
+        return None
+    count = int(found[0])
     if count < 0:
         cursor.execute(f"SELECT count(*) FROM {name}")
         count = int(cursor.fetchone()[0])

@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 DEADLINE_S = 300.0
 AT_ONCE = 2_000
+_NEXT_TIME = "What is older than is kept is dropped next time: %s"
 PAUSE_S = 0.05
 """After each transaction of SQLite's: others write in between."""
 
@@ -78,30 +79,43 @@ def _move_horizon(wanted: datetime | None) -> None:
 def _drop_rows(*, actor: str, ends_at: float) -> tuple[int, bool]:
     """Whatever lies before the horizon, this time's and what was left the last time."""
     before = horizon.current().rows_from
+    if connection.vendor == "postgresql":
+        return _by_partition(before, actor=actor)
+    return _by_range(before, actor=actor, ends_at=ends_at)
+
+
+def _by_partition(before: datetime, *, actor: str) -> tuple[int, bool]:
+    """One after the other, each with its entry: what went stays told where the next one does not go."""
+    total = 0
+    for name in partitions.older_than(before):
+        first, after = partitions.month_of(name)
+        try:
+            count = partitions.drop(name)
+        except OperationalError as error:
+            logger.warning(_NEXT_TIME, error)
+            return total, False
+        _tell(count, actor=actor, first=first, before=after)
+        total += count
+    return total, True
+
+
+def _by_range(before: datetime, *, actor: str, ends_at: float) -> tuple[int, bool]:
     first = UsageRecord.objects.filter(started_at__lt=before).order_by("started_at").values_list("started_at").first()
-    try:
-        count, is_done = _by_partition(before) if connection.vendor == "postgresql" else _by_range(before, ends_at)
-    except OperationalError as error:
-        logger.warning("Old usage rows are dropped next time: %s", error)
-        return 0, False
-    if count and first is not None:
+    count, is_done = _delete(UsageRecord._meta.db_table, "started_at < %s", [_moment(before)], ends_at=ends_at)
+    if first is not None:
+        _tell(count, actor=actor, first=first[0], before=before)
+    return count, is_done
+
+
+def _tell(count: int, *, actor: str, first: datetime, before: datetime) -> None:
+    if count:
         audit.record(
             "usage.dropped",
             actor=actor,
             target="ledger",
-            before={"rows_from": first[0].isoformat()},
+            before={"rows_from": first.isoformat()},
             after={"rows_from": before.isoformat(), "rows": count},
         )
-    return count, is_done
-
-
-def _by_partition(before: datetime) -> tuple[int, bool]:
-    return sum(partitions.drop(name) for name in partitions.older_than(before)), True
-
-
-def _by_range(before: datetime, ends_at: float) -> tuple[int, bool]:
-    where = "started_at < %s"
-    return _delete(UsageRecord._meta.db_table, where, [_moment(before)], ends_at=ends_at)
 
 
 def _drop_rollups(now: datetime, *, ends_at: float) -> tuple[int, bool]:
@@ -129,11 +143,16 @@ def _delete(table: str, where: str, values: list[Any], *, ends_at: float) -> tup
     row = "ctid" if connection.vendor == "postgresql" else "rowid"
     some = f"SELECT {row} FROM {table} WHERE {where} LIMIT {AT_ONCE}"
     total = 0
+    # The condition again: in PostgreSQL places are a partition's own, and it names the partition.
+    statement = f"DELETE FROM {table} WHERE {where} AND {row} IN ({some})"
     while time.monotonic() < ends_at:
-        with connection.cursor() as cursor:
-            # The condition again: in PostgreSQL places are a partition's own, and it names the partition.
-            cursor.execute(f"DELETE FROM {table} WHERE {where} AND {row} IN ({some})", [*values, *values])
-            count = cursor.rowcount
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(statement, [*values, *values])
+                count = cursor.rowcount
+        except OperationalError as error:
+            logger.warning(_NEXT_TIME, error)
+            return total, False
         total += count
         if count < AT_ONCE:
             return total, True

@@ -7,12 +7,13 @@ from datetime import timedelta
 
 import msgspec
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from analytics import drainer, horizon, ledger, retention
+from analytics import partitions as partitions_of_postgres
 from analytics.models import AuditEntry, LedgerSpan, UsageRecord, UsageRollup
-from analytics.series import Grain
+from analytics.series import DAY, Grain
 from analytics.spool import Reader
 from tests.unit.analytics.test_ledger import partitions, usage_row
 
@@ -51,6 +52,24 @@ def test_roll_ups_of_days_stay_and_shorter_ones_go_by_their_own_ages():
     assert starts(Grain.MINUTE) == {LATELY}
 
 
+def test_what_is_exactly_as_old_as_is_kept_stays():
+    edges = {Grain.MINUTE: TODAY - timedelta(days=8), Grain.QUARTER: TODAY - timedelta(days=400)}
+    minute, moment = timedelta(minutes=1), timedelta(milliseconds=1)
+    ledger.insert([usage_row(at) for edge in edges.values() for at in (edge - moment, edge)])
+    retention.tidy(keep_days=0)
+    assert starts(Grain.MINUTE) == {edges[Grain.MINUTE]}
+    assert starts(Grain.QUARTER) == {edges[Grain.QUARTER], edges[Grain.MINUTE] - 15 * minute, edges[Grain.MINUTE]}
+
+
+def test_a_row_of_the_very_moment_the_ledger_begins_stays():
+    edge = (TODAY - timedelta(days=400)).replace(day=1) if connection.vendor == "postgresql" else TODAY - 400 * DAY
+    first, last = usage_row(edge), usage_row(edge - timedelta(milliseconds=1))
+    ledger.insert([first, last])
+    assert retention.tidy(keep_days=400).rows == 1
+    assert in_ledger() == {first.id}
+    assert horizon.current().rows_from == edge
+
+
 def test_zero_days_keep_every_row():
     ledger.insert([usage_row(OLD)])
     retention.tidy(keep_days=0)
@@ -71,7 +90,8 @@ def test_again_drops_nothing_and_says_nothing():
     assert retention.tidy(keep_days=400) == retention.Dropped(0, 0)
     entry = AuditEntry.objects.get(action="usage.dropped")
     assert (entry.actor, entry.severity, entry.after["rows"]) == ("system", "info", 1)
-    assert entry.before["rows_from"] == OLD.isoformat()
+    first = OLD.replace(day=1) if connection.vendor == "postgresql" else OLD
+    assert entry.before["rows_from"] == first.isoformat()
 
 
 def test_the_horizon_never_moves_back():
@@ -129,6 +149,34 @@ class TestPartitions:
         retention.tidy(keep_days=400)
         assert f"analytics_usagerecord_{OLD:%Y_%m}" not in partitions()
         assert f"analytics_usagerecord_{TODAY - timedelta(days=400):%Y_%m}" in partitions()
+
+    def test_that_went_before_one_that_does_not_are_told(self, monkeypatch, caplog):
+        caplog.set_level(logging.CRITICAL, logger="analytics.retention")
+        months = sorted({(TODAY - timedelta(days=days)).replace(day=15) for days in (450, 480, 510)})
+        ledger.insert([usage_row(month) for month in months])
+        asked, drop = [], partitions_of_postgres.drop
+
+        def busy_at_the_second(name):
+            asked.append(name)
+            if len(asked) == 2:
+                raise OperationalError("canceling statement due to lock timeout")
+            return drop(name)
+
+        with monkeypatch.context() as busy:
+            busy.setattr(partitions_of_postgres, "drop", busy_at_the_second)
+            dropped = retention.tidy(keep_days=400)
+        assert (dropped.rows, dropped.is_done) == (1, False)
+        entry = AuditEntry.objects.get(action="usage.dropped")
+        assert (entry.before["rows_from"], entry.after["rows"]) == (months[0].replace(day=1).isoformat(), 1)
+        dropped = retention.tidy(keep_days=400)
+        assert (dropped.rows, dropped.is_done) == (len(months) - 1, True)
+        assert AuditEntry.objects.filter(action="usage.dropped").count() == len(months)
+
+    def test_one_that_another_dropped_meanwhile_is_gone(self):
+        ledger.insert([usage_row(OLD)])
+        name = f"analytics_usagerecord_{OLD:%Y_%m}"
+        assert partitions_of_postgres.drop(name) == 1
+        assert partitions_of_postgres.drop(name) == 0
 
     def test_one_that_was_detached_and_not_dropped_goes_too(self):
         ledger.insert([usage_row(OLD)])
