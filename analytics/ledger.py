@@ -36,7 +36,9 @@ def insert(rows: Sequence[UsageRow]) -> None:
         horizon.share()
         _refuse_dropped(unique.values())
         partitions.ensure(row.started_at for row in unique.values())
-        fresh = bulk.insert_new(UsageRecord, columns(), list(unique.values()))
+        # In one order whoever inserts, so that two who insert the same rows wait for each other rather than for good.
+        ordered = sorted(unique.values(), key=lambda row: row.id.int)
+        fresh = bulk.insert_new(UsageRecord, columns(), ordered)
         rollups.add(rollups.tally(unique[one] for one in fresh))
     sqlite_file.require(connection)
 

@@ -149,6 +149,17 @@ class TestInsert:
         ledger.insert(rows)
         assert UsageRecord.objects.count() == 5
 
+    def test_rows_are_inserted_in_one_order_however_they_come(self):
+        """Two who insert the same rows, one forwards and one backwards, would each wait for the other."""
+        rows = [usage_row(datetime(2026, 3, 4, 5, minute, tzinfo=UTC)) for minute in (3, 1, 4, 2, 5)]
+        ledger.insert(rows)
+        place = "ctid" if connection.vendor == "postgresql" else "rowid"
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT started_at FROM {UsageRecord._meta.db_table} ORDER BY {place}")
+            found = [str(at) for (at,) in cursor.fetchall()]
+        assert len(found) == 5
+        assert found == sorted(found)
+
     def test_no_rows_are_no_error(self):
         ledger.insert([])
         assert not UsageRecord.objects.exists()
