@@ -114,6 +114,19 @@ class TestBadRows:
         assert entry["why"]
         assert msgspec.json.decode(entry["line"])["id"] == str(refused.id)
 
+    def test_one_among_many_is_found_with_few_transactions(self, own, root, monkeypatch):
+        tried, insert = [], ledger.insert
+        monkeypatch.setattr(ledger, "insert", lambda rows: (tried.append(len(rows)), insert(rows)))
+        made = [usage_row() for _ in range(63)]
+        made.insert(40, usage_row(outcome="odd"))
+        for row in made:
+            own.settled(row)
+        drainer.drain(Reader(own.folder), root=root)
+        assert UsageRecord.objects.count() == 63
+        assert [msgspec.json.decode(entry["line"])["id"] for entry in rejected(root)] == [str(made[40].id)]
+        assert tried[0] == 64
+        assert len(tried) == 1 + 2 * 6
+
     def test_a_line_nobody_can_read_is_set_aside(self, own, root):
         own.settled(usage_row())
         with spool.segment_path(own.folder, 1).open("ab") as file:
