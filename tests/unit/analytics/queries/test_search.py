@@ -55,6 +55,14 @@ def test_only_those_of_the_window_are_there(rows):
     assert ids_of(found(days=1.5)) == newest_first(among(rows, days_ago(1.5), NOW))
 
 
+def test_a_window_holds_its_start_and_not_its_end():
+    start, end = days_ago(2), days_ago(1)
+    first, after = usage_row(start), usage_row(end)
+    ledger.insert([first, after])
+    page = search.requests(UsageRecord.objects.all(), span(start, end), ALL, limit=10)
+    assert ids_of(page) == [first.id]
+
+
 @pytest.mark.parametrize("name", FILTERS)
 def test_filters_mean_what_they_mean_in_reports(rows, name):
     filters, means = FILTERS[name]

@@ -164,6 +164,12 @@ class TestWhatWasDropped:
             ledger.insert([usage_row(DAY)])
         assert UsageRecord.objects.count() == 1
 
+    def test_ends_just_before_the_first_row_that_may_come(self) -> None:
+        ledger.insert([usage_row(DAY + timedelta(days=3))])
+        with pytest.raises(horizon.RowsAreGone):
+            ledger.insert([usage_row(DAY + timedelta(days=3) - timedelta(milliseconds=1))])
+        assert UsageRecord.objects.count() == 2
+
 
 def test_a_span_without_a_day_is_refused() -> None:
     with pytest.raises(BadSpan):
@@ -177,3 +183,12 @@ def test_rows_from_before_there_were_roll_ups_are_counted_by_a_rebuild() -> None
     assert horizon.current().counted_from == TODAY
     rebuild()
     assert horizon.current().counted_from < TODAY - timedelta(days=1)
+
+
+@pytest.mark.parametrize("days", [-5, 9])
+def test_a_rebuild_of_today_alone_says_nothing_of_earlier_days_nor_of_later_ones(days) -> None:
+    ledger.insert([usage_row(TODAY - timedelta(days=6)), usage_row(TODAY)])
+    counted_from = TODAY + timedelta(days=days)
+    LedgerSpan.objects.update(counted_from=counted_from)
+    rebuild(TODAY, None)
+    assert horizon.current().counted_from == counted_from
