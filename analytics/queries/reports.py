@@ -17,7 +17,7 @@ from analytics import histograms
 from analytics.queries import names, spans, sums
 from analytics.queries.filters import Dimension, Filters
 from analytics.queries.names import Named
-from analytics.queries.spans import MOST_POINTS, Span, SpanProblem, Step
+from analytics.queries.spans import MOST_POINTS, Span, Step
 from analytics.queries.sums import Group, Totals
 
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
@@ -119,9 +119,7 @@ def over_time(
     """Every step in order. Without groups also those in which nothing happened; with groups those of each step in
     which something did."""
     edges = spans.edges(span, step)
-    found = sums.read(edges, filters, by, at=span.at, with_times=with_times)
-    if len(found) > MOST_POINTS:
-        raise SpanProblem(f"That is more than {MOST_POINTS:,} points: choose a longer step.", about="step")
+    found = sums.read(edges, filters, by, at=span.at, with_times=with_times, most=MOST_POINTS)
     if not by:
         found = {(number, ()): found.get((number, ()), sums.NOTHING) for number in range(len(edges) - 1)}
     groups = list({group for _, group in found})

@@ -8,7 +8,7 @@ the database, what several stretches tell of a step here.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -29,6 +29,10 @@ Place = tuple[int, Group]
 """Which step, which group."""
 MOST_ROWS = 20 * MOST_POINTS
 """What a statement may bring: each point has a row for every status and every length of roll-up."""
+MOST_TIMED_ROWS = 5 * MOST_POINTS
+"""The same with histograms, which are eighty columns: the answered and the others of a day, and of what is added to it
+or taken off."""
+_AT_ONCE = 1_000
 FAILED = frozenset(StatusClass) - {StatusClass.OK, StatusClass.CANCELLED}
 """A client that left has not seen an error."""
 
@@ -121,12 +125,13 @@ def read(
     *,
     at: datetime,
     with_times: bool = False,
+    most: int | None = None,
 ) -> dict[Place, Totals]:
     """What happened in each step between two of `edges`, by group, where anything did. Latency and time to the first
     token are those of answered requests, unless certain statuses are asked for. `at` is now: what begins later is not
     there, so the roll-up of a day that goes on holds no more than the span.
 
-    Raises: SpanProblem when the groups and steps are too many.
+    Raises: SpanProblem when the groups and steps are too many: more than `most` where it is said.
     """
     if filters.lets_nothing_through:
         return {}
@@ -139,9 +144,19 @@ def read(
     for stretch, group, totals in _rows({int(one.grain): one for one in asked}):
         for number, times in stretch.shares:
             found.setdefault((number, group), []).append((totals, times))
+        # Up to as many again may come to nothing: what one step gains and gives to its neighbour.
+        if most is not None and len(found) > 2 * most:
+            raise _too_many_points(most)
     summed = {place: _sum(parts) for place, parts in found.items()}
     # What is taken off may be all there was.
-    return {place: totals for place, totals in summed.items() if totals.requests}
+    told = {place: totals for place, totals in summed.items() if totals.requests}
+    if most is not None and len(told) > most:
+        raise _too_many_points(most)
+    return told
+
+
+def _too_many_points(most: int) -> SpanProblem:
+    return SpanProblem(f"That is more than {most:,} points: choose a longer step.", about="step")
 
 
 class _Asked(msgspec.Struct, frozen=True):
@@ -154,18 +169,31 @@ class _Asked(msgspec.Struct, frozen=True):
 
 def _rows(asked: Mapping[int, _Asked]) -> Iterable[tuple[Stretch, Group, Totals]]:
     """All of one statement, so that no row that comes meanwhile is in one length of roll-up and not yet in another."""
-    parts = [statement_of(one) for one in asked.values()]
-    with connection.cursor() as cursor:
-        cursor.execute(" UNION ALL ".join(text for text, _ in parts), [value for _, some in parts for value in some])
-        rows = cursor.fetchmany(MOST_ROWS + 1)
-    if len(rows) > MOST_ROWS:
-        raise SpanProblem("That is too many rows: choose a longer step, or group by less.", about="step")
+    if not asked:
+        return
     starts = {number: [_moment(stretch.start) for stretch in one.stretches] for number, one in asked.items()}
-    for grain, which, is_answered, *told in rows:
+    for grain, which, is_answered, *told in _told([statement_of(one) for one in asked.values()], most=_most(asked)):
         one = asked[grain]
         width = sum(len(COLUMNS[dimension]) for dimension in one.dimensions)
         stretch = one.stretches[_number(which, starts[grain])]
         yield stretch, tuple(told[:width]), _totals(told[width:], is_timed=one.with_times and bool(is_answered))
+
+
+def _most(asked: Mapping[int, _Asked]) -> int:
+    return MOST_TIMED_ROWS if any(one.with_times for one in asked.values()) else MOST_ROWS
+
+
+def _told(parts: Sequence[tuple[str, list[Any]]], *, most: int) -> Iterator[Sequence[Any]]:
+    """The database stops at the limit: PostgreSQL's driver takes all it is given before the first row is looked at."""
+    together = f"{' UNION ALL '.join(text for text, _ in parts)} LIMIT {most + 1}"
+    count = 0
+    with connection.cursor() as cursor:
+        cursor.execute(together, [value for _, some in parts for value in some])
+        while rows := cursor.fetchmany(_AT_ONCE):
+            count += len(rows)
+            if count > most:
+                raise SpanProblem("That is too many rows: choose a longer step, or group by less.", about="step")
+            yield from rows
 
 
 def _number(which: Any, starts: Sequence[Any]) -> int:

@@ -11,12 +11,13 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from analytics import rollups
 from analytics.models import UsageRecord
 from analytics.queries import reports, spans, sums
 from analytics.queries.filters import Dimension, Filters
 from analytics.queries.reports import Order
 from analytics.queries.spans import SpanProblem, Step
-from analytics.series import StatusClass
+from analytics.series import Dimensions, Grain, StatusClass
 from tests.conftest import WrittenOnce
 from tests.unit.analytics.queries.rows import NOW, among, days_ago, ended, plain, scattered, span
 
@@ -251,3 +252,41 @@ def test_too_many_rows_are_refused(rows, monkeypatch):
     monkeypatch.setattr(sums, "MOST_ROWS", 20)
     with pytest.raises(SpanProblem, match="choose a longer step"):
         reports.over_time(span(days_ago(7), NOW), step=Step.HOUR, by=[Dimension.KEY])
+
+
+def test_the_database_brings_no_more_rows_than_are_let_through(rows, monkeypatch):
+    monkeypatch.setattr(sums, "MOST_ROWS", 20)
+    with CaptureQueriesContext(connection) as said, pytest.raises(SpanProblem, match="too many rows"):
+        reports.over_time(span(days_ago(7), NOW), step=Step.HOUR, by=[Dimension.KEY])
+    assert said.captured_queries[-1]["sql"].endswith(" LIMIT 21")
+
+
+def test_fewer_rows_are_let_through_with_histograms(rows, monkeypatch):
+    monkeypatch.setattr(sums, "MOST_TIMED_ROWS", 20)
+    reports.over_time(span(days_ago(7), NOW), step=Step.HOUR, by=[Dimension.KEY])
+    with pytest.raises(SpanProblem, match="too many rows"):
+        reports.over_time(span(days_ago(7), NOW), step=Step.HOUR, by=[Dimension.KEY], with_times=True)
+
+
+def test_too_many_points_are_refused_before_they_are_added_up(rows, monkeypatch):
+    monkeypatch.setattr(reports, "MOST_POINTS", 5)
+    monkeypatch.setattr(sums, "_sum", lambda parts: pytest.fail("added up"))
+    with pytest.raises(SpanProblem, match="more than 5 points"):
+        reports.over_time(span(days_ago(7), NOW), step=Step.HOUR, by=[Dimension.KEY])
+
+
+def test_no_time_is_no_roll_up():
+    assert sums.read([NOW, NOW], Filters(), at=NOW) == {}
+
+
+def test_ten_thousand_points_with_histograms_are_told():
+    """A minute and a way to end each, the most that is asked for at once."""
+    start = NOW.replace(minute=0, second=0) - timedelta(hours=50)
+    ends = [StatusClass.OK, StatusClass.CLIENT_ERROR, StatusClass.CANCELLED, StatusClass.INTERRUPTED]
+    minutes = [start + timedelta(minutes=number) for number in range(2_500)]
+    counts = {"requests": 1, "latency_3": 1}
+    rollups.add({(Grain.MINUTE, at, Dimensions("chat", end)): counts for at in minutes for end in ends})
+    asked = span(start, start + timedelta(minutes=2_500))
+    points = reports.over_time(asked, step=Step.MINUTE, by=[Dimension.STATUS], with_times=True)
+    assert len(points) == 10_000 == reports.MOST_POINTS
+    assert {point.totals.requests for point in points} == {1}
