@@ -4,7 +4,7 @@ rewrites nothing."""
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,11 +12,11 @@ from typing import Any
 import msgspec
 
 from analytics import cost, repricing
-from analytics.queries import reports
+from analytics.queries import names, spans, sums
 from analytics.queries.filters import Dimension, Filters
-from analytics.queries.reports import Point
 from analytics.queries.spans import Span, SpanProblem, Step
-from analytics.repricing import Bounds, Bucket
+from analytics.queries.sums import Totals
+from analytics.repricing import Bounds, Bucket, Reason
 from gateway import usage_asking, usage_options, usage_rows
 from gateway.console import ConsoleCommand
 from providers import rows as vendors
@@ -25,11 +25,15 @@ from providers.types import Price, Usage
 
 DAYS_APART = timedelta(days=92)
 """Longer periods are added up by months."""
+MOST_CUTS = 50
+"""Times at which a price began that a period is cut at: where there were more, the last ones."""
+BY = (Dimension.PROVIDER, Dimension.MODEL)
+ALL = "all"
 HEADINGS = ["model", "requests", "tokens", "was charged", "at the prices then", "at those of the date", "change"]
 
 
 class Line(msgspec.Struct, frozen=True):
-    """One model's usage in the period. Bounds are the same where it has no tiers; None where a price is missing."""
+    """One model's usage in the period, or all together. Bounds are None where a price is missing."""
 
     model: str
     """As provider/id."""
@@ -67,60 +71,112 @@ def run(command: ConsoleCommand, options: Mapping[str, Any], *, at: datetime) ->
 
 def report(span: Span, filters: Filters, *, at: datetime) -> list[Line]:
     """By model, the dearest first. Raises: SpanProblem."""
-    step = Step.DAY if span.end - span.start <= DAYS_APART else Step.MONTH
-    by_model: dict[str, list[Point]] = {}
-    for point in reports.over_time(span, filters, step=step, by=[Dimension.PROVIDER, Dimension.MODEL]):
-        if point.group.fields["model"]:  # of no model is what was refused before any was tried
-            by_model.setdefault(point.group.label, []).append(point)
-    prices = _prices(by_model)
-    lines = [_line(name, points, prices.get(name, ()), at=at) for name, points in by_model.items()]
+    prices = _prices(_by_model(spans.edges(span, None), filters, at=span.at))
+    by_model = _by_model(_edges(span, prices.values()), filters, at=span.at)
+    lines = [_line(name, steps, prices.get(name, ()), at=at) for name, steps in by_model.items()]
     return sorted(lines, key=lambda line: (-line.charged_usd, line.model))
 
 
-def _prices(names: Iterable[str]) -> dict[str, Sequence[Price]]:
-    wanted = set(names)
+def together(lines: Sequence[Line]) -> Line:
+    return Line(
+        ALL,
+        sum(line.requests for line in lines),
+        sum(line.tokens for line in lines),
+        sum((line.charged_usd for line in lines), cost.ZERO),
+        repricing.together(line.then for line in lines),
+        repricing.together(line.at_date for line in lines),
+    )
+
+
+_Steps = list[tuple[datetime, datetime, Totals]]
+"""When each begins and ends, and what was used in it."""
+
+
+def _by_model(edges: Sequence[datetime], filters: Filters, *, at: datetime) -> dict[str, _Steps]:
+    found = sums.read(edges, filters, BY, at=at)
+    groups = list({group for _, group in found})
+    labels = dict(zip(groups, names.named(groups, BY), strict=True))
+    by_model: dict[str, _Steps] = {}
+    for (number, group), totals in found.items():
+        if labels[group].fields["model"]:  # of no model is what was refused before any was tried
+            step = edges[number], edges[number + 1], totals
+            by_model.setdefault(labels[group].label, []).append(step)
+    return by_model
+
+
+def _edges(span: Span, prices: Iterable[Sequence[Price]]) -> list[datetime]:
+    """Those of days or months, as a shorter step has fewer tiers in reach; and on both sides of each time a price began
+    the nearest that roll-ups still tell: what lies between is a minute, a quarter of an hour or a day."""
+    step = Step.DAY if span.end - span.start <= DAYS_APART else Step.MONTH
+    covered = span.covered
+    began = {price.valid_from for some in prices for price in some if covered.start < price.valid_from < covered.end}
+    cuts = {
+        spans.outward(moment, at=span.at, is_end=is_end)
+        for moment in sorted(began)[-MOST_CUTS:]
+        for is_end in (False, True)
+    }
+    return sorted({*spans.edges(span, step), *(cut for cut in cuts if covered.start < cut < covered.end)})
+
+
+def _prices(wanted: Collection[str]) -> dict[str, Sequence[Price]]:
     found = Model.objects.select_related("provider").prefetch_related("prices")
     return {str(row): vendors.prices(row) for row in found if str(row) in wanted}
 
 
-def _line(name: str, points: Sequence[Point], prices: Sequence[Price], *, at: datetime) -> Line:
-    found = repricing.reprice(map(_bucket, points), prices, at=at)
+def _line(name: str, steps: _Steps, prices: Sequence[Price], *, at: datetime) -> Line:
+    found = repricing.reprice((_bucket(*step) for step in steps), prices, at=at)
     return Line(
         name,
-        sum(point.totals.requests for point in points),
-        sum(point.totals.tokens for point in points),
-        sum((point.totals.cost_usd for point in points), cost.ZERO),
+        sum(totals.requests for _, _, totals in steps),
+        sum(totals.tokens for _, _, totals in steps),
+        sum((totals.cost_usd for _, _, totals in steps), cost.ZERO),
         found.then,
         found.at_date,
     )
 
 
-def _bucket(point: Point) -> Bucket:
-    told = point.totals
-    names = [name for name in Usage.__struct_fields__ if name.endswith("_tokens")]
-    usage = Usage(**{name: getattr(told, name) for name in names}, web_searches=told.web_searches, images=told.images)
-    return Bucket(usage, told.requests, point.start, point.end)
+def _bucket(start: datetime, end: datetime, told: Totals) -> Bucket:
+    tokens = [name for name in Usage.__struct_fields__ if name.endswith("_tokens")]
+    usage = Usage(**{name: getattr(told, name) for name in tokens}, web_searches=told.web_searches, images=told.images)
+    return Bucket(usage, told.requests, start, end)
+
+
+WHY = {
+    Reason.TIERS: "A to B: the model has tiers, and sums do not tell which tier each request was in.",
+    Reason.CHANGED: (
+        "A to B: a price began within a minute, a quarter of an hour or a day of which there is one sum alone, "
+        "and it does not tell which requests came before."
+    ),
+}
 
 
 def _print(command: ConsoleCommand, lines: Sequence[Line], *, span: Span, at: datetime) -> None:
-    shown = [
-        [line.model, f"{line.requests:,}", f"{line.tokens:,}", f"${usage_rows.money(line.charged_usd)}"]
-        + [_range(line.then), _range(line.at_date), _change(line)]
-        for line in lines
-    ]
+    shown = [_cells(line) for line in (*lines, together(lines))] if lines else []
     command.print_table(HEADINGS, shown, empty="Nothing was used in this period.", whole=("model",))
     told = usage_rows.span(span)
     start, end = (told[edge][:16].replace("T", " ") for edge in ("start", "end"))
     command.stdout.write(f"\n{start} to {end} {told['zone']}, and the prices of {at:%Y-%m-%d %H:%M} UTC.")
     command.stdout.write("This is a report: no row is changed by it.")
-    if any(_is_range(bounds) for line in lines for bounds in (line.then, line.at_date)):
-        command.stdout.write("A to B: the model has tiers, and sums do not tell which tier each request was in.")
-    if any(line.at_date is None for line in lines):
-        command.stdout.write("-: something that was used has no price at that date.")
+    told_bounds = [bounds for line in lines for bounds in (line.then, line.at_date)]
+    reasons = {reason for bounds in told_bounds if bounds is not None for reason in _reasons(bounds)}
+    for reason, says in WHY.items():
+        if reason in reasons:
+            command.stdout.write(says)
+    if None in told_bounds:
+        command.stdout.write("-: something that was used has no price at that date, or had none then.")
+
+
+def _cells(line: Line) -> list[str]:
+    figures = [f"{line.requests:,}", f"{line.tokens:,}", f"${usage_rows.money(line.charged_usd)}"]
+    return [line.model, *figures, _range(line.then), _range(line.at_date), _change(line)]
 
 
 def _is_range(bounds: Bounds | None) -> bool:
     return bounds is not None and cost.rounded(bounds.least) != cost.rounded(bounds.most)
+
+
+def _reasons(bounds: Bounds) -> list[Reason]:
+    return sorted(bounds.reasons) if _is_range(bounds) else []
 
 
 def _range(bounds: Bounds | None) -> str:
@@ -142,21 +198,23 @@ def _as_json(lines: Sequence[Line], *, span: Span, at: datetime) -> dict[str, An
     return {
         "span": usage_rows.span(span),
         "prices_at": at.isoformat(),
-        "data": [
-            {
-                "model": line.model,
-                "requests": line.requests,
-                "tokens": line.tokens,
-                "charged_usd": usage_rows.money(line.charged_usd),
-                "then_usd": _bounds_json(line.then),
-                "at_date_usd": _bounds_json(line.at_date),
-            }
-            for line in lines
-        ],
+        "data": [{"model": line.model} | _figures(line) for line in lines],
+        "totals": _figures(together(lines)),
     }
 
 
-def _bounds_json(bounds: Bounds | None) -> dict[str, str | None] | None:
+def _figures(line: Line) -> dict[str, Any]:
+    return {
+        "requests": line.requests,
+        "tokens": line.tokens,
+        "charged_usd": usage_rows.money(line.charged_usd),
+        "then_usd": _bounds_json(line.then),
+        "at_date_usd": _bounds_json(line.at_date),
+    }
+
+
+def _bounds_json(bounds: Bounds | None) -> dict[str, Any] | None:
     if bounds is None:
         return None
-    return {"least": usage_rows.money(cost.rounded(bounds.least)), "most": usage_rows.money(cost.rounded(bounds.most))}
+    least, most = (usage_rows.money(cost.rounded(usd)) for usd in (bounds.least, bounds.most))
+    return {"least": least, "most": most, "reasons": _reasons(bounds)}

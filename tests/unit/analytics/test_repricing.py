@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics import cost
-from analytics.repricing import Bounds, Bucket, Repriced, bounds, reprice
+from analytics.repricing import Bounds, Bucket, Reason, Repriced, bounds, reprice
 from providers.types import Price, Unit, Usage
 from tests.unit.analytics.test_cost import LONG_AGO, NOW, price
 
@@ -43,7 +43,9 @@ class TestBothLists:
         assert found == Repriced(then=exactly(5), at_date=None)
 
     def test_a_price_that_began_in_the_midst_may_have_held_or_not(self):
-        assert bounds(bucket(NOW - HOUR / 2, input_tokens=7), FLAT) == Bounds(Decimal(7), Decimal(14))
+        assert bounds(bucket(NOW - HOUR / 2, input_tokens=7), FLAT) == Bounds(
+            Decimal(7), Decimal(14), frozenset({Reason.CHANGED})
+        )
 
     def test_each_request_pays_the_price_of_a_request(self):
         assert bounds(bucket(requests=3), [price("request", "0.5")]) == exactly("1.5")
@@ -55,7 +57,16 @@ class TestBothLists:
 class TestTiers:
     def test_several_requests_may_have_fallen_in_any_tier_that_all_of_them_reach(self):
         found = bounds(bucket(input_tokens=150, output_tokens=10), TIERED)
-        assert found == Bounds(Decimal(150 + 50), Decimal(300 + 60))
+        assert found == Bounds(Decimal(150 + 50), Decimal(300 + 60), frozenset({Reason.TIERS}))
+
+    def test_a_tier_that_began_in_the_midst_is_told_by_both_reasons(self):
+        late = (*FLAT[:2], price("input", 2, from_tokens=100, valid_from=NOW), price("input", 1, valid_from=NOW))
+        found = bounds(bucket(NOW - HOUR / 2, input_tokens=150), late)
+        assert found == Bounds(Decimal(150), Decimal(300), frozenset(Reason))
+
+    def test_a_price_that_began_as_it_was_is_no_range(self):
+        same = (*FLAT[:2], price("input", 1, valid_from=NOW))
+        assert bounds(bucket(NOW - HOUR / 2, input_tokens=7), same) == exactly(7)
 
     def test_a_tier_that_not_even_all_together_reach_held_for_none(self):
         assert bounds(bucket(input_tokens=99, output_tokens=10), TIERED) == exactly(99 + 50)
