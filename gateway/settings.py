@@ -206,6 +206,8 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["gateway.api.bodies.JsonObjectParser"],
     "EXCEPTION_HANDLER": "gateway.api.errors.handle",
+    # `?format=` is a parameter as any other: views that know it read it, those that check theirs refuse it by name.
+    "URL_FORMAT_OVERRIDE": None,
     "UNAUTHENTICATED_USER": None,
 }
 

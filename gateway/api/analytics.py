@@ -30,7 +30,7 @@ class MayReadUsage(BasePermission):
 
 
 class ReadingView(APIView):
-    """Whose format is chosen by us: `?format=` and `Accept` name one that DRF has no renderer for."""
+    """Whose format is chosen by us: `Accept` may name one that DRF has no renderer for."""
 
     permission_classes = [MayReadUsage]
 

@@ -33,6 +33,10 @@ def error(response):
 
 class TestWho:
     @pytest.mark.parametrize("path", ADDRESSES)
+    def test_a_parameter_called_format_changes_no_address(self, get, path):
+        assert get(f"{path}?format=csv").status_code == 200
+
+    @pytest.mark.parametrize("path", ADDRESSES)
     def test_a_key_may_look(self, get, path):
         assert get(path).status_code == 200
 
