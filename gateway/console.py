@@ -32,6 +32,11 @@ def plain(text: str) -> str:
     return _CONTROL.sub("", text)
 
 
+def counted(number: int, noun: str) -> str:
+    """Such as `1 row` and `2,000 rows`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def by_field(error: ValidationError) -> str:
     """What is wrong with which field, in one sentence for each."""
     if not hasattr(error, "error_dict"):

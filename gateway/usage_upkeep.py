@@ -3,11 +3,12 @@ dropped. Figures are `analytics`'s; here are options, progress and words."""
 
 from __future__ import annotations
 
+import re
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Protocol
 
@@ -16,16 +17,20 @@ from django.conf import settings
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from analytics import recounting, retention
+from analytics import horizon, recounting, retention
 from analytics.horizon import RowsAreGone
+from analytics.periods import Period
+from analytics.queries import moments
+from analytics.queries.spans import SpanProblem
 from analytics.recounting import BadSpan, Difference, Span
-from gateway.console import ACTOR, ConsoleCommand
+from gateway.console import ACTOR, ConsoleCommand, counted
 
 SHOWN = 50
 """Differences, unless told otherwise."""
 EXAMPLES = """\
   manage.py usage verify                          compares every roll-up with its rows; status 1 if one differs
-  manage.py usage verify --since 2026-11-01 --json
+  manage.py usage verify --since 7d
+  manage.py usage verify --since "last month" --json
   manage.py usage rebuild --since 2026-11-01 --until 2026-11-03   writes the 1st and the 2nd anew, in UTC
   manage.py usage rebuild --all --yes
   manage.py usage tidy --dry-run                  what is older than is kept
@@ -51,8 +56,8 @@ def add_arguments(actions: _Actions) -> None:
         "tidy", help="Drop rows and roll-ups that are older than is kept, as the hourly task does."
     )
     for one in (rebuild, verify):
-        one.add_argument("--since", type=_day, metavar="DATE", help="The first UTC day, such as 2026-11-01.")
-        one.add_argument("--until", type=_day, metavar="DATE", help="The UTC day to end before.")
+        one.add_argument("--since", type=_days, metavar="DAY", help="The first UTC day: 2026-11-01, 7d, last month.")
+        one.add_argument("--until", type=_days, metavar="DAY", help="The UTC day to end before.")
     rebuild.add_argument("--all", action="store_true", help="All days whose rows are there.")
     rebuild.add_argument("--yes", action="store_true", help="Without asking.")
     verify.add_argument("--show", type=int, default=SHOWN, metavar="N", help=f"At most so many differences ({SHOWN}).")
@@ -66,39 +71,65 @@ def run(command: ConsoleCommand, options: Mapping[str, Any]) -> None:
     {"rebuild": _rebuild, "verify": _verify, "tidy": _tidy}[options["action"]](command, options)
 
 
-def _day(text: str) -> datetime:
+def _days(text: str) -> Period:
+    """What names whole UTC days. `7d` begins with the day that was so long ago."""
+    at_noon = datetime.now(UTC).replace(hour=12, minute=30)  # so that no number of hours ago is a midnight
     try:
-        day = date.fromisoformat(text)
-    except ValueError as error:
-        raise ArgumentTypeError(f"{text!r} is no date; write it like 2026-11-01") from error
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+        found = moments.period(text, zone="UTC", now=at_noon, about="since")
+    except SpanProblem as problem:
+        raise ArgumentTypeError(f"{text!r} is no day; {WRITE}") from problem
+    if not _DAYS_AGO.fullmatch(text.strip()) and horizon.day_of(found.start) != found.start:
+        raise ArgumentTypeError(f"{text!r} is no whole day; {WRITE}")
+    return Period(horizon.day_of(found.start), found.end)
+
+
+_DAYS_AGO = re.compile(r"[0-9]+\s*[dw]")
+WRITE = (
+    "write it like 2026-11-01, 7d, 2w, today, yesterday, last week, this month or 2026-10: roll-ups are kept by UTC day"
+)
+
+
+def _span(options: Mapping[str, Any]) -> Span:
+    """A word for several days says their end too, unless `--until` does. Raises: BadSpan."""
+    since: Period | None = options["since"]
+    until: Period | None = options["until"]
+    end = until.start if until is not None else since.end if since is not None else None
+    return recounting.span(None if since is None else since.start, end)
 
 
 def _rebuild(command: ConsoleCommand, options: Mapping[str, Any]) -> None:
     if not options["all"] and options["since"] is None:
         raise BadOption("Say which days: --since 2026-11-01, or --all.")
-    span = recounting.span(options["since"], options["until"])
-    if not options["yes"] and not _is_confirmed(span, options):
+    span = _span(options)
+    if span.days and not options["yes"] and not _is_confirmed(span, options):
         raise BadOption("Nothing was written: --yes rebuilds without asking.")
     with _progress(span, quiet=options["json"]) as progress:
         rows = recounting.rebuild_all(span, progress=progress)
     if options["json"]:
         command.print_json({"days": len(span.days), "rows": rows})
+    elif not span.days:
+        command.stdout.write(_nothing_of(span))
     else:
-        command.stdout.write(f"Roll-ups of {len(span.days):,} days are written anew, from {rows:,} rows.")
+        said = f"Roll-ups of {counted(len(span.days), 'day')} are written anew, from {counted(rows, 'row')}."
+        command.stdout.write(said)
+
+
+def _nothing_of(span: Span) -> str:
+    return f"There is no row and no roll-up from {span.start:%Y-%m-%d} up to {span.end:%Y-%m-%d} (UTC)."
 
 
 def _is_confirmed(span: Span, options: Mapping[str, Any]) -> bool:
     if options["json"] or not (sys.stdin.isatty() and sys.stdout.isatty()):
         return False
     try:
-        return input(f"Write the roll-ups of {len(span.days):,} days anew? [y/N] ").strip().lower() in ("y", "yes")
+        question = f"Write the roll-ups of {counted(len(span.days), 'day')} anew? [y/N] "
+        return input(question).strip().lower() in ("y", "yes")
     except EOFError:
         return False
 
 
 def _verify(command: ConsoleCommand, options: Mapping[str, Any]) -> None:
-    span = recounting.span(options["since"], options["until"])
+    span = _span(options)
     total = 0
 
     def count(tell: Callable[[datetime, int], None]) -> Callable[[datetime, int], None]:
@@ -118,8 +149,11 @@ def _verify(command: ConsoleCommand, options: Mapping[str, Any]) -> None:
         command.print_json({"days": len(span.days), "rows": total, "differences": msgspec.to_builtins(differences)})
     elif differences:
         _show(command, differences)
+    elif not span.days:
+        command.stdout.write(_nothing_of(span))
     else:
-        command.stdout.write(f"Every roll-up of {len(span.days):,} days is the sum of its rows: {total:,} of them.")
+        days = counted(len(span.days), "day")
+        command.stdout.write(f"Every roll-up of {days} is the sum of its rows: {total:,} of them.")
     if differences:
         sys.exit(1)
 
@@ -137,17 +171,21 @@ def _show(command: ConsoleCommand, differences: list[Difference]) -> None:
 def _tidy(command: ConsoleCommand, options: Mapping[str, Any]) -> None:
     if options["dry_run"]:
         due = retention.due(keep_days=settings.USAGE_KEEP_DAYS)
-        said = f"{due.rows:,} rows and {due.rollups:,} roll-ups are older than is kept; nothing was dropped."
+        said = f"Older than is kept: {_dropped(due.rows, due.rollups)}; nothing was dropped."
         shown: object = due
     else:
         done = retention.tidy(keep_days=settings.USAGE_KEEP_DAYS, actor=ACTOR)
         left = "" if done.is_done else " The rest is left for the next time."
-        said = f"Dropped {done.rows:,} rows and {done.rollups:,} roll-ups.{left}"
+        said = f"Dropped {_dropped(done.rows, done.rollups)}.{left}"
         shown = done
     if options["json"]:
         command.print_json(msgspec.to_builtins(shown))
     else:
         command.stdout.write(said)
+
+
+def _dropped(rows: int, rollups: int) -> str:
+    return f"{counted(rows, 'row')} and {counted(rollups, 'roll-up')}"
 
 
 @contextmanager
@@ -157,4 +195,4 @@ def _progress(span: Span, *, quiet: bool) -> Iterator[recounting.Progress]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=quiet or not console.is_terminal, transient=True) as bar:
         task = bar.add_task("days", total=len(span.days))
-        yield lambda day, rows: bar.update(task, advance=1, description=f"{day:%Y-%m-%d}: {rows:,} rows")
+        yield lambda day, rows: bar.update(task, advance=1, description=f"{day:%Y-%m-%d}: {counted(rows, 'row')}")

@@ -48,7 +48,7 @@ def span(since: str | None, until: str | None, *, zone: str, now: datetime, usua
     Raises: SpanProblem, about `since` or `until`.
     """
     minute = now.replace(second=0, microsecond=0) + MINUTE
-    found = _read(since or usual, zone=zone, now=minute, about="since")
+    found = _read(usual if since is None else since, zone=zone, now=minute, about="since")
     if until is not None:
         end = _read(until, zone=zone, now=minute, about="until").start
         window = found.window if end == found.end else None
@@ -62,6 +62,14 @@ def span(since: str | None, until: str | None, *, zone: str, now: datetime, usua
             about="since" if until is None else "until",
         )
     return Span(start=found.start, end=end, zone=zone, at=now, calendar=window)
+
+
+def period(text: str, *, zone: str, now: datetime, about: str) -> Period:
+    """What one word stands for: a whole day, week or month, or what begins at a moment, without an end.
+
+    Raises: SpanProblem.
+    """
+    return _read(text, zone=zone, now=now.replace(second=0, microsecond=0) + MINUTE, about=about)
 
 
 def _read(text: str, *, zone: str, now: datetime, about: str) -> _Word:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpResponse, JsonResponse
 from rest_framework.request import Request
@@ -11,6 +9,7 @@ from rest_framework.request import Request
 from analytics import audit_listing, visibility
 from analytics.audit_listing import Wanted
 from analytics.models import Severity
+from gateway import audit_asking
 from gateway.api import managing
 from gateway.api.managing import ManagingView
 
@@ -20,10 +19,10 @@ FILTERS = ("since", "until", "actor", "action", "target", "project", "severity")
 class AuditView(ManagingView):
     def get(self, request: Request) -> HttpResponse:
         asked = managing.asked(request, *FILTERS)
-        slug = asked.get("project")
+        slug, times = asked.get("project"), audit_asking.times(asked.get("since"), asked.get("until"))
         wanted = Wanted(
-            since=_moment(asked, "since"),
-            until=_moment(asked, "until"),
+            since=times.since,
+            until=times.until,
             actor=asked.get("actor", ""),
             action=asked.get("action", ""),
             target=asked.get("target", ""),
@@ -41,13 +40,6 @@ class AuditEntryView(ManagingView):
         if not told:
             raise Http404(f"There is no entry {entry_id}.")
         return JsonResponse(told[0])
-
-
-def _moment(asked: dict[str, str], name: str) -> datetime | None:
-    try:
-        return managing.moment(asked.get(name))
-    except ValidationError as error:
-        raise ValidationError({name: error.messages}) from error
 
 
 def _severity(given: str | None) -> Severity | None:

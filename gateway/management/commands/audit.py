@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -12,12 +12,11 @@ from analytics import audit_listing, visibility
 from analytics.audit_listing import Wanted
 from analytics.authority import Authority
 from analytics.models import AuditEntry, Severity
-from gateway import key_options
+from gateway import audit_asking, key_options
 from gateway.console import ACTOR, ConsoleCommand
 
 MOST_ROWS = 1_000
 EVERYTHING = Authority(ACTOR, None)
-UNITS = "mhdw"
 
 
 class BadOption(Exception):
@@ -41,7 +40,9 @@ examples:
         super().add_arguments(parser)
         parser.add_argument("what", nargs="?", choices=("list", "show"), default="list", help="`list` unless you say.")
         parser.add_argument("id", nargs="?", metavar="ID", help="The entry to show.")
-        parser.add_argument("--since", metavar="WHEN", help="Such as 12h, 7d, 2026-11-01; UTC unless it says.")
+        parser.add_argument(
+            "--since", metavar="WHEN", help="Such as 12h, 7d, today, last month, 2026-11-01; UTC unless it says."
+        )
         parser.add_argument("--until", metavar="WHEN", help="Up to then, without it.")
         parser.add_argument("--actor", default="", metavar="TEXT", help="A part of who did it.")
         parser.add_argument("--action", default="", metavar="TEXT", help="How it begins, such as `budget.`.")
@@ -90,23 +91,16 @@ examples:
 
 def _wanted(options: Mapping[str, Any]) -> Wanted:
     slug, severity = options["project"], options["severity"]
+    times = audit_asking.times(options["since"], options["until"])
     return Wanted(
-        since=_moment(options, "since"),
-        until=_moment(options, "until"),
+        since=times.since,
+        until=times.until,
         actor=options["actor"],
         action=options["action"],
         target=options["target"],
         project_id=None if slug is None else key_options.project(slug).pk,
         severity=None if severity is None else Severity(severity),
     )
-
-
-def _moment(options: Mapping[str, Any], name: str) -> datetime | None:
-    """A date, or how long ago. Raises: BadOption."""
-    text: str | None = options[name]
-    if text is not None and text[:-1].isdecimal() and text[-1:] in UNITS:
-        return datetime.now(UTC) - timedelta(seconds=key_options.duration_s(text, option=name))
-    return key_options.moment({name: text, "nothing": None}, after="nothing", at=name)
 
 
 def _one(given: str | None) -> AuditEntry:

@@ -79,6 +79,10 @@ class TestApi:
             ("target=100%25", ["tried.all"]),
             ("target=1_0", []),
             ("since=2020-01-01T00:00:00Z&until=2020-01-02T00:00:00Z", []),
+            ("since=7d&severity=warning&target=four", ["tried.hard"]),
+            ("since=last+month&target=first", []),
+            ("until=today&target=first", []),
+            ("until=2020-01-01&target=first", []),
         ],
     )
     def test_it_is_filtered(self, root, trail, asked, found):
@@ -95,7 +99,8 @@ class TestApi:
 
     @pytest.mark.parametrize(
         ("asked", "field"),
-        [("since=yesterday", "since"), ("until=2026-11-01", "until"), ("severity=bad", "severity"), ("whom=x", "whom"),
+        [("since=soon", "since"), ("until=never", "until"), ("since=", "since"), ("severity=bad", "severity"),
+         ("whom=x", "whom"), ("format=csv", "format"),
          ("after=x", "after"), ("limit=0", "limit"), ("target=%00", "target")],
     )  # fmt: skip
     def test_what_is_wrong_is_told_at_its_parameter(self, us, asked, field):
@@ -148,8 +153,8 @@ class TestCommand:
             (["show", "x"], "There is no entry x"),
             (["show", "99999999"], "There is no entry 99999999"),
             (["list", "7"], "did you mean `audit show 7`"),
-            (["--since", "yesterday"], "--since 'yesterday': write a date"),
-            (["--since", "100000w"], "this is too long"),
+            (["--since", "soon"], "'soon' is no time: write 7d"),
+            (["--until", "100000w"], "use a time between 1971 and 2200"),
             (["--limit", "0"], "use a whole number from 1"),
             (["--project", "nowhere"], "There is no project 'nowhere'"),
         ],

@@ -83,13 +83,53 @@ def test_it_says_what_is_missing(two_days, words, said) -> None:
 
 def test_a_date_that_is_none_is_refused() -> None:
     with pytest.raises(CommandError, match="write it like 2026-11-01"):
-        usage("verify", "--since", "yesterday")
+        usage("verify", "--since", "soon")
+
+
+@pytest.mark.parametrize("word", ["24h", "30m", "now", "this hour", "2026-11-01T09:00"])
+def test_what_is_no_whole_day_is_refused(word) -> None:
+    with pytest.raises(CommandError, match="is no whole day; write it like 2026-11-01, 7d"):
+        usage("verify", "--since", word)
+
+
+@pytest.mark.parametrize(
+    ("since", "days"),
+    [
+        (["--since", "2d"], 3),
+        (["--since", "today"], 1),
+        (["--since", "yesterday"], 1),
+        (["--since", "2d", "--until", "today"], 2),
+        (["--since", "1w", "--until", "1d"], 2),
+    ],
+)
+def test_days_are_named_as_in_reports(since, days) -> None:
+    now = datetime.now(UTC)
+    ledger.insert([usage_row(now - timedelta(days=ago)) for ago in range(4)])
+    found = json.loads(usage("verify", *since, "--json")[0])
+    assert (found["days"], found["rows"]) == (days, days)
+
+
+def test_a_month_named_is_the_whole_of_it_alone(two_days) -> None:
+    ledger.insert([usage_row(DAY + timedelta(days=30))])
+    assert json.loads(usage("rebuild", "--since", "2026-03", "--yes", "--json")[0]) == {"days": 2, "rows": 3}
+
+
+@pytest.mark.parametrize("action", ["verify", "rebuild"])
+def test_a_time_of_which_there_is_nothing_is_told_so(two_days, action) -> None:
+    out, _, status = usage(action, "--since", "2020-01-01", "--until", "2020-02-01")
+    assert (out.strip(), status) == ("There is no row and no roll-up from 2020-01-01 up to 2020-02-01 (UTC).", 0)
+
+
+def test_one_is_not_told_as_several() -> None:
+    ledger.insert([usage_row(DAY)])
+    assert usage("verify")[0].startswith("Every roll-up of 1 day is")
+    assert "of 1 day are written anew, from 1 row." in usage("rebuild", "--all", "--yes")[0]
 
 
 def test_tidy_says_what_would_go_and_drops_it(settings) -> None:
     settings.USAGE_KEEP_DAYS = 30
     ledger.insert([usage_row(DAY - timedelta(days=300)), usage_row()])
-    assert usage("tidy", "--dry-run")[0].startswith("1 rows and")
+    assert usage("tidy", "--dry-run")[0].startswith("Older than is kept: 1 row and")
     assert UsageRecord.objects.count() == 2
     assert json.loads(usage("tidy", "--json")[0])["rows"] == 1
     assert UsageRecord.objects.count() == 1
