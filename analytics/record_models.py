@@ -31,6 +31,10 @@ class Outcome(models.TextChoices):
     INTERRUPTED = "interrupted", "The gateway stopped or was killed"
 
 
+NOT_KNOWN_OF_INTERRUPTED = "how long it took and what it had answered is not known; budgets count its cap"
+"""Columns of a row say 0 or nothing then."""
+
+
 class CostSource(models.TextChoices):
     """Where a cost comes from, most trusted first."""
 

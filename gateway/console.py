@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from argparse import RawDescriptionHelpFormatter
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -37,11 +37,25 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def by_field(error: ValidationError) -> str:
-    """What is wrong with which field, in one sentence for each."""
+def by_field(error: ValidationError, *, spelt: Mapping[str, str] | None = None) -> str:
+    """What is wrong with which field, in one sentence for each; `spelt` has the options that fields were given by."""
     if not hasattr(error, "error_dict"):
         return " ".join(error.messages)
-    return " ".join(f"{field}: {' '.join(said)}" for field, said in error.message_dict.items())
+    names = spelt or {}
+    return " ".join(f"{names.get(field, field)}: {' '.join(said)}" for field, said in error.message_dict.items())
+
+
+def _spelt(parser: ArgumentParser, given: Mapping[str, Any]) -> dict[str, str]:
+    """As they are typed: the options that were given to a command, and to the action that was asked for."""
+    found = {
+        one.dest: one.option_strings[-1]
+        for one in parser._actions
+        if one.option_strings and given.get(one.dest) is not None
+    }
+    for one in parser._actions:
+        chosen = one.choices.get(given.get(one.dest)) if isinstance(one.choices, Mapping) else None
+        found |= _spelt(chosen, given) if isinstance(chosen, ArgumentParser) else {}
+    return found
 
 
 class ExamplesFormatter(RawDescriptionHelpFormatter, DjangoHelpFormatter):
@@ -58,6 +72,7 @@ class ConsoleCommand(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.formatter_class = ExamplesFormatter
         parser.epilog = self.EXAMPLES
+        self._parser = parser
 
     def handle(self, *_: Any, **options: Any) -> None:
         try:
@@ -66,7 +81,7 @@ class ConsoleCommand(BaseCommand):
         except self.PROBLEMS as error:
             self.fail(self.told_of(error))
         except ValidationError as error:
-            self.fail(by_field(error))
+            self.fail(by_field(error, spelt=_spelt(self._parser, options)))
         except DatabaseError as error:
             from gateway import serving  # brings uvicorn, which a command that works has no use for
 

@@ -21,6 +21,7 @@ from gateway.usage_asking import Asker, Parameters
 USUAL_ROWS = 50
 MOST_ROWS = 1000
 MONEY = ("cost_usd", "budget_usd", "computed_cost_usd", "reported_cost_usd")
+TIMES = ("duration_ms", "first_token_ms")
 COLUMNS = tuple(field.attname for field in UsageRecord._meta.concrete_fields if field.attname not in queries.NOT_LISTED)
 
 
@@ -63,6 +64,8 @@ def as_json(row: UsageRecord, *, zone: str) -> dict[str, Any]:
     values: dict[str, Any] = {name: getattr(row, name) for name in COLUMNS}
     for name in MONEY:
         values[name] = usage_rows.money(values[name])
+    for name in TIMES:
+        values[name] = None if values[name] is None else round(values[name], 3)
     started_at = row.started_at.astimezone(ZoneInfo(zone)).isoformat(timespec="milliseconds")
     return values | {"id": str(row.id), "started_at": started_at}
 

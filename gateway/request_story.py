@@ -7,7 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from analytics.models import CostSource, UsageRecord
+from analytics.models import CostSource, Outcome, UsageRecord
+from analytics.record_models import NOT_KNOWN_OF_INTERRUPTED
+from gateway.console import counted
 from gateway.usage_rows import money
 
 _TOKENS = {
@@ -18,6 +20,8 @@ _TOKENS = {
     "output_tokens": "output",
     "reasoning_tokens": "of it reasoning",
 }
+
+_COUNTED = {"web_searches": ("web search", "web searches"), "images": ("image", "images")}
 
 
 def lines(row: UsageRecord, *, zone: str) -> Iterator[str]:
@@ -39,7 +43,7 @@ def _line(name: str, words: str) -> str:
 
 def _asked(row: UsageRecord, need: Mapping[str, Any]) -> str:
     told = [row.requested_model + (" as a stream" if row.is_stream else "")]
-    told += [f"{need[name]} {name}" for name in ("turns", "tools", "files") if need.get(name)]
+    told += [counted(need[f"{name}s"], name) for name in ("turn", "tool", "file") if need.get(f"{name}s")]
     if need.get("capabilities"):
         told.append(f"needs {', '.join(need['capabilities'])}")
     if need.get("max_output_tokens"):
@@ -50,6 +54,8 @@ def _asked(row: UsageRecord, need: Mapping[str, Any]) -> str:
 
 
 def _ended(row: UsageRecord) -> str:
+    if row.outcome == Outcome.INTERRUPTED:
+        return f"interrupted: {Outcome.INTERRUPTED.label.lower()}; {NOT_KNOWN_OF_INTERRUPTED}"
     told = f"{row.outcome} {row.status} after {row.duration_ms:,.0f} ms"
     if row.first_token_ms is not None:
         told += f", first token after {row.first_token_ms:,.0f} ms"
@@ -96,9 +102,8 @@ def _tried(row: UsageRecord) -> Iterator[str]:
 
 def _paid(row: UsageRecord) -> Iterator[str]:
     used = [f"{getattr(row, name):,} {words}" for name, words in _TOKENS.items() if getattr(row, name)]
-    counted = ("web_searches", "images")
-    used += [f"{getattr(row, name):,} {name.replace('_', ' ')}" for name in counted if getattr(row, name)]
-    yield _line("tokens", ", ".join(used) or "none")
+    used += [f"{many:,} {words[many > 1]}" for name, words in _COUNTED.items() if (many := getattr(row, name))]
+    yield _line("tokens", ", ".join(used) or ("not known" if row.outcome == Outcome.INTERRUPTED else "none"))
     told = f"${money(row.cost_usd)} ({CostSource(row.cost_source).label.lower()})"
     if row.reported_cost_usd is not None and row.computed_cost_usd is not None:
         told += f"; the provider said ${money(row.reported_cost_usd)}, our price makes ${money(row.computed_cost_usd)}"

@@ -9,7 +9,7 @@ told; `requests list` has it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -24,6 +24,18 @@ LONG_EVERY = 10
 EVERY_S = 1.0
 _AHEAD = timedelta(minutes=1)
 """How far another machine's clock may be ahead."""
+
+
+class Columns:
+    """Lines below one another: each column as wide as the widest that came so far."""
+
+    def __init__(self, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        self._widths = [max(map(len, cells)) for cells in zip(headings, *rows, strict=True)]
+
+    def line(self, cells: Sequence[str]) -> str:
+        self._widths = [max(width, len(cell)) for width, cell in zip(self._widths, cells, strict=True)]
+        padded = (cell.ljust(width) for width, cell in zip(self._widths, cells, strict=True))
+        return "  ".join(padded).rstrip()
 
 
 class Follower:

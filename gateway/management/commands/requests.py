@@ -15,14 +15,14 @@ from django.core.management.base import CommandParser
 from django.db import close_old_connections
 
 from analytics import ids, ledger
-from analytics.models import UsageRecord
+from analytics.models import Outcome, UsageRecord
 from analytics.queries import search
 from gateway import request_search, request_story, request_tail, usage_asking, usage_csv, usage_options
 from gateway.api.requests import record_json
 from gateway.command_line import ActionParser
 from gateway.console import ConsoleCommand, plain
 from gateway.request_search import Found
-from gateway.request_tail import Follower
+from gateway.request_tail import Columns, Follower
 from gateway.usage_options import EVERYTHING
 
 HEADINGS = ["started", "id", "project", "key", "layer", "model", "ended", "tokens in, out", "cost", "took"]
@@ -112,13 +112,17 @@ examples:
         follower = Follower(among, back=back, now=datetime.now(UTC))
         shown = self._found(options).data
         follower.skip({UUID(row["id"]): ids.started_at(UUID(row["id"])) for row in shown})
+        columns = Columns(HEADINGS, [_cells(row) for row in shown])
+        if not options["json"]:
+            self._write(columns.line(HEADINGS))
+
+        def tell(row: dict[str, Any]) -> None:
+            self._write(msgspec.json.encode(row).decode() if options["json"] else plain(columns.line(_cells(row))))
+
         for told in reversed(shown):
-            self._tell(told, options)
+            tell(told)
 
-        def tell(row: UsageRecord) -> None:
-            self._tell(request_search.as_json(row, zone=zone), options)
-
-        request_tail.follow(follower, tell=tell, pause=_pause)
+        request_tail.follow(follower, tell=lambda row: tell(request_search.as_json(row, zone=zone)), pause=_pause)
 
     def _found(self, options: Mapping[str, Any]) -> Found:
         asked = usage_options.parameters(options)
@@ -129,16 +133,14 @@ examples:
         filters = usage_asking.filters(asked.lists, asker=EVERYTHING)
         return usage_asking.zone(asked.one("zone"), asked=filters, asker=EVERYTHING)
 
-    def _tell(self, row: dict[str, Any], options: Mapping[str, Any]) -> None:
-        if options["json"]:
-            self.stdout.write(msgspec.json.encode(row).decode())
-        else:
-            self.stdout.write(plain("  ".join(_cells(row))))
+    def _write(self, line: str) -> None:
+        self.stdout.write(line)
         self.stdout.flush()  # whoever reads it through a pipe reads it now
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:
     read = sum(row[name] for name in ("input_tokens", "cached_input_tokens"))
+    is_interrupted = row["outcome"] == Outcome.INTERRUPTED
     written = row["cache_write_5m_tokens"] + row["cache_write_1h_tokens"]
     return [
         row["started_at"][:19].replace("T", " "),
@@ -147,10 +149,10 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
         row["key_name"],
         row["layer"] or "-",
         row["model"] or row["requested_model"],
-        f"{row['outcome']} {row['status']}" + (f" {row['error_kind']}" if row["error_kind"] else ""),
+        row["outcome"] if is_interrupted else f"{row['outcome']} {row['status']} {row['error_kind']}".strip(),
         f"{read + written:,}, {row['output_tokens']:,}",
         f"${row['cost_usd']}",
-        f"{row['duration_ms']:,.0f} ms",
+        "-" if is_interrupted else f"{row['duration_ms']:,.0f} ms",
     ]
 
 

@@ -65,8 +65,22 @@ class TestList:
         status, _, error = run("requests", "list", "--since", "90d")
         assert (status, error) == (
             1,
-            "requests: since: Requests are searched 31 days at a time: choose a later start.\n",
+            "requests: --since: Requests are searched 31 days at a time: choose a later start.\n",
         )
+
+    def test_an_option_is_named_as_it_was_typed(self, run):
+        assert run("requests", "list", "--cost-over", "x")[2].startswith("requests: --cost-over: Use an amount")
+        assert run("requests", "tail", "--lines", "x")[2].startswith("requests: --lines: Use a whole number")
+
+    def test_durations_have_three_places_at_most(self, run, ours):
+        ledger.insert([usage_row(ago(minutes=1), duration_ms=12.3456789, first_token_ms=1.23456)])
+        (told,) = json.loads(run("requests", "list", "--json")[1])["data"]
+        assert (told["duration_ms"], told["first_token_ms"]) == (12.346, 1.235)
+
+    def test_what_is_not_known_of_an_interrupted_one_is_left_open(self, run, ours):
+        ledger.insert([usage_row(ago(minutes=1), outcome="interrupted", status=0, duration_ms=0.0)])
+        out = run("requests", "list")[1]
+        assert "interrupted 0" not in out and "0 ms" not in out
 
 
 class TestShow:
@@ -95,7 +109,7 @@ class TestShow:
         assert status == 0
         for words in (
             f"Request {row.id}", "2026-11-03 20:07:12.000000 Asia/Kolkata", "schlüssel 😀 of ours",
-            "auto:L2 as a stream, 3 turns, 1 tools, needs tools, at most 500 tokens (embeddings)",
+            "auto:L2 as a stream, 3 turns, 1 tool, needs tools, at most 500 tokens (embeddings)",
             "error 502 after 12 ms, first token after 1 ms", "timeout: did not answer in time",
             "0.62 (asks for proof +0.40, long +0.22)", "L2 (score 0.62)", "1. acme/large:v1 of L2",
             "2. other/small of L3", "4 output, 5 of it reasoning, 6 web searches, 7 images",
@@ -112,7 +126,9 @@ class TestShow:
         ledger.insert([row])
         status, out, _ = run("requests", "show", str(row.id))
         assert status == 0
-        assert "interrupted 0" in out and "none" in out
+        assert "interrupted: the gateway stopped or was killed; how long it took and what it had answered is not" in out
+        assert "budgets count its cap" in out and "0 ms" not in out
+        assert "not known" in next(line for line in out.splitlines() if line.startswith("  tokens"))
 
     def test_json_has_every_column(self, run, row):
         assert json.loads(run("requests", "show", str(row.id), "--json")[1])["decision"]["entry"] == "L2"
@@ -205,10 +221,20 @@ class TestTail:
             ledger.insert([usage_row(ago(seconds=1), outcome="error", status=500)])
 
         monkeypatch.setattr(command, "_pause", pause)
-        assert run("requests", "tail", "--outcome", "ok")[1] == ""
+        assert run("requests", "tail", "--outcome", "ok")[1].splitlines() == ["  ".join(command.HEADINGS)]
+
+    def test_lines_stand_below_their_headings(self, run, monkeypatch, ours):
+        ledger.insert([usage_row(ago(seconds=50 - many), model="m" * many) for many in (1, 30)])
+
+        def pause():
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(command, "_pause", pause)
+        heading, *lines = run("requests", "tail")[1].splitlines()
+        assert [line.index("ok 200") for line in lines] == [heading.index("ended")] * 2
 
     def test_a_stretch_that_is_none_is_refused(self, run):
-        assert run("requests", "tail", "--back", "9d")[2].startswith("requests: back: Use minutes or hours")
+        assert run("requests", "tail", "--back", "9d")[2].startswith("requests: --back: Use minutes or hours")
 
 
 def test_the_command_has_examples():
