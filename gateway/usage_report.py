@@ -93,6 +93,8 @@ def _print(command: ConsoleCommand, found: Answer) -> None:
 
 
 def _beside(before: Mapping[str, Any], change: Row) -> str:
+    if not before["requests"]:
+        return f"Before that, {_of(before['span'], with_zone=False)}: nothing was used."
     told = [
         f"{_COMPARED.get(name, name)} {_cell(name, before.get(name))} ({_grown(by)})" for name, by in change.items()
     ]

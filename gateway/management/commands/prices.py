@@ -21,7 +21,7 @@ from django.utils import timezone
 from gateway import price_listing, price_report
 from gateway.checking import UnknownProvider
 from gateway.command_line import ActionParser
-from gateway.console import ACTOR, ConsoleCommand
+from gateway.console import ACTOR, ConsoleCommand, counted
 from providers import price_book
 from providers.listed_prices import price_mistake, usd_per_unit
 from providers.models import Model, Provider
@@ -120,7 +120,7 @@ exit status: 0 done, or nothing differs; 3 sync: what differs was not written; 1
             about = {"source": price_book.source(), "applied": done is not None}
             self.print_json(about | price_listing.outcome_json(done or found))
         elif done is not None:
-            self.stdout.write(f"{_count(len(done.changes), 'price')} changed, from now on.")
+            self.stdout.write(f"{counted(len(done.changes), 'price')} changed, from now on.")
         if found.changes and done is None:
             self._end_unwritten(options)
 
@@ -156,14 +156,15 @@ exit status: 0 done, or nothing differs; 3 sync: what differs was not written; 1
         if options["json"] or not _is_terminal():
             return False
         try:
-            return input(f"Apply {_count(changes, 'change')}? [y/N] ").strip().lower() in ("y", "yes")
+            return input(f"Apply {counted(changes, 'change')}? [y/N] ").strip().lower() in ("y", "yes")
         except EOFError:
             return False
 
     def _end_unwritten(self, options: Mapping[str, Any]) -> None:
         if not options["dry_run"] and (options["json"] or not _is_terminal()):
-            self.fail(
-                "Nothing was written, as nobody could be asked: --yes writes without asking, --dry-run only shows."
+            self.stderr.write(
+                "prices: Nothing was written, as nobody could be asked: "
+                "--yes writes without asking, --dry-run only shows."
             )
         sys.exit(DIFFERS)
 
@@ -248,13 +249,13 @@ def _lines(found: Outcome, *, names_all: bool) -> list[str]:
         lines.append(f"Not listed, and left as {'it is' if len(found.kept) == 1 else 'they are'}: {kept}.")
     for why, count in Counter(one.why for one in found.unlisted).items():
         models = ", ".join(one.model for one in found.unlisted if one.why is why) if names_all else ""
-        lines.append(f"{_count(count, 'model')} without a list price: {why.value}{f' ({models})' if models else ''}.")
+        lines.append(f"{counted(count, 'model')} without a list price: {why.value}{f' ({models})' if models else ''}.")
     if names_all:
         lines += [f"{model}: {price} is left out." for model, price in found.left_out]
     for says, names in (("free", found.free), ("of local providers", found.local)):
         if names:
             told = f" ({', '.join(names)})" if names_all else ""
-            lines.append(f"{_count(len(names), 'model')} left alone: {says}{told}.")
+            lines.append(f"{counted(len(names), 'model')} left alone: {says}{told}.")
     if not names_all and (found.unlisted or found.free or found.local):
         lines.append("-v 2 names them.")
     return lines
@@ -262,7 +263,3 @@ def _lines(found: Outcome, *, names_all: bool) -> list[str]:
 
 def _is_terminal() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -204,7 +204,8 @@ def refused_command(run):
 
 
 class TestSameWords:
-    """Admin, API and command refuse the same value at the same field in the same words."""
+    """Admin, API and command refuse the same value at the same field in the same words; the command names the option
+    where it was typed."""
 
     BUDGETS = [
         ({"limit_usd": "-1"}, "limit_usd"),
@@ -234,7 +235,7 @@ class TestSameWords:
             assert (status, param) == (400, field), fields
             said = refused_command("budgets", "create", "--project", "default", *options(given))
             shown = refused_form("/admin/analytics/budget/add/", budget_form(given, project=ours.project))
-            assert (said, shown) == (f"{field}: {words}", {field: words}), fields
+            assert (said, shown) == (f"{typed(field, given)}: {words}", {field: words}), fields
         assert Budget.objects.count() == 1
 
     def test_of_another_projects_key(self, root, refused_form, refused_command, ours, theirs):
@@ -268,12 +269,20 @@ class TestSameWords:
             said = refused_command("projects", "create", given["slug"], *rest)
             form = {"time_zone": "UTC", "enabled": "on"} | given | empty
             shown = refused_form("/admin/analytics/project/add/", form)
-            assert (said, shown) == (f"{field}: {words}", {field: words}), fields
+            name = field if field == "slug" else option(field)
+            assert (said, shown) == (f"{name}: {words}", {field: words}), fields
+
+
+SPELT = {"limit_usd": "--limit", "window": "--per", "starts_at": "--starts", "ends_at": "--ends"}
 
 
 def options(given):
-    spelt = {"limit_usd": "--limit", "window": "--per", "starts_at": "--starts", "ends_at": "--ends"}
-    return [part for name, value in given.items() for part in (spelt.get(name) or option(name), value)]
+    return [part for name, value in given.items() for part in (SPELT.get(name) or option(name), value)]
+
+
+def typed(field, given):
+    """`action` is also what the command is to do, so that the field keeps its name."""
+    return SPELT.get(field) or option(field) if field in given and field != "action" else field
 
 
 def option(name):

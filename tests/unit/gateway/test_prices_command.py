@@ -50,7 +50,7 @@ class TestSync:
             ["model", "unit", "per", "old", "new", "change"],
             ["acme/m1", "input", "million", "1", "1.5", "+50.0", "%"],
         ]
-        assert (status, "--yes writes without asking" in err, inputs(acme)) == (1, True, [1])
+        assert (status, "--yes writes without asking" in err, inputs(acme)) == (3, True, [1])
 
     @pytest.mark.parametrize(("answer", "status", "prices"), [("y", 0, [1, Decimal("1.5")]), ("", 3, [1])])
     def test_it_asks_at_a_terminal(self, run, acme, at_a_terminal, answer, status, prices):
@@ -110,7 +110,7 @@ class TestSync:
         model("other", input="1")
         status, out, _ = run("prices", "sync", "--json")
         told = json.loads(out)
-        assert (status, asked, told["applied"]) == (1, [], False)
+        assert (status, asked, told["applied"]) == (3, [], False)
         assert told["changes"] == [
             {
                 "model": "acme/m1",

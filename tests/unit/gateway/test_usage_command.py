@@ -97,6 +97,13 @@ def test_pages_go_on_from_the_mark(run):
     assert "There are more: --after " in run("usage", "--by", "model", "--limit", "2")[1]
 
 
+def test_a_period_before_without_usage_is_told_once(run):
+    ledger.insert([usage_row(datetime.now(UTC))])
+    out = run("usage", "--since", "1h")[1]
+    (line,) = [line for line in out.splitlines() if line.startswith("Before that")]
+    assert line.endswith(": nothing was used.")
+
+
 def test_without_comparing_there_is_nothing_of_before(run):
     assert "Before" not in run("usage", "--no-compare")[1]
 
@@ -104,10 +111,10 @@ def test_without_comparing_there_is_nothing_of_before(run):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("--since", "soon"), "usage: since: 'soon' is no time: write 7d, 24h"),
-        (("--by", "weather"), "usage: by: Use project, key, provider, model"),
-        (("--key", "nobody"), "usage: key: There is no key 'nobody'"),
-        (("--step", "minute", "--since", "30d"), "usage: step: That is more than 10,000 points"),
+        (("--since", "soon"), "usage: --since: 'soon' is no time: write 7d, 24h"),
+        (("--by", "weather"), "usage: --by: Use project, key, provider, model"),
+        (("--key", "nobody"), "usage: --key: There is no key 'nobody'"),
+        (("--step", "minute", "--since", "30d"), "usage: --step: That is more than 10,000 points"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_sentence(run, words, says):
