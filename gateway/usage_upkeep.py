@@ -23,6 +23,7 @@ from analytics.periods import Period
 from analytics.queries import moments
 from analytics.queries.spans import SpanProblem
 from analytics.recounting import BadSpan, Difference, Span
+from gateway import confirming
 from gateway.console import ACTOR, ConsoleCommand, counted
 
 SHOWN = 50
@@ -119,13 +120,9 @@ def _nothing_of(span: Span) -> str:
 
 
 def _is_confirmed(span: Span, options: Mapping[str, Any]) -> bool:
-    if options["json"] or not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if options["json"] or not confirming.is_terminal():
         return False
-    try:
-        question = f"Write the roll-ups of {counted(len(span.days), 'day')} anew? [y/N] "
-        return input(question).strip().lower() in ("y", "yes")
-    except EOFError:
-        return False
+    return confirming.is_confirmed(f"Write the roll-ups of {counted(len(span.days), 'day')} anew?")
 
 
 def _verify(command: ConsoleCommand, options: Mapping[str, Any]) -> None:

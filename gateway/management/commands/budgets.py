@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, time
@@ -15,7 +14,7 @@ from django.db.models import Q
 from analytics import budget_rows, keys, projects, standing
 from analytics.models import ApiKey, Budget, Project, Severity
 from analytics.types import BudgetAction, NearEdge, Window
-from gateway import budget_listing
+from gateway import budget_listing, confirming
 from gateway.command_line import ActionParser
 from gateway.console import ACTOR, ConsoleCommand
 
@@ -154,12 +153,9 @@ examples:
             self.stdout.write(f"Budget {number} ({row}) is deleted.")
 
     def _is_confirmed(self, row: Budget, options: Mapping[str, Any]) -> bool:
-        if options["json"] or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        if options["json"] or not confirming.is_terminal():
             return False
-        try:
-            return input(f"Delete budget {row.pk} ({row})? [y/N] ").strip().lower() in ("y", "yes")
-        except EOFError:
-            return False
+        return confirming.is_confirmed(f"Delete budget {row.pk} ({row})?")
 
     def _tell(self, row: Budget, options: Mapping[str, Any], *, says: str) -> None:
         if options["json"]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +10,7 @@ from django.core.management.base import CommandParser
 
 from analytics import keys
 from analytics.models import ApiKey
-from gateway import key_listing, key_options
+from gateway import confirming, key_listing, key_options
 from gateway.command_line import ActionParser
 from gateway.console import ACTOR, ConsoleCommand, plain
 from gateway.key_options import BadOption
@@ -185,12 +184,10 @@ examples:
         row = _found(options)
         told = keys.told_of_deletion(row)
         if not options["yes"]:
-            if options["json"] or not (sys.stdin.isatty() and sys.stdout.isatty()):
+            if options["json"] or not confirming.is_terminal():
                 raise BadOption(f"Nothing was deleted: without a terminal to ask at, say --yes. {told}")
-            question = (
-                f"Delete key {plain(row.name)!r} ({row.prefix}...) of project {row.project.slug}? {plain(told)} [y/N] "
-            )
-            if input(question).strip().lower() not in ("y", "yes"):
+            question = f"Delete key {plain(row.name)!r} ({row.prefix}...) of project {row.project.slug}? {plain(told)}"
+            if not confirming.is_confirmed(question):
                 raise BadOption("Nothing was deleted.")
         shown = key_listing.as_json(row)
         keys.delete(row, actor=ACTOR)

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from gateway import checking, syncing
+from gateway import checking, confirming, syncing
 from gateway.api.models import model_json
 from gateway.command_line import ActionParser
 from gateway.console import ACTOR, ConsoleCommand
@@ -122,12 +122,7 @@ exit status: 0 done, or nothing to change; 3 sync: something to change was not w
             self.stdout.write(f"{len(more)} more {'is' if is_one else 'are'} offered; add some: --add '{pattern}'")
 
     def _is_confirmed(self) -> bool:
-        if not (sys.stdin.isatty() and sys.stdout.isatty()):
-            return False
-        try:
-            return input("Apply? [y/N] ").strip().lower() in ("y", "yes")
-        except EOFError:
-            return False
+        return confirming.is_terminal() and confirming.is_confirmed("Apply?")
 
 
 def _plan_json(plan: syncing.Plan, *, is_applied: bool) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from django.core.management.base import CommandParser
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from gateway import price_listing, price_report
+from gateway import confirming, price_listing, price_report
 from gateway.checking import UnknownProvider
 from gateway.command_line import ActionParser
 from gateway.console import ACTOR, ConsoleCommand, counted
@@ -153,15 +153,12 @@ exit status: 0 done, or nothing differs; 3 sync: what differs was not written; 1
             return False
         if options["yes"]:
             return True
-        if options["json"] or not _is_terminal():
+        if options["json"] or not confirming.is_terminal():
             return False
-        try:
-            return input(f"Apply {counted(changes, 'change')}? [y/N] ").strip().lower() in ("y", "yes")
-        except EOFError:
-            return False
+        return confirming.is_confirmed(f"Apply {counted(changes, 'change')}?")
 
     def _end_unwritten(self, options: Mapping[str, Any]) -> None:
-        if not options["dry_run"] and (options["json"] or not _is_terminal()):
+        if not options["dry_run"] and (options["json"] or not confirming.is_terminal()):
             self.stderr.write(
                 "prices: Nothing was written, as nobody could be asked: "
                 "--yes writes without asking, --dry-run only shows."
@@ -259,7 +256,3 @@ def _lines(found: Outcome, *, names_all: bool) -> list[str]:
     if not names_all and (found.unlisted or found.free or found.local):
         lines.append("-v 2 names them.")
     return lines
-
-
-def _is_terminal() -> bool:
-    return sys.stdin.isatty() and sys.stdout.isatty()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +12,7 @@ from django.db.models import Count
 
 from analytics import projects
 from analytics.models import Project
+from gateway import confirming
 from gateway.command_line import ActionParser
 from gateway.console import ACTOR, ConsoleCommand
 
@@ -111,12 +111,9 @@ examples:
             self.stdout.write(f"Project {row.slug} is deleted.")
 
     def _is_confirmed(self, row: Project, options: Mapping[str, Any]) -> bool:
-        if options["json"] or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        if options["json"] or not confirming.is_terminal():
             return False
-        try:
-            return input(f"Delete project {row.slug} and its budgets? [y/N] ").strip().lower() in ("y", "yes")
-        except EOFError:
-            return False
+        return confirming.is_confirmed(f"Delete project {row.slug} and its budgets?")
 
     def _tell(self, row: Project, options: Mapping[str, Any], *, says: str) -> None:
         if options["json"]:

@@ -241,7 +241,7 @@ class TestChange:
     def test_delete_asks_at_a_terminal(self, run, number, monkeypatch, answer, is_gone):
         for stream in ("stdin", "stdout"):
             monkeypatch.setattr(f"sys.{stream}.isatty", lambda: True, raising=False)
-        monkeypatch.setattr("builtins.input", lambda question: answer)
+        monkeypatch.setattr("gateway.confirming.answer", lambda: answer)
         run("budgets", "delete", number)
         assert Budget.objects.exists() is not is_gone
 

@@ -44,6 +44,7 @@ def at_a_terminal(monkeypatch):
     def answer(text):
         monkeypatch.setattr("sys.stdin", Terminal(f"{text}\n"))
         monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+        monkeypatch.setattr("gateway.confirming.answer", lambda: text)
 
     return answer
 

@@ -30,7 +30,7 @@ def run(capsys, monkeypatch):
     def run(*words, answers=None):
         monkeypatch.setattr("sys.stdin.isatty", lambda: answers is not None, raising=False)
         monkeypatch.setattr("sys.stdout.isatty", lambda: answers is not None, raising=False)
-        monkeypatch.setattr("builtins.input", lambda prompt: answers)
+        monkeypatch.setattr("gateway.confirming.answer", lambda: answers)
         status = 0
         try:
             call_command("models", "sync", *words)
