@@ -3,9 +3,12 @@ enforced."""
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
+from django.utils import timezone
 
 
 class ForSuperusers:
@@ -27,7 +30,14 @@ class ForSuperusers:
         return request.user.is_superuser
 
 
+def with_seconds(at: datetime) -> str:
+    """In the installation's time zone, as other pages have it without them."""
+    return f"{timezone.localtime(at):%Y-%m-%d %H:%M:%S}"
+
+
 class ReadOnlyAdmin(ForSuperusers, admin.ModelAdmin):
+    change_form_template = "analytics/read_only_form.html"
+
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.contrib import admin
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from analytics import audit_listing
-from analytics.admin_access import ReadOnlyAdmin
+from analytics.admin_access import ReadOnlyAdmin, with_seconds
 from analytics.models import AuditEntry, Project
 
 CELL = "white-space: pre-wrap; overflow-wrap: anywhere; vertical-align: top"
 
 
 class AuditEntryAdmin(ReadOnlyAdmin):
-    list_display = ["at", "severity", "actor", "action", "about", "changed", "address"]
-    list_display_links = ["at", "action"]
+    list_display = ["when", "severity", "actor", "action", "about", "changed", "address"]
+    list_display_links = ["when", "action"]
     list_filter = ["severity", "action"]
     search_fields = ["actor", "action", "target", "address"]
     search_help_text = "By who did it, what was done, to what, or from which address."
@@ -23,9 +25,16 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     ordering = ["-id"]
     show_full_result_count = False
     fieldsets = [
-        (None, {"fields": ["at", "severity", "actor", "address", "action", "target", "project"]}),
+        (None, {"fields": ["when", "severity", "actor", "address", "action", "target", "project"]}),
         ("What it tells", {"fields": ["differences"]}),
     ]
+
+    class Media:
+        css: ClassVar = {"all": ["analytics/audit_list.css"]}
+
+    @admin.display(description="at", ordering="at")
+    def when(self, row: AuditEntry) -> str:
+        return with_seconds(row.at)
 
     @admin.display(description="target", ordering="target")
     def about(self, row: AuditEntry) -> str:

@@ -1,7 +1,7 @@
 """The ledger in the plain admin: what matters first, numbers as people read them."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -14,6 +14,8 @@ from analytics.models import Outcome, UsageRecord
 pytestmark = pytest.mark.django_db
 ROWS = "/admin/analytics/usagerecord/"
 SHOWN_AS = {
+    "started_at": "started",
+    "outcome": "ended",
     "is_stream": "streamed",
     "fell_back": "another_answered",
     "is_disputed": "disputed",
@@ -51,7 +53,7 @@ def cells(page):
 def test_the_list_puts_what_matters_first_and_a_short_id_last(admin_client, row):
     page = admin_client.get(ROWS).content.decode()
     assert cells(page)[1:] == [
-        "default", "m1", "L1", "Ok", "200", "1,234, 56", "0.00123", "1,235 ms", "first", f"...{str(row.id)[-8:]}",
+        "default", "first", "m1", "L1", "Ok", "200", "1,234, 56", "0.00123", "1,235 ms", f"...{str(row.id)[-8:]}",
     ]  # fmt: skip
     assert len(re.findall(rf'href="{ROWS}{row.id}/change/[^"]*"', page)) == 2
     assert "icon-no" not in page
@@ -72,3 +74,39 @@ def test_its_page_shows_all_columns_as_people_read_them(admin_client, row):
     shown_fields = flatten_fieldsets(admin.site.get_model_admin(UsageRecord).fieldsets)
     columns = [SHOWN_AS.get(field.name, field.name) for field in UsageRecord._meta.get_fields()]
     assert sorted(shown_fields) == sorted(columns)
+
+
+def ids_found(admin_client, **asked):
+    page = admin_client.get(ROWS, asked).content.decode()
+    return re.findall(rf'<th[^>]*><a href="{ROWS}([^/]*)/change/', page)
+
+
+def test_times_have_seconds(admin_client, row):
+    page = admin_client.get(ROWS).content.decode()
+    assert cells(page)[0] == f"{row.started_at:%Y-%m-%d %H:%M:%S}"
+    assert f"{row.started_at:%Y-%m-%d %H:%M:%S}" in admin_client.get(f"{ROWS}{row.id}/change/").content.decode()
+
+
+def test_a_span_up_to_now_can_be_chosen(admin_client, row):
+    UsageRecord.objects.filter(pk=row.pk).update(started_at=datetime.now(UTC) - timedelta(hours=5))
+    found = {span: len(ids_found(admin_client, started=span)) for span in ("1h", "24h", "7d", "31d", "")}
+    assert found == {"1h": 0, "24h": 1, "7d": 1, "31d": 1, "": 1}
+
+
+def test_a_request_is_found_by_its_whole_id_alone(admin_client, row):
+    UsageRecord.objects.filter(pk=row.pk).update(started_at=ids.started_at(row.id))
+    assert ids_found(admin_client, q=f" {row.id} ") == [str(row.id)]
+    for other in (str(row.id)[:8], str(ids.new()), "m1", "0f8fad5b-d9cb-469f-a165-70867728950e"):
+        assert ids_found(admin_client, q=other) == []
+
+
+def test_what_is_not_known_of_an_interrupted_one_is_said(admin_client, row):
+    UsageRecord.objects.filter(pk=row.pk).update(outcome=Outcome.INTERRUPTED, status=0, duration_ms=0)
+    page = admin_client.get(f"{ROWS}{row.id}/change/").content.decode()
+    assert "The gateway stopped or was killed: how long it took and what it had answered is not known" in page
+    assert ">0 ms<" not in page
+    assert cells(admin_client.get(ROWS).content.decode())[9] == "-"
+
+
+def test_there_is_no_history_of_what_nobody_edits(admin_client, row):
+    assert "historylink" not in admin_client.get(f"{ROWS}{row.id}/change/").content.decode()

@@ -2,9 +2,11 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
+from django.contrib.staticfiles import finders
 from django.test import Client
 
 from analytics import audit, audit_context, keys
@@ -184,6 +186,19 @@ class TestPages:
         assert "192.0.2.7" in page
         page = admin_client.get(PAGES, {"severity__exact": "warning"}).content.decode()
         assert ("tried.hard" in page, "second" in page) == (True, False)
+
+    def test_times_have_seconds(self, admin_client, trail):
+        at = f"{trail[0].at:%Y-%m-%d %H:%M:%S}"
+        assert at in admin_client.get(PAGES, {"q": "first"}).content.decode()
+        assert at in admin_client.get(f"{PAGES}{trail[0].pk}/change/").content.decode()
+
+    def test_there_is_no_history_of_what_nobody_edits(self, admin_client, trail):
+        assert "historylink" not in admin_client.get(f"{PAGES}{trail[0].pk}/change/").content.decode()
+
+    def test_what_was_changed_has_the_most_room(self, admin_client, trail):
+        page = admin_client.get(PAGES).content.decode()
+        assert "analytics/audit_list.css" in page and "column-changed" in page
+        assert ".column-changed" in Path(finders.find("analytics/audit_list.css")).read_text()
 
     def test_an_entry_shows_before_and_after_in_a_table(self, admin_client, provider):
         provider.extra_body = {"x": "<script>"}
