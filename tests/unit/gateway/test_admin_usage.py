@@ -7,9 +7,13 @@ from decimal import Decimal
 import pytest
 from django.contrib import admin
 from django.contrib.admin.utils import flatten_fieldsets
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
-from analytics import ids, partitions
+from analytics import ids, ledger, partitions
+from analytics.admin_usage import NewestPages
 from analytics.models import Outcome, UsageRecord
+from tests.unit.analytics.test_ledger import usage_row
 
 pytestmark = pytest.mark.django_db
 ROWS = "/admin/analytics/usagerecord/"
@@ -91,6 +95,22 @@ def test_a_span_up_to_now_can_be_chosen(admin_client, row):
     UsageRecord.objects.filter(pk=row.pk).update(started_at=datetime.now(UTC) - timedelta(hours=5))
     found = {span: len(ids_found(admin_client, started=span)) for span in ("1h", "24h", "7d", "31d", "")}
     assert found == {"1h": 0, "24h": 1, "7d": 1, "31d": 1, "": 1}
+
+
+def test_a_layer_can_be_chosen_of_those_that_roll_ups_know(admin_client, row):
+    ledger.insert([usage_row(datetime.now(UTC), layer=layer) for layer in ("L2", "L3", "")])
+    assert len(ids_found(admin_client, layer="L2")) == 1
+    shown = re.findall(r'\?layer=(\w+)"', admin_client.get(ROWS).content.decode())
+    assert shown == ["L2", "L3"]
+
+
+def test_the_list_counts_no_further_than_its_pages_go(admin_client, row, monkeypatch):
+    monkeypatch.setattr(NewestPages, "MOST", 3)
+    ledger.insert([usage_row(datetime.now(UTC)) for _ in range(5)])
+    with CaptureQueriesContext(connection) as said:
+        admin_client.get(ROWS)
+    (counting,) = [one["sql"] for one in said if "COUNT(" in one["sql"] and "usagerecord" in one["sql"]]
+    assert "LIMIT 3" in counting
 
 
 def test_a_request_is_found_by_its_whole_id_alone(admin_client, row):
