@@ -285,8 +285,9 @@ def test_ten_thousand_points_with_histograms_are_told():
     ends = [StatusClass.OK, StatusClass.CLIENT_ERROR, StatusClass.CANCELLED, StatusClass.INTERRUPTED]
     minutes = [start + timedelta(minutes=number) for number in range(2_500)]
     counts = {"requests": 1, "latency_3": 1}
-    rollups.add({(Grain.MINUTE, at, Dimensions("chat", end)): counts for at in minutes for end in ends})
+    rollups.add({(Grain.MINUTE, at, Dimensions("chat", end, project_id=99)): counts for at in minutes for end in ends})
     asked = span(start, start + timedelta(minutes=2_500))
-    points = reports.over_time(asked, step=Step.MINUTE, by=[Dimension.STATUS], with_times=True)
+    of_it = Filters(projects=frozenset({99}))
+    points = reports.over_time(asked, of_it, step=Step.MINUTE, by=[Dimension.STATUS], with_times=True)
     assert len(points) == 10_000 == reports.MOST_POINTS
     assert {point.totals.requests for point in points} == {1}

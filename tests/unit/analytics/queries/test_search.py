@@ -57,9 +57,10 @@ def test_only_those_of_the_window_are_there(rows):
 
 def test_a_window_holds_its_start_and_not_its_end():
     start, end = days_ago(2), days_ago(1)
-    first, after = usage_row(start), usage_row(end)
+    first, after = usage_row(start, project_id=99), usage_row(end, project_id=99)
     ledger.insert([first, after])
-    page = search.requests(UsageRecord.objects.all(), span(start, end), ALL, limit=10)
+    of_it = Filters(projects=frozenset({99}))
+    page = search.requests(UsageRecord.objects.all(), span(start, end), of_it, limit=10)
     assert ids_of(page) == [first.id]
 
 
