@@ -112,5 +112,5 @@ def test_a_superuser_sees_all_and_a_stranger_nothing(client, rows, layers):
 
 def test_one_page_takes_few_statements(client, rows, layers, django_assert_max_num_queries):
     client.force_login(User.objects.create_superuser("root"))
-    with django_assert_max_num_queries(4):
+    with django_assert_max_num_queries(6):  # in PostgreSQL some of them say how long the search may take
         client.get("/v1/requests")
