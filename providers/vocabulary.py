@@ -23,6 +23,8 @@ def main() -> None:
     # Ctrl-C and a service manager's signal reach the whole group; what is asked at the stop is still counted.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    # Who asked and went without waiting wants no traceback.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         import quicktok
 

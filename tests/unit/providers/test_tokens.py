@@ -1,6 +1,7 @@
 """Tokens counted by a child process, and what happens when there is none to ask."""
 
 import asyncio
+import signal
 import subprocess
 import sys
 
@@ -128,3 +129,17 @@ async def test_the_child_ends_with_who_started_it():
     )
     child.stdin.close()
     assert await child.wait() == 0
+
+
+async def test_the_child_ends_without_a_word_when_who_asked_is_gone():
+    pipe = asyncio.subprocess.PIPE
+    child = await asyncio.create_subprocess_exec(*tokens.PROGRAM, stdin=pipe, stdout=pipe, stderr=pipe)
+    child._transport.get_pipe_transport(1).close()
+    said, _ = await asyncio.gather(child.stderr.read(), asking(child))
+    assert said == b""
+    assert await child.wait() == -signal.SIGPIPE
+
+
+async def asking(child):
+    child.stdin.write(LENGTH.pack(len(TEXT)) + TEXT.encode())
+    await child.stdin.drain()
