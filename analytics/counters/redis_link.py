@@ -22,7 +22,7 @@ from analytics.counters.store import StoreAway
 
 logger = logging.getLogger(__name__)
 
-Word: TypeAlias = str | int
+Word: TypeAlias = str | int | bytes
 Connection: TypeAlias = Any
 """Of redis-py, plain or async: most of its methods carry no types."""
 FAILURES = (redis.RedisError, OSError, TimeoutError)

@@ -14,6 +14,8 @@ from analytics.counters.steps import (
     Admit,
     Admitted,
     Balance,
+    Change,
+    Entry,
     Held,
     Line,
     Pulse,
@@ -38,6 +40,7 @@ class Keys:
         tag = f"{{{prefix}}}"
         self.slot = f"{tag}:slot:"
         self.rate = f"{tag}:rate:"
+        self.register = f"{tag}:register:"
         self.money = tuple(f"{tag}:{name}" for name in ("money", "held", "open", "lapsed", "late", "told"))
 
 
@@ -170,6 +173,22 @@ def adopt(keys: Keys, held: Sequence[Held], *, ttl_ms: int) -> Call:
 
 def tidy(keys: Keys, names: Sequence[str], *, before_ms: int) -> Call:
     return Call(script("tidy"), keys.money, (before_ms, *names))
+
+
+def registered(keys: Keys, kind: str) -> Call:
+    return Call(script("registered"), (keys.register + kind,), ())
+
+
+def entries(answer: Sequence[Any]) -> dict[str, Entry]:
+    return {answer[at].decode(): Entry(answer[at + 1], answer[at + 2]) for at in range(0, len(answer), 3)}
+
+
+def register(keys: Keys, kind: str, changes: Sequence[Change]) -> Call:
+    words: list[Word] = []
+    for change in changes:
+        is_out = change.value is None
+        words += (change.name, change.known_version, -1 if is_out else change.ttl_ms, change.value or b"")
+    return Call(script("register"), (keys.register + kind,), words)
 
 
 def _open(held: Held) -> tuple[Word, ...]:

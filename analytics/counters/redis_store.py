@@ -23,6 +23,8 @@ from analytics.counters.steps import (
     Admit,
     Admitted,
     Balance,
+    Change,
+    Entry,
     Held,
     Line,
     Pulse,
@@ -123,6 +125,12 @@ class RedisStore:
 
     def adopt(self, held: Sequence[Held], *, ttl_ms: int) -> None:
         self._ask(words.adopt(self._keys, held, ttl_ms=ttl_ms), patiently=True)
+
+    def registered(self, kind: str) -> dict[str, Entry]:
+        return words.entries(self._ask(words.registered(self._keys, kind)))
+
+    def register(self, kind: str, changes: Sequence[Change]) -> list[bool]:
+        return [bool(done) for done in self._ask(words.register(self._keys, kind, changes))]
 
     def tidy(self) -> None:
         before_ms = self._a_day_ago()

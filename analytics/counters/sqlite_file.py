@@ -49,6 +49,10 @@ CREATE TABLE IF NOT EXISTS reservations (
 CREATE INDEX IF NOT EXISTS reservations_by_end ON reservations (lapsed, ends_ms);
 CREATE TABLE IF NOT EXISTS late (id TEXT PRIMARY KEY, nano_usd INTEGER NOT NULL, accounts TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, made_ms INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS registers (
+    kind TEXT, name TEXT,  -- '' holds the last version that was given
+    version INTEGER NOT NULL, value BLOB NOT NULL, ends_ms INTEGER NOT NULL, PRIMARY KEY (kind, name)
+) WITHOUT ROWID;
 """
 
 Stamp = tuple[tuple[int, int], ...]

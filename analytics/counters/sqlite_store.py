@@ -1,8 +1,8 @@
 """The counters in one SQLite file, shared by all processes of a machine. Steps never wait but for the file's lock.
 
-Owns transactions, threads and what a failure means; the steps themselves are `sqlite_limits`, `sqlite_money` and
-`sqlite_rebuild`, `sqlite_turns` gathers those of requests, the file is `sqlite_file`. A rebuild reads other processes'
-spools itself: nothing is announced here.
+Owns transactions, threads and what a failure means; the steps themselves are `sqlite_limits`, `sqlite_money`,
+`sqlite_rebuild` and `sqlite_register`, `sqlite_turns` gathers those of requests, the file is `sqlite_file`. A rebuild
+reads other processes' spools itself: nothing is announced here.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import TypeVar
 from analytics.counters import sqlite_limits as limits
 from analytics.counters import sqlite_money as money
 from analytics.counters import sqlite_rebuild as rebuild
+from analytics.counters import sqlite_register as registers
 from analytics.counters.sqlite_file import CountersFile, Opened
 from analytics.counters.sqlite_turns import Turns
 from analytics.counters.steps import (
@@ -26,6 +27,8 @@ from analytics.counters.steps import (
     Admit,
     Admitted,
     Balance,
+    Change,
+    Entry,
     Held,
     Line,
     Pulse,
@@ -125,6 +128,12 @@ class SqliteStore:
     def adopt(self, held: Sequence[Held], *, ttl_ms: int) -> None:
         self._do(lambda opened: rebuild.adopt(opened.db, held, ttl_ms=ttl_ms, life=opened.life, now=self._clock()))
 
+    def registered(self, kind: str) -> dict[str, Entry]:
+        return self._do(lambda opened: registers.registered(opened.db, kind, now=self._clock()))
+
+    def register(self, kind: str, changes: Sequence[Change]) -> list[bool]:
+        return self._do(lambda opened: registers.register(opened.db, kind, changes, now=self._clock()))
+
     def tidy(self) -> None:
         self._do(lambda opened: _tidy(opened.db, now=self._clock()))
 
@@ -196,3 +205,4 @@ def _lapse(opened: Opened, *, now: int, before_ms: int) -> tuple[int, list[str]]
 def _tidy(db: sqlite3.Connection, *, now: int) -> None:
     limits.tidy(db, now=now)
     money.tidy(db, before_ms=now - A_DAY_MS)
+    registers.tidy(db, now=now)

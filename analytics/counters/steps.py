@@ -190,6 +190,27 @@ def parts(rebuilt: Rebuilt, *, at_most: int) -> list[Rebuilt]:
     return found
 
 
+class Entry(msgspec.Struct, frozen=True):
+    """What stands in a register under a name."""
+
+    version: int
+    """Grows with every change, and is given to no other content of this name, before or after."""
+    value: bytes
+
+
+class Change(msgspec.Struct, frozen=True):
+    """Asks for an entry in a register to be written, or taken out, if it is still what was read."""
+
+    name: str
+    """Not empty."""
+    known_version: int
+    """0: the entry is not there."""
+    value: bytes | None
+    """None: take it out."""
+    ttl_ms: int = 60_000
+    """From now on; then it is not there any more."""
+
+
 class Pulse(msgspec.Struct, frozen=True):
     """The state of a store."""
 

@@ -18,6 +18,8 @@ from analytics.counters.steps import (
     Admit,
     Admitted,
     Balance,
+    Change,
+    Entry,
     Held,
     Line,
     Pulse,
@@ -104,8 +106,14 @@ class Store(Protocol):
         """Reserves what is open and was in no rebuild, whatever the limits, where it holds nothing for it. Nothing
         happens while the store is not whole."""
 
+    def registered(self, kind: str) -> dict[str, Entry]:
+        """All entries of one register, by name."""
+
+    def register(self, kind: str, changes: Sequence[Change]) -> list[bool]:
+        """Of each change, in order, whether it was done: only where the entry's version is the known one."""
+
     def tidy(self) -> None:
-        """Forgets what no step will ask for again: accounts a day after their end, lapsed places, old buckets. What
-        lapsed is `lapse`'s to forget."""
+        """Forgets what no step will ask for again: accounts a day after their end, lapsed places, old buckets,
+        entries that have ended. What lapsed is `lapse`'s to forget."""
 
     def close(self) -> None: ...
