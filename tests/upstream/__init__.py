@@ -13,6 +13,7 @@ when it has ended (`RunningUpstream.calls`). A token is a word, so the gateway's
 - `anthropic`  the same in Anthropic's; reads with `anthropic_requests`, refuses with `anthropic_refusals`; pure
 - `log`        the records it writes and reads back
 - `server`     the HTTP side: plays an answer, with its stalls and cuts
+- `connection` what it does to the bare connection below HTTP
 - `process`    starts and stops it as a process of its own
 
 By hand: `python -m tests.upstream --port 8080 --log upstream.jsonl`

@@ -11,6 +11,7 @@ Thoughts are `reasoning_content`, as DeepSeek and vLLM write them: OpenAI's own 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -28,10 +29,11 @@ from tests.upstream.exchange import (
     halves,
     of_no_dialect,
     pieces,
+    spoiled,
     words,
 )
 from tests.upstream.said import Prompt, Said, Why
-from tests.upstream.script import ERROR_STATUSES, Script, ScriptError, find
+from tests.upstream.script import Script, ScriptError, find
 from tests.upstream.tool_calls import Call
 
 __all__ = ["DONE", "Answer", "Asked", "answer_to", "compose", "count_tokens", "read_request", "usage", "words"]
@@ -76,7 +78,9 @@ _cached_answer_to = lru_cache(maxsize=256)(_answer_to)
 
 def compose(asked: Asked, script: Script) -> Answer:
     """What a vendor following this script would answer."""
-    if (answer := of_no_dialect(script)) is not None:
+    if script.whole:
+        asked = replace(asked, stream=False)
+    if (answer := of_no_dialect(script, stream=asked.stream)) is not None:
         return answer
     if script.is_error:
         return _compose_error(asked, script)
@@ -110,7 +114,7 @@ def _compose_json(asked: Asked, script: Script) -> Answer:
     reason = None if script.no_finish else _reason(found, script)
     message = _message(found, asked=asked, script=script)
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reason}
-    body = _envelope(asked, script, kind="chat.completion") | {"choices": [choice]}
+    body = _envelope(asked, script, kind="chat.completion") | {"choices": [] if script.no_choices else [choice]}
     if not script.no_usage:
         body["usage"] = _usage(found, said.prompt(asked, script))
     encoded = msgspec.json.encode(body)
@@ -144,7 +148,7 @@ def _compose_stream(asked: Asked, script: Script) -> Answer:
     found = said.say(asked, script)
     frame = _Framer(asked, script)
     opening, content = _told(found, frame=frame, asked=asked, script=script)
-    return Answer(
+    answer = Answer(
         script=script,
         content_type=SSE_TYPE,
         opening=opening + (BROKEN_LINE if script.bad_json else b""),
@@ -152,6 +156,7 @@ def _compose_stream(asked: Asked, script: Script) -> Answer:
         closing=b"".join(_closing(found, asked=asked, script=script, frame=frame)),
         bill=said.bill(found, asked=asked, script=script),
     )
+    return spoiled(answer, broken=BROKEN_LINE, error=b"data: " + _error_object(script) + b"\n\n", end=DONE)
 
 
 def _told(found: Said, *, frame: _Framer, asked: Asked, script: Script) -> tuple[bytes, tuple[bytes, ...]]:
@@ -187,12 +192,15 @@ def _closing(found: Said, *, asked: Asked, script: Script, frame: _Framer) -> It
 
 def _compose_error(asked: Asked, script: Script) -> Answer:
     if not script.error_first:
-        return Answer(script=script, status=script.status, content=halves(_error(script.status)))
-    told = script.status in ERROR_STATUSES
-    error = _error(script.status if told else 500, code=script.status if told else None)
+        return Answer(script=script, status=script.status, content=halves(_error(script.status, code=script.code)))
+    error = _error_object(script)
     if not asked.stream:
         return Answer(script=script, content=halves(error))
     return Answer(script=script, content_type=SSE_TYPE, content=(b"data: " + error + b"\n\n",), closing=DONE)
+
+
+def _error_object(script: Script) -> bytes:
+    return _error(script.told_status or 500, code=script.code or script.told_status)
 
 
 class _Framer:
@@ -201,11 +209,12 @@ class _Framer:
     def __init__(self, asked: Asked, script: Script) -> None:
         self._envelope = _envelope(asked, script, kind="chat.completion.chunk")
         self._usage: dict[str, Any] = {"usage": None} if asked.include_usage and not script.no_usage else {}
+        self._no_choices = script.no_choices
         self._frames = 0
 
     def choice(self, delta: dict[str, Any], *, finish_reason: str | None = None) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-        return self._frame({"choices": [choice]} | self._usage)
+        return self._frame({"choices": [] if self._no_choices else [choice]} | self._usage)
 
     def usage(self, usage: dict[str, Any]) -> bytes:
         return self._frame({"choices": [], "usage": usage})

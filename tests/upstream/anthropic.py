@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -25,9 +26,10 @@ from tests.upstream.exchange import (
     halves,
     of_no_dialect,
     pieces,
+    spoiled,
 )
 from tests.upstream.said import Said, Why
-from tests.upstream.script import ERROR_STATUSES, Script, ScriptError, find
+from tests.upstream.script import Script, ScriptError, find
 
 VERSION = "2023-06-01"
 """Of the API, which every request must name in its `anthropic-version`."""
@@ -89,7 +91,9 @@ def read_request(body: bytes) -> Asked:
 
 def compose(asked: Asked, script: Script) -> Answer:
     """What Anthropic following this script would answer."""
-    if (answer := of_no_dialect(script)) is not None:
+    if script.whole:
+        asked = replace(asked, stream=False)
+    if (answer := of_no_dialect(script, stream=asked.stream)) is not None:
         return answer
     if script.is_error:
         return _compose_error(asked, script)
@@ -168,7 +172,7 @@ def _compose_stream(asked: Asked, script: Script) -> Answer:
     opening = event("message_start", message=_message(asked, script, content=[]) | begun)
     blocks = list(_blocks(found, asked=asked, script=script))
     begin, content = _told(blocks, event)
-    return Answer(
+    answer = Answer(
         script=script,
         content_type=SSE_TYPE,
         headers=_headers(asked, script),
@@ -177,6 +181,8 @@ def _compose_stream(asked: Asked, script: Script) -> Answer:
         closing=b"".join(_closing(found, asked=asked, script=script, event=event)),
         bill=said.bill(found, asked=asked, script=script),
     )
+    error = b"event: error\ndata: " + _error_object(asked, script) + b"\n\n"
+    return spoiled(answer, broken=BROKEN_EVENT, error=error, end=_Eventer()("message_stop"))
 
 
 def _told(blocks: list[dict[str, Any]], event: _Eventer) -> tuple[bytes, tuple[bytes, ...]]:
@@ -238,15 +244,19 @@ class _Eventer:
 
 
 def _compose_error(asked: Asked, script: Script) -> Answer:
-    told = script.status if script.status in ERROR_STATUSES else 500
-    message = f"model: {asked.model}" if told == 404 else f"Scripted failure {told}"
-    headers, error = _headers(asked, script), _error(told, message, request_id=_request_id(asked, script))
+    headers, error = _headers(asked, script), _error_object(asked, script)
     if not script.error_first:
-        return Answer(script=script, status=told, headers=headers, content=halves(error))
+        return Answer(script=script, status=script.status, headers=headers, content=halves(error))
     if not asked.stream:
         return Answer(script=script, headers=headers, content=halves(error))
     event = b"event: error\ndata: " + error + b"\n\n"
     return Answer(script=script, content_type=SSE_TYPE, headers=headers, content=(event,))
+
+
+def _error_object(asked: Asked, script: Script) -> bytes:
+    told = script.told_status or 500
+    message = f"model: {asked.model}" if told == 404 else f"Scripted failure {told}"
+    return _error(told, message, request_id=_request_id(asked, script))
 
 
 def _refusal(status: int, message: str) -> Answer:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from math import ceil
 from typing import Any
@@ -132,8 +132,24 @@ def digest(*seed: object) -> str:
     return blake2b("\n".join(map(str, seed)).encode(errors="replace"), digest_size=12).hexdigest()
 
 
-def of_no_dialect(script: Script) -> Answer | None:
-    """The answer of what stands before a vendor: an HTML page, a redirect. None when the vendor itself answers."""
+def spoiled(answer: Answer, *, broken: bytes, error: bytes, end: bytes) -> Answer:
+    """A stream with what the script wants to go wrong in it: `broken` is a line that cannot be read, `error` the event
+    of an error, `end` the last one of a stream."""
+    script, half = answer.script, (len(answer.content) + 1) // 2
+    if script.only_done:
+        return replace(answer, opening=b"", content=(), closing=end)
+    if script.error_mid:
+        return replace(answer, content=(*answer.content[:half], error), closing=b"")
+    if script.bad_line:
+        return replace(answer, content=(*answer.content[:half], broken, *answer.content[half:]))
+    return answer
+
+
+def of_no_dialect(script: Script, *, stream: bool) -> Answer | None:
+    """The answer of what stands before a vendor: an HTML page, a redirect, nothing at all. None when the vendor itself
+    answers."""
+    if script.nothing:
+        return Answer(script=script, status=script.status, content_type=SSE_TYPE if stream else JSON_TYPE)
     if script.html:
         return Answer(script=script, status=script.status, content_type=HTML_TYPE, content=halves(HTML))
     if script.status in REDIRECT_STATUSES:

@@ -12,12 +12,19 @@ Grammar: a script is words joined by `;`, each a flag or `key=value`, in any ord
     most=4096                    the model's own limit on its output; with `tail` it is 4096 unless this says another
     delay_ms=100                 so long before each content chunk; before a JSON answer once
     status=429;retry_after=2     an error with this status, and a Retry-After header
+    status=400;code=too_long     an error whose object has this `code` (OpenAI's dialect alone)
     status=302;location=%2Fv1    a redirect to this address (percent-encoded), without a body
     error_first                  the error comes as a 200: as the JSON body, or as a stream's first event
     status=429;error_first       the same, the error object carrying 429 as its `code`
+    error_mid                    an error amid a stream's content, which then ends; `status=503;error_mid` as above
     html                         an HTML page, with 200 or the given status
+    whole                        JSON, though a stream was asked for
     bad_json                     JSON cut in half, its Content-Length right; in a stream one broken line before content
+    bad_line                     one broken line amid a stream's content
+    nothing                      no body at all, with 200 or the given status: not one event of a stream
     empty                        a finish reason, but no content and no completion tokens
+    no_choices                   an empty list of choices, in every chunk as well (OpenAI's dialect alone)
+    only_done                    a stream of `data: [DONE]` (`message_stop`) alone
     no_finish                    no finish reason: no finish chunk (`message_delta`) in a stream, null in JSON
     no_done                      a stream without its `data: [DONE]` (`message_stop`)
     no_usage                     never any usage, whether asked for or not
@@ -26,11 +33,18 @@ Grammar: a script is words joined by `;`, each a flag or `key=value`, in any ord
     refusal=I%20cannot           refuses: the message's `refusal`, or `stop_reason: refusal` with this explanation
     finish=content_filter        this finish reason (stop reason), as it stands
     cached=12;cache_write=5      so many tokens of the prompt were read from a cache, and written to it
-    stall=headers|first|mid      goes silent there and holds the connection until the client leaves
-    cut=headers|first|mid        closes the connection there
+    stall=headers|head|first|mid goes silent there and holds the connection until the client leaves
+    cut=headers|head|first|mid   closes the connection there
+    reset=headers|head|first|mid resets it there: whatever it had not read yet is lost to the client
+    flood=first|mid              an event without an end there: 17 MiB of it, then silence
+    crlf                         the lines of a stream end with CR LF
+    head_ms=20                   status line and headers go out line by line, so long apart
+    drip=1                       the body goes out in pieces of so many bytes, each in a write of its own
+    drip_ms=5                    so long between two of them
 
-`headers` is before the status line, `first` after headers and role chunk but before any content, `mid` after half of
-the content. Without `delay_ms`, `stall` or `cut` a body goes out in one write.
+`headers` is before the status line, `head` amid the headers, `first` after headers and role chunk but before any
+content, `mid` after half of the content. A body goes out in one write unless one of `delay_ms`, `drip` and these says
+otherwise.
 
 What is said when no word says it, first match wins (`said` and `tool_calls` have the rules):
 
@@ -52,7 +66,7 @@ Where a script is found, first match wins:
 3. the server's own default (`--default-script`, else `ok`).
 
 To add a behaviour: a field here with a line above, then `said.py` if it changes what is said, `answers.py` and
-`anthropic.py` if it changes bytes, `server.py` if timing.
+`anthropic.py` if it changes bytes, `server.py` if timing, `connection.py` if it needs the bare connection.
 """
 
 from __future__ import annotations
@@ -76,6 +90,7 @@ class Point(StrEnum):
     """Where in an answer a stall or a cut happens."""
 
     HEADERS = "headers"
+    HEAD = "head"
     FIRST = "first"
     MID = "mid"
 
@@ -92,11 +107,18 @@ class Script:
     delay_ms: float = 0
     status: int = 200
     retry_after: int | None = None
+    code: str | None = None
     location: str | None = None
     error_first: bool = False
+    error_mid: bool = False
     html: bool = False
+    whole: bool = False
     bad_json: bool = False
+    bad_line: bool = False
+    nothing: bool = False
     empty: bool = False
+    no_choices: bool = False
+    only_done: bool = False
     no_finish: bool = False
     no_done: bool = False
     no_usage: bool = False
@@ -108,10 +130,26 @@ class Script:
     cache_write: int = 0
     stall: Point | None = None
     cut: Point | None = None
+    reset: Point | None = None
+    flood: Point | None = None
+    crlf: bool = False
+    head_ms: float = 0
+    drip: int = 0
+    drip_ms: float = 0
 
     @property
     def is_error(self) -> bool:
-        return self.status in ERROR_STATUSES or self.error_first
+        return self.error_first or (self.status in ERROR_STATUSES and not self.error_mid)
+
+    @property
+    def told_status(self) -> int | None:
+        """What an error object says of itself in a 200."""
+        return self.status if self.status in ERROR_STATUSES else None
+
+    @property
+    def in_steps(self) -> bool:
+        """Whether the body goes out in several writes."""
+        return bool(self.delay_ms or self.drip or self.stall or self.cut or self.reset or self.flood)
 
 
 _VALUES: Mapping[str, Callable[[str], Any]] = {
@@ -123,6 +161,7 @@ _VALUES: Mapping[str, Callable[[str], Any]] = {
     "delay_ms": float,
     "status": int,
     "retry_after": int,
+    "code": unquote,
     "location": unquote,
     "tool": unquote,
     "reasoning": unquote,
@@ -132,6 +171,11 @@ _VALUES: Mapping[str, Callable[[str], Any]] = {
     "cache_write": int,
     "stall": Point,
     "cut": Point,
+    "reset": Point,
+    "flood": Point,
+    "head_ms": float,
+    "drip": int,
+    "drip_ms": float,
 }
 _FLAGS = frozenset(field.name for field in fields(Script)).difference(_VALUES)
 _TEXTS = frozenset({"content", "chunks", "tail"})

@@ -16,7 +16,7 @@ from typing import Never
 import msgspec
 from aiohttp import web
 
-from tests.upstream import answers, anthropic
+from tests.upstream import answers, anthropic, connection
 from tests.upstream.answers import CREATED
 from tests.upstream.exchange import Answer, Bill
 from tests.upstream.log import Ending, Log, SeenAnswer, SeenRequest
@@ -28,7 +28,15 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class _Cut(Exception):
-    """The script closes the connection here."""
+    """The script closes the connection here, or resets it."""
+
+    def __init__(self, *, is_reset: bool = False) -> None:
+        super().__init__()
+        self.is_reset = is_reset
+
+
+class _WrittenByHand(Exception):
+    """The answer is out already, past the HTTP server, and the connection is of no more use."""
 
 
 @dataclass(slots=True)
@@ -116,9 +124,12 @@ class Upstream:
         except web.HTTPException:  # no such path or method: aiohttp's own answer
             how = Ending.FINISHED
             raise
-        except _Cut:
+        except _Cut as cut:
             how = Ending.CUT
-            return _hang_up(request)
+            return connection.hang_up(request, is_reset=cut.is_reset)
+        except _WrittenByHand:
+            how = Ending.FINISHED
+            return connection.hang_up(request)
         except asyncio.CancelledError:
             how = Ending.SERVER_STOPPED if self.stopping else Ending.CLIENT_LEFT
             raise
@@ -147,14 +158,18 @@ class Upstream:
 
 async def _answered(request: web.Request, answer: Answer) -> web.StreamResponse:
     script, turn = answer.script, request[_TURN]
-    in_steps = bool(script.stall or script.cut or script.delay_ms)
-    turn.begin(answer.bill, is_whole=not (answer.is_stream and in_steps))
+    turn.begin(answer.bill, is_whole=not (answer.is_stream and script.in_steps))
     await _fault(script, Point.HEADERS)
-    if in_steps:
+    if script.head_ms or Point.HEAD in (script.stall, script.cut, script.reset):
+        await _write_head(request, answer)
+        connection.write(request, answer.body)
+        turn.sent_bytes = len(answer.body)
+        raise _WrittenByHand
+    if script.in_steps:
         return await _play(request, answer, turn)
     if answer.is_stream:
         response = await _prepared(request, answer)
-        await _send(response, answer.body, turn)
+        await _send(response, answer.body, answer=answer, turn=turn)
         return response
     turn.sent_bytes = len(answer.body)
     return web.Response(status=answer.status, headers=_headers(answer), body=answer.body)
@@ -166,17 +181,19 @@ async def _play(request: web.Request, answer: Answer, turn: Turn) -> web.StreamR
     if not answer.is_stream:
         await asyncio.sleep(delay_s)
     response = await _prepared(request, answer)
-    await _send(response, answer.opening, turn)
+    await _send(response, answer.opening, answer=answer, turn=turn)
+    await _flood(response, Point.FIRST, answer=answer, turn=turn)
     await _fault(script, Point.FIRST)
     content = answer.content or (b"",)
     for sent, chunk in enumerate(content, start=1):
         if answer.is_stream:
             await asyncio.sleep(delay_s)
             turn.completion_tokens = answer.billed_tokens(sent)
-        await _send(response, chunk, turn)
+        await _send(response, chunk, answer=answer, turn=turn)
         if sent == (len(content) + 1) // 2:
+            await _flood(response, Point.MID, answer=answer, turn=turn)
             await _fault(script, Point.MID)
-    await _send(response, answer.closing, turn)
+    await _send(response, answer.closing, answer=answer, turn=turn)
     return response
 
 
@@ -188,29 +205,46 @@ async def _prepared(request: web.Request, answer: Answer) -> web.StreamResponse:
     return response
 
 
-async def _send(response: web.StreamResponse, data: bytes, turn: Turn) -> None:
-    if data:
-        await response.write(data)
-        turn.sent_bytes += len(data)
+async def _write_head(request: web.Request, answer: Answer) -> None:
+    """Line by line, up to where the script wants something to go wrong; the connection ends with the body."""
+    lines = connection.head(answer.status, _headers(answer) | {"Connection": "close"})
+    for number, line in enumerate(lines):
+        if number == len(lines) // 2:
+            await _fault(answer.script, Point.HEAD)
+        connection.write(request, line)
+        await asyncio.sleep(answer.script.head_ms / 1000)
+
+
+async def _send(response: web.StreamResponse, data: bytes, *, answer: Answer, turn: Turn) -> None:
+    script = answer.script
+    if script.crlf and answer.is_stream:
+        data = data.replace(b"\n", b"\r\n")
+    for piece in connection.pieces(data, size=script.drip):
+        await response.write(piece)
+        turn.sent_bytes += len(piece)
+        if script.drip:
+            await asyncio.sleep(script.drip_ms / 1000)
+
+
+async def _flood(response: web.StreamResponse, point: Point, *, answer: Answer, turn: Turn) -> None:
+    if answer.script.flood is point:
+        for block in connection.flood():
+            await response.write(block)
+            turn.sent_bytes += len(block)
+        await _forever()
 
 
 async def _fault(script: Script, point: Point) -> None:
     """Stalls or cuts if the script says so of this point; a stall ends when the client leaves and cancels us."""
     if script.stall is point:
         await _forever()
-    if script.cut is point:
-        raise _Cut
+    if point in (script.cut, script.reset):
+        raise _Cut(is_reset=script.reset is point)
 
 
 async def _forever() -> Never:
     while True:
         await asyncio.Event().wait()
-
-
-def _hang_up(request: web.Request) -> web.Response:
-    if request.transport is not None:
-        request.transport.close()  # sends what was written, then FIN; abort() would throw it away
-    return web.Response()
 
 
 def _headers(answer: Answer) -> dict[str, str]:

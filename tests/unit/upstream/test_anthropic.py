@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.upstream.anthropic import answer_to, read_request, usage
+from tests.upstream.anthropic import BROKEN_EVENT, answer_to, read_request, usage
 from tests.upstream.script import Script
 
 WEATHER = {
@@ -255,3 +255,20 @@ class TestErrors:
 
     def test_a_mistaken_script_gets_400_that_names_it(self) -> None:
         assert "status cannot be '50x'" in answered("status=50x")["error"]["message"]
+
+
+class TestWhatGoesWrong:
+    def test_a_whole_message_though_a_stream_was_asked_for(self) -> None:
+        assert not answer_to(body("whole", stream=True)).is_stream
+
+    def test_an_error_amid_the_content_ends_it(self) -> None:
+        frames = answer_to(body("chunks=4;status=529;error_mid", stream=True)).body.split(b"\n\n")
+        assert frames[-2].startswith(b"event: error\n")
+        assert b"overloaded_error" in frames[-2]
+        assert sum(frame.startswith(b"event: content_block_delta") for frame in frames) == 2
+
+    def test_a_stream_of_its_end_alone(self) -> None:
+        assert answer_to(body("only_done", stream=True)).body.startswith(b"event: message_stop\n")
+
+    def test_a_broken_line_amid_the_content(self) -> None:
+        assert answer_to(body("chunks=4;bad_line", stream=True)).content[2] == BROKEN_EVENT

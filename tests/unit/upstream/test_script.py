@@ -164,3 +164,32 @@ class TestErrors:
     def test_html_is_a_page(self) -> None:
         answer = answer_to(body("html"))
         assert (answer.status, answer.content_type, answer.body[:9]) == (200, "text/html; charset=utf-8", b"<!DOCTYPE")
+
+
+class TestWhatGoesWrong:
+    def test_a_whole_answer_though_a_stream_was_asked_for(self) -> None:
+        answer = answer_to(body("whole;chunks=2", stream=True))
+        assert not answer.is_stream
+        assert msgspec.json.decode(answer.body)["choices"][0]["message"]["content"] == "w0 w1"
+
+    def test_an_error_amid_the_content_ends_it(self) -> None:
+        *told, error = payloads(answer_to(body("chunks=4;status=503;error_mid", stream=True)).body)
+        assert [one["choices"][0]["delta"].get("content") for one in told] == ["", "w0", " w1"]
+        assert error["error"]["code"] == 503
+
+    def test_a_broken_line_amid_the_content(self) -> None:
+        frames = answer_to(body("chunks=4;bad_line", stream=True)).body.split(b"\n\n")
+
+        assert [b'"w0"' in frames[1], frames[3].endswith(b"-"), b'" w2"' in frames[4]] == [True, True, True]
+
+    def test_only_done(self) -> None:
+        assert answer_to(body("only_done", stream=True)).body == DONE
+
+    def test_no_choices(self) -> None:
+        assert msgspec.json.decode(answer_to(body("no_choices")).body)["choices"] == []
+        stream = payloads(answer_to(body("no_choices;chunks=3", stream=True)).body)
+        assert [chunk["choices"] for chunk in stream] == [[]] * 5
+
+    @pytest.mark.parametrize("words", ["code=too_long", "code=too_long;error_first"])
+    def test_an_errors_code(self, words: str) -> None:
+        assert msgspec.json.decode(answer_to(body(f"status=400;{words}")).body)["error"]["code"] == "too_long"

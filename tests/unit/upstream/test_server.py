@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.upstream import process
+from tests.upstream import connection, process
 from tests.upstream.log import Ending, SeenAnswer, SeenRequest
 from tests.upstream.process import RunningUpstream
 
@@ -230,3 +230,61 @@ def test_it_comes_back_at_the_same_address(tmp_path: Path) -> None:
         pass
     with process.running(log=tmp_path / "log.jsonl", port=first.port) as second:
         assert second.url == first.url
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_in_small_pieces_arrives_whole(client: Client, stream: bool) -> None:
+    assert client.post("chunks=2;drip=1", stream=stream).read().endswith(b"[DONE]\n\n" if stream else b"}")
+    assert client.end.how is Ending.FINISHED
+
+
+def test_headers_line_by_line_arrive_whole(client: Client) -> None:
+    response = client.post("chunks=2;head_ms=1")
+    assert (response.status, response.getheader("Content-Type")) == (200, "application/json")
+    answer = response.read()
+    assert json.loads(answer)["choices"][0]["message"]["content"] == "w0 w1"
+    assert (client.end.how, client.end.sent_bytes) == (Ending.FINISHED, len(answer))
+
+
+def test_a_cut_amid_the_headers(client: Client) -> None:
+    response = client.post("cut=head")
+    assert (response.status, response.getheader("Connection"), response.read()) == (200, None, b"")
+    assert client.end.how is Ending.CUT
+
+
+def test_a_stall_amid_the_headers_has_sent_the_status(client: Client) -> None:
+    with pytest.raises(TimeoutError):
+        client.impatient().post("stall=head")
+    client.close()
+    assert client.end.how is Ending.CLIENT_LEFT
+
+
+@pytest.mark.parametrize("point", ["headers", "head", "first", "mid"])
+def test_a_reset_is_no_end(client: Client, point: str) -> None:
+    with pytest.raises(ConnectionResetError):
+        client.post(f"chunks=4;reset={point}", stream=True).read()
+    assert client.end.how is Ending.CUT
+
+
+@pytest.mark.parametrize(("point", "before"), [("first", b'"role":"assistant"'), ("mid", b'"content":"w0"')])
+def test_a_flood_is_one_event_that_does_not_end(client: Client, point: str, before: bytes) -> None:
+    response = client.post(f"chunks=2;flood={point}", stream=True)
+    told, flood = response.read(connection.FLOOD_BYTES).split(b'data: "x', 1)
+    assert before in told.split(b"\n\n")[-2]
+    assert len(flood.partition(b"\n")[0]) > 16 * 1024 * 1024
+    response.close()
+    client.close()
+    assert client.end.how is Ending.CLIENT_LEFT
+
+
+def test_lines_end_with_cr_lf(client: Client) -> None:
+    stream = client.post("chunks=2;crlf", stream=True).read()
+    assert stream.endswith(b"data: [DONE]\r\n\r\n")
+    assert stream.count(b"\n") == stream.count(b"\r\n")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_nothing_is_a_200_without_a_body(client: Client, stream: bool) -> None:
+    response = client.post("nothing", stream=stream)
+    assert (response.status, response.read()) == (200, b"")
+    assert ("event-stream" in response.getheader("Content-Type", "")) == stream
