@@ -8,11 +8,11 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from analytics import gauges
-from analytics.admin_access import ReadOnlyAdmin
+from analytics.admin_access import ReadOnlyAdmin, as_json
 from analytics.admin_audit import AuditEntryAdmin
 from analytics.admin_budgets import BudgetAdmin, ProjectAdmin
 from analytics.admin_keys import ApiKeyAdmin
-from analytics.admin_usage import UsageRecordAdmin, as_json
+from analytics.admin_usage import UsageRecordAdmin
 from analytics.models import ApiKey, AuditEntry, Budget, ProcessGauges, Project, UsageRecord
 
 admin.site.register(Budget, BudgetAdmin)

@@ -1,14 +1,16 @@
-"""Who may open the pages of analytics: they show every project's rows, so that they are for superusers until roles are
+"""What the pages of analytics share. They show every project's rows, so that they are for superusers until roles are
 enforced."""
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 
 from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.html import format_html
 
 
 class ForSuperusers:
@@ -33,6 +35,11 @@ class ForSuperusers:
 def with_seconds(at: datetime) -> str:
     """In the installation's time zone, as other pages have it without them."""
     return f"{timezone.localtime(at):%Y-%m-%d %H:%M:%S}"
+
+
+def as_json(value: object) -> str:
+    style = "margin: 0; max-height: 30em; overflow: auto; white-space: pre-wrap; overflow-wrap: anywhere"
+    return format_html('<pre style="{}">{}</pre>', style, json.dumps(value, indent=2))
 
 
 class ReadOnlyAdmin(ForSuperusers, admin.ModelAdmin):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -15,10 +14,9 @@ from django.forms import ModelForm
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.functional import cached_property
-from django.utils.html import format_html
 
 from analytics import ids
-from analytics.admin_access import ReadOnlyAdmin, with_seconds
+from analytics.admin_access import ReadOnlyAdmin, as_json, with_seconds
 from analytics.models import Outcome, UsageRecord, UsageSeries
 from analytics.record_models import NOT_KNOWN_OF_INTERRUPTED
 from analytics.series import Cut
@@ -35,11 +33,6 @@ def as_ms(ms: float | None) -> str:
 def yes_or_no(value: bool) -> str:
     """In words: Django's red cross says that something is wrong."""
     return "yes" if value else "no"
-
-
-def as_json(value: object) -> str:
-    style = "margin: 0; max-height: 30em; overflow: auto; white-space: pre-wrap; overflow-wrap: anywhere"
-    return format_html('<pre style="{}">{}</pre>', style, json.dumps(value, indent=2))
 
 
 class UsageRecordForm(ModelForm):
@@ -112,7 +105,6 @@ class UsageRecordAdmin(ReadOnlyAdmin):
     ]
     list_display_links = ["started", "short_id"]
     list_filter = [Lately, "outcome", OfLayer]
-    date_hierarchy = None  # looks through all rows
     search_fields = ["id"]
     search_help_text = "By the whole id of a request, as answers carry it in X-Gateway-Request-Id."
     show_full_result_count = False
@@ -180,7 +172,7 @@ class UsageRecordAdmin(ReadOnlyAdmin):
         written = row.cache_write_5m_tokens + row.cache_write_1h_tokens
         return f"{row.input_tokens + row.cached_input_tokens + written:,}, {row.output_tokens:,}"
 
-    @admin.display(description="cost (USD)", ordering="cost_usd")
+    @admin.display(description="cost (USD)")
     def cost(self, row: UsageRecord) -> str:
         return as_usd(row.cost_usd)
 
@@ -192,7 +184,7 @@ class UsageRecordAdmin(ReadOnlyAdmin):
     def reported_cost(self, row: UsageRecord) -> str:
         return as_usd(row.reported_cost_usd)
 
-    @admin.display(description="duration", ordering="duration_ms")
+    @admin.display(description="duration")
     def duration(self, row: UsageRecord) -> str:
         return as_ms(None if _is_interrupted(row) else row.duration_ms)
 

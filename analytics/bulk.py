@@ -29,7 +29,7 @@ def insert(table: type[models.Model], columns: Sequence[str], rows: Sequence[Row
             objects = [dict(zip(columns, row, strict=True)) for row in rows]
             cursor.execute(f"{_from_json(table, columns)} ON CONFLICT {conflict}", [_encode(objects).decode()])
         else:
-            cursor.executemany(f"{_values(table, columns)} ON CONFLICT {conflict}", _plain(table, columns, rows))
+            cursor.executemany(f"{_values(table, tuple(columns))} ON CONFLICT {conflict}", _plain(table, columns, rows))
 
 
 def insert_new(table: type[models.Model], columns: Sequence[str], rows: Sequence[msgspec.Struct]) -> set[UUID]:
@@ -92,7 +92,8 @@ def _into(table: type[models.Model], columns: Iterable[str]) -> str:
     return f"INSERT INTO {table._meta.db_table} ({names})"
 
 
-def _values(table: type[models.Model], columns: Sequence[str]) -> str:
+@lru_cache(maxsize=STATEMENTS_KEPT)
+def _values(table: type[models.Model], columns: tuple[str, ...]) -> str:
     return f"{_into(table, columns)} VALUES ({', '.join(['%s'] * len(columns))})"
 
 

@@ -107,7 +107,7 @@ class TestStaff:
 class TestProvider:
     FORM = {"slug": "vllm", "name": "vLLM", "dialect": "openai", "base_url": "http://vllm:8000/v1", "extra_body": "{}",
             "max_tokens_field": "max_tokens", "connect_timeout_s": 1, "headers_timeout_s": 1,
-            "first_content_timeout_s": 1, "between_frames_timeout_s": 1}  # fmt: skip
+            "first_content_timeout_s": 1, "between_frames_timeout_s": 1, "max_queued": 0}  # fmt: skip
     FORM |= {f"{table}-{part}_FORMS": 0 for table in ("credentials", "models") for part in ("TOTAL", "INITIAL")}
 
     @pytest.mark.parametrize("extra_body", ["{}", ""])
@@ -128,6 +128,7 @@ class TestProvider:
             ("base_url", "http://192.168.1.20:8000/v1", "Its address is private: mark the provider as local"),
             ("base_url", "http://localhost:8000/v1", "Its address is private: mark the provider as local"),
             ("extra_body", "[]", "Use a JSON object"),
+            ("max_concurrent", "0", "greater than or equal to 1"),
             ("extra_body", '["a"]', "Use a JSON object"),
             ("extra_body", '{"stream": true}', "cannot be added to requests: each request says for itself"),
             ("extra_body", '{"top_k": 1, "model": "x"}', "cannot be added to requests: the gateway sets it"),

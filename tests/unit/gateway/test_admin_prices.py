@@ -163,5 +163,6 @@ class TestHistory:
         client.force_login(user)
         assert client.get(f"{PRICES}{price.pk}/change/").status_code == 200
         assert client.get(f"{PRICES}add/").status_code == 200
-        assert client.post(f"{PRICES}{price.pk}/delete/", {"post": "yes"}).status_code == 403
+        for path in (PRICES + str(price.pk), f"/admin/providers/model/{price.model.pk}"):
+            assert client.post(f"{path}/delete/", {"post": "yes"}).status_code == 403
         assert Price.objects.exists()
