@@ -76,11 +76,14 @@ class TokenCounter:
             with within(self._patience_s):
                 return await asyncio.wrap_future(self._thread.submit(self._counted, text))
         except TimeoutError:
-            asked_at, child = self._asked_at, self._child
-            hangs = asked_at is not None and monotonic() - asked_at >= self._patience_s
-            if hangs and child is not None:  # not merely busy with those before
-                child.kill()  # its thread, which waits for it, sees its end
+            self._kill_if_it_hangs()
             return None
+
+    def _kill_if_it_hangs(self) -> None:
+        """Called by who waited in vain. A child that has its text for less than half as long is merely busy."""
+        asked_at, child = self._asked_at, self._child
+        if asked_at is not None and child is not None and monotonic() - asked_at >= self._patience_s / 2:
+            child.kill()  # its thread, which waits for it, sees its end
 
     def close(self) -> None:
         """Ends the child; the next text starts another."""

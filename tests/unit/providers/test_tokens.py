@@ -96,16 +96,19 @@ class TestWithoutAChild:
         assert await count(TEXT, counter) is None
         assert "Tokens cannot be counted" in caplog.text
 
-    async def test_one_that_hangs_is_not_waited_for(self, counter_of):
-        counter = counter_of("import time; time.sleep(60)", patience_s=0.1)
-        assert await count("x" * 1_000_000, counter) is None
+    @pytest.mark.parametrize("text", [TEXT, "x" * 1_000_000])  # a long one waits in the pipe
+    async def test_one_that_hangs_is_ended_by_the_first_who_waited(self, counter_of, caplog, text):
+        counter = counter_of("import time; time.sleep(60)", patience_s=0.3)
+        assert await count(text, counter) is None
         assert await count(TEXT, counter) is None
+        assert counter._child is None
+        assert "ended with status -9" in caplog.text
 
     async def test_one_that_is_busy_with_others_is_left_at_work(self, counter_of, caplog):
-        counter = counter_of(SLOW, patience_s=0.5)
-        found = await asyncio.gather(*[count(TEXT, counter) for _ in range(5)])
+        counter = counter_of(SLOW, patience_s=1.0)
+        found = await asyncio.gather(*[count(TEXT, counter) for _ in range(10)])
         assert found[0] == 7
-        assert found[-1] is None  # it would have waited a second
+        assert found[-1] is None  # it would have waited two seconds
         assert await count(TEXT, counter) == 7
         assert not caplog.text
 
