@@ -25,7 +25,8 @@ logger = logging.getLogger(__name__)
 
 ROWS_AT_ONCE = 3_000
 LOOK_FOR_DEAD_S = 2.0
-LONGEST_PAUSE_S = 5.0
+LONGEST_PAUSE_S = 1.0
+"""Between two tries while the database is away."""
 _WAITS = (DatabaseError, InterfaceError, OSError)
 """The database, or the disk for what it refuses, is away: the rows stay where they are and are tried again."""
 

@@ -11,7 +11,7 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -28,7 +28,7 @@ DEAD_AFTER = timedelta(seconds=60)
 """A process that was not heard of for so long is no more."""
 STOPS_WITHIN_S = 2.0
 
-Reading = int | float | bool | str | None
+Reading = int | float | bool | str | Mapping[str, int] | None
 Source = Callable[[], Reading]
 
 _added: dict[str, Source] = {}
@@ -173,9 +173,17 @@ def in_words(readings: Mapping[str, Reading]) -> str:
     """Those that say something, in a line: what is no, nothing or unknown is left out."""
     return ", ".join(
         f"{name} {value:,}" if isinstance(value, int | float) and not isinstance(value, bool) else name
-        for name, value in readings.items()
+        for name, value in _one_by_one(readings)
         if value
     )
+
+
+def _one_by_one(readings: Mapping[str, Reading]) -> Iterator[tuple[str, Reading]]:
+    for name, value in readings.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{name} {part}", count) for part, count in value.items())
+        else:
+            yield name, value
 
 
 def clear(*, now: Callable[[], datetime] = _now) -> int:

@@ -18,6 +18,7 @@ warnings.filterwarnings("ignore", "StreamingHttpResponse must consume synchronou
 # Django narrows the ASGI types to plain dicts; what servers pass is one.
 django_application: Any = get_asgi_application()
 
+from analytics import gauges
 from analytics.spool import SpoolError
 from gateway.short_way import Receive, Scope, Send, ShortWay
 from gateway.urls import short_way_views
@@ -45,6 +46,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def _lifespan(receive: Receive, send: Send) -> None:
     await receive()
+    _add_gauges()
     try:
         async with runtime.running(role="server"):
             # What was imported stays for good: the garbage collector need not walk it again and again.
@@ -56,6 +58,13 @@ async def _lifespan(receive: Receive, send: Send) -> None:
         await send({"type": "lifespan.startup.failed", "message": f"{error}. Free the disk or set VAR_DIR."})
         return
     await send({"type": "lifespan.shutdown.complete"})
+
+
+def _add_gauges() -> None:
+    entrance = short_way.entrance
+    gauges.add("requests_open", lambda: entrance.in_flight)
+    gauges.add("requests_turned_away", lambda: entrance.turned_away)
+    gauges.add("body_bytes", lambda: entrance.held_bytes)
 
 
 async def _refuse_websocket(receive: Receive, send: Send) -> None:

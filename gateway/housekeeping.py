@@ -1,7 +1,7 @@
 """Clears what has grown old: files in a few folders under `var/`, rows that only say what changed, and gauges.
 
 Touches the folders named here, the changes of configuration that every process has seen, old samples of gauges and
-processes that are no more, nothing else: never the
+processes that are no more, what became of circuits 90 days ago, nothing else: never the
 ledger, the secrets or the spool. Follows no symbolic link and leaves files alone that somebody holds locked (the logs
 of running children).
 """
@@ -23,6 +23,7 @@ from django.utils import timezone
 
 from analytics import gauges
 from providers.models import ConfigChange
+from routing import transitions
 
 FOLDERS = {
     "celery": "*.msg",  # messages nobody fetched; beat's schedule and the exchange tables stay
@@ -43,11 +44,11 @@ class Cleared:
 
 
 def clear(var_dir: Path, *, days: int) -> Cleared:
-    """Deletes files older than `days`, old `ConfigChange` rows and old gauges; what the deadline cuts off is left for
-    next time."""
+    """Deletes files older than `days` and old rows: of `ConfigChange`, of gauges, of circuits' transitions; what the
+    deadline cuts off is left for next time."""
     files = clear_files(var_dir, before=time.time() - days * _DAY_S, deadline_s=DEADLINE_S)
     rows, _ = ConfigChange.objects.filter(changed_at__lt=timezone.now() - KEEP_CHANGES).delete()
-    return Cleared(files.files, files.bytes, rows + gauges.clear())
+    return Cleared(files.files, files.bytes, rows + gauges.clear() + transitions.clear())
 
 
 def clear_files(var_dir: Path, *, before: float, deadline_s: float) -> Cleared:

@@ -63,6 +63,7 @@ _BY_KIND: Mapping[FailureKind, Trouble] = {
     FailureKind.BAD_ANSWER: Trouble.VENDOR,
     FailureKind.BROKEN_STREAM: Trouble.VENDOR,
     FailureKind.RATE_LIMITED: Trouble.LIMITED,
+    FailureKind.OVERLOADED: Trouble.LIMITED,
     FailureKind.CREDENTIALS: Trouble.KEY_REFUSED,
     FailureKind.NOT_FOUND: Trouble.WRONG_MODEL,
     FailureKind.CONTEXT_TOO_LONG: Trouble.REFUSED,

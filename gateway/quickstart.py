@@ -74,7 +74,7 @@ def run(options: Options, *, console: Console) -> bool:
         with _key_to_try(options, console=console) as key:
             _discover(console)
             connections.close_all()
-            with serving.crew(grace_s=serving.STOPS_WITHIN_S) as crew:
+            with serving.crew(grace_s=serving.stops_within_s()) as crew:
                 server = _start_server(options, crew=crew, console=console)
                 answered = key is None or first_request.send(options.url, key=key, console=console)
                 _print_addresses(options, console=console)
@@ -233,7 +233,7 @@ def _wait_for_interrupt(server: children.Child, *, console: Console) -> None:
             pass
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, lambda *_: server.process.send_signal(signal.SIGINT))
-        console.print(serving.STOPPING, highlight=False, soft_wrap=True)
+        console.print(serving.stopping(), highlight=False, soft_wrap=True)
 
 
 def _print_once(text: str, *, console: Console) -> None:

@@ -5,12 +5,14 @@ Anybody may ask: no reason holds a driver's words, which name hosts and users. T
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from routing import runtime, snapshot
+from routing.types import Candidate
 
 NOT_READABLE = "database not reachable, or its configuration not readable: see the log"
 COUNTERS_AWAY = "counters not reachable: limits are open, keys with a budget are refused"
@@ -50,6 +52,7 @@ def look() -> Readiness:
     if not process.guard.is_here:
         degraded.append(COUNTERS_AWAY)
     _look_at_configuration(failing, degraded, has_problem=bool(process.poller.problem))
+    degraded += _layers_out(process)
     return Readiness(failing, degraded)
 
 
@@ -58,8 +61,30 @@ def _dead_threads(process: runtime.Runtime) -> list[str]:
         "ledger thread died": process.drainer,
         "configuration thread died": process.poller,
         "counters thread died": process.keeper,
+        "health thread died": process.health,
     }
     return [reason for reason, thread in threads.items() if not thread.is_alive()]
+
+
+def _layers_out(process: runtime.Runtime) -> list[str]:
+    """Layers of which no model may be called now."""
+    try:
+        config = snapshot.current()
+    except snapshot.SnapshotError:
+        return []
+    circuits, now = process.health.circuits, time.time()
+    out = {number for number, circuit in circuits.items() if circuit.is_out(at=now)}
+    return [
+        f"every model of layer {layer.name} is out of order: see `manage.py health`"
+        for layer in config.layers
+        if (callable_ones := [one.model.id for one in layer.candidates if not _lacks_its_key(one)])
+        and out.issuperset(callable_ones)
+    ]
+
+
+def _lacks_its_key(candidate: Candidate) -> bool:
+    provider = candidate.model.provider
+    return provider.needs_credential and not provider.credential
 
 
 def _look_at_configuration(failing: list[str], degraded: list[str], *, has_problem: bool) -> None:

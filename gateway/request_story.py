@@ -94,10 +94,17 @@ def _tried(row: UsageRecord) -> Iterator[str]:
             f"{step.get('outcome')}{status}, at {step.get('started_ms', 0):,.0f} ms "
             f"for {step.get('duration_ms', 0):,.0f} ms"
         )
+        told += f", waited {step['waited_ms']:,.0f} ms for a place before that" if step.get("waited_ms") else ""
+        if step.get("malformed"):
+            told += f"; {counted(step['malformed'], 'event')} could not be read"
         yield _line("attempts" if number == 1 else "", told + (f"; {step['message']}" if step.get("message") else ""))
     if row.model:
         other = ", not the first model tried" if row.fell_back else ""
-        yield _line("answered by", f"{row.provider}/{row.model} of {row.layer or 'no layer'}{other}")
+        is_answered = row.outcome == Outcome.OK or row.first_token_ms is not None
+        yield _line(
+            "answered by" if is_answered else "last tried",
+            f"{row.provider}/{row.model} of {row.layer or 'no layer'}{other}",
+        )
 
 
 def _paid(row: UsageRecord) -> Iterator[str]:

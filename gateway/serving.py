@@ -6,6 +6,7 @@ migrations, catalog and discovery belong to other commands.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import multiprocessing
@@ -25,7 +26,7 @@ from django.db.migrations.executor import MigrationExecutor
 from uvicorn.supervisors import multiprocess as workers
 
 from gateway import children
-from providers import embedded
+from providers import embedded, places
 
 logger = logging.getLogger(__name__)
 
@@ -33,15 +34,11 @@ APPLICATION = "gateway.asgi:application"
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 3000
 BACKLOG = 2048
-REQUESTS_GRACE_S = 8
-"""Seconds open requests may go on after the signal to stop."""
-STOPPING = f"Stopping; open requests may take up to {REQUESTS_GRACE_S} s more (Ctrl-C again stops at once) ..."
 CHILDREN_GRACE_S = 8
 """Seconds for the children afterwards; Celery takes about four."""
 LEDGER_GRACE_S = 10
 """Seconds the ledger's spool may take to empty afterwards (`routing.runtime`)."""
-STOPS_WITHIN_S = REQUESTS_GRACE_S + LEDGER_GRACE_S + CHILDREN_GRACE_S + 2
-"""Who stops this process should wait so long before killing it."""
+ANNOUNCE_POLL_S = 0.05
 
 MODEL_STARTS_WITHIN_S = 60.0
 MODEL_POLL_S = 0.05
@@ -49,6 +46,17 @@ MODEL_POLL_S = 0.05
 ENOUGH_DESCRIPTORS = 65_536
 
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+def stopping() -> str:
+    """What is said when the server stops while requests are open."""
+    grace_s = settings.STOP_ANNOUNCE_S + settings.STOP_GRACE_S
+    return f"Stopping; open requests may take up to {grace_s:g} s more (Ctrl-C again stops at once) ..."
+
+
+def stops_within_s() -> float:
+    """Who stops this process should wait so long before killing it."""
+    return settings.STOP_ANNOUNCE_S + settings.STOP_GRACE_S + LEDGER_GRACE_S + CHILDREN_GRACE_S + 2
 
 
 class StartError(Exception):
@@ -74,6 +82,7 @@ class _WorkerConfig(uvicorn.Config):
         if supervisor is not None and supervisor.pid is not None:
             # uvicorn's workers survive their supervisor's `kill -9` and would keep the port.
             children.die_with_parent(supervisor.pid)
+        places.share_among(self.workers)
         super().load()
 
 
@@ -89,13 +98,23 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self.server_state.tasks:
-            logger.info(STOPPING)
+            logger.info(stopping())
+        await self._announce()
         await super().shutdown(sockets)
         if self.force_exit:  # what goes on is cut off: uvicorn would log a traceback for each
             logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         for open_one in list(self.server_state.connections):
             if open_one.transport is not None:
                 open_one.transport.abort()
+
+    async def _announce(self) -> None:
+        """Says at `/health/ready` that it stops, while it still takes requests: who shares them out looks there."""
+        from routing import runtime  # needs the app registry, which uvicorn's workers fill after this module
+
+        runtime.announce_stop()
+        ends_at = time.monotonic() + settings.STOP_ANNOUNCE_S
+        while (left_s := ends_at - time.monotonic()) > 0 and not self.force_exit:  # noqa: ASYNC110 - a signal's
+            await asyncio.sleep(min(left_s, ANNOUNCE_POLL_S))
 
 
 # The one way to give uvicorn's workers, which import this module, a server of ours.
@@ -301,7 +320,7 @@ def _run_server(options: Options, *, listener: socket.socket) -> None:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_graceful_shutdown=REQUESTS_GRACE_S,
+        timeout_graceful_shutdown=settings.STOP_GRACE_S,  # type: ignore[arg-type]  # it takes parts of a second as well
     )
     if options.workers == 1:
         _Server(config).run(sockets=[listener])

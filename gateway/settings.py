@@ -132,7 +132,8 @@ def _database() -> dict[str, Any]:
         config["OPTIONS"] = options | {
             # What the URL says comes last, and holds.
             "options": f"{POSTGRES_OPTIONS} {options.get('options', '')}".strip(),
-            "pool": {"min_size": 1, "max_size": DATABASE_POOL_SIZE, "timeout": 5},
+            # Each try to connect again waits twice as long as the last; giving up, it starts anew with who asks next.
+            "pool": {"min_size": 1, "max_size": DATABASE_POOL_SIZE, "timeout": 5, "reconnect_timeout": 5},
         }
     return config
 
@@ -172,6 +173,7 @@ CORS_ALLOW_HEADERS = [
     "content-type",
     "user-agent",
     "x-gateway-layer",
+    "x-gateway-max-attempts",
     "x-gateway-max-cost",
     "x-gateway-timeout-ms",
     "x-session-id",
@@ -215,6 +217,21 @@ MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", 20 * 1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 BODY_READ_TIMEOUT_S = env.float("BODY_READ_TIMEOUT_S", 30.0)
 """Seconds a client may take to send its request body."""
+MAX_IN_FLIGHT = env.int("MAX_IN_FLIGHT", 10_000)
+"""Chat requests that one worker has at once. So many streams take 20,000 of the 65,536 descriptors that `serve` asks
+for (where fewer are allowed, fewer requests are taken) and some 450 MB (docs/performance.md)."""
+MAX_BODIES_BYTES = env.int("MAX_BODIES_BYTES", 512 * 1024 * 1024)
+"""The most that their bodies may hold of one worker's memory: each is kept until its request has ended."""
+
+STOP_ANNOUNCE_S = env.float("STOP_ANNOUNCE_S", 0.0)
+"""Seconds that a server which is told to stop still takes requests while /health/ready says 503: for load balancers."""
+STOP_GRACE_S = env.float("STOP_GRACE_S", 8.0)
+"""Seconds that open requests may go on after that."""
+
+COMMIT_AFTER_S = env.float("COMMIT_AFTER_S", 20.0)
+"""Seconds without content after which a stream begins all the same, and is kept alive by comments."""
+KEEP_ALIVE_S = env.float("KEEP_ALIVE_S", 30.0)
+"""Seconds that a connection to a provider is kept for the next request when nobody uses it; 0: not at all."""
 
 # -- routing and ledger ------------------------------------------------------------------------------------------------
 
@@ -251,9 +268,13 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TIMEZONE = TIME_ZONE
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 OLD_FILES_AFTER_DAYS = env.int("OLD_FILES_AFTER_DAYS", 14)
+PROBE_WITHIN_S = 10.0
+"""Seconds in which all providers that were out of reach are asked whether they are back."""
 CELERY_BEAT_SCHEDULE = {
     "clear-old-files": {"task": "gateway.tasks.clear_old_files", "schedule": 3600.0},
     "tidy-usage": {"task": "gateway.tasks.tidy_usage", "schedule": 3600.0},
+    # One that comes too late is followed by the next: no more than one waits where no worker runs.
+    "probe-providers": {"task": "gateway.tasks.probe_providers", "schedule": 30.0, "options": {"expires": 25.0}},
 }
 
 # -- logging -----------------------------------------------------------------------------------------------------------

@@ -23,11 +23,12 @@ from django.http import HttpResponse, HttpResponseBase
 from analytics import ids
 from gateway.api import errors
 from gateway.api.base import GatewayRequest
-from gateway.api.chat import EventStream
+from gateway.api.chat import EVENT_STREAM, UNBUFFERED, EventStream
+from gateway.api.opening import Headers, Message, Opening
+from gateway.entrance import Entrance, Visit, most_at_once
 from providers.deadlines import within
 from routing import runtime, streaming
 
-Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -43,6 +44,8 @@ SAY_STOPPING_S = 1.0
 SAY_LATE_S = 1.0
 """How long a stream's client may take, after the request's deadline, to be told that it has passed. One that does not
 read would otherwise keep the provider at work when its place and its reservation have long lapsed."""
+ALWAYS_ANSWERED = frozenset({"/health"})
+"""However many requests there are."""
 _MIB = 1024 * 1024
 
 
@@ -65,23 +68,34 @@ class ShortWay:
 
     def __init__(self, views: Mapping[str, View]) -> None:
         self.views = views
+        self.entrance = Entrance(
+            most=most_at_once(settings.MAX_IN_FLIGHT),
+            most_bytes=max(settings.MAX_BODIES_BYTES, settings.MAX_BODY_BYTES),
+        )
         self._limits = _Limits(settings.MAX_BODY_BYTES, settings.BODY_READ_TIMEOUT_S)
         self._cors = CorsMiddleware(lambda request: HttpResponse())
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request from first to last byte."""
+        if scope["path"] in ALWAYS_ANSWERED:
+            await self._handle(scope, receive, send, visit=None)
+            return
+        with Visit(self.entrance) as visit:
+            await self._handle(scope, receive, send, visit=visit)
+
+    async def _handle(self, scope: Scope, receive: Receive, send: Send, *, visit: Visit | None) -> None:
         started = time.monotonic()
         request_id = ids.new()
         status = 500
         try:
-            body = await _read_body(receive, headers=scope["headers"], limits=self._limits)
+            body = await _read_body(receive, headers=scope["headers"], limits=self._limits, visit=visit)
             request = GatewayRequest(scope, BytesIO(body if isinstance(body, bytes) else b""))
             request.request_id = request_id
             if isinstance(body, bytes):
                 status = await self._answer(request, receive=receive, send=send)
             else:
                 status = body.status_code
-                await _send_response(self._finished(request, body), send=send)
+                await _send_whole(self._finished(request, body), send=send)
         except ClientGone:
             status = CLIENT_GONE
         finally:
@@ -99,15 +113,18 @@ class ShortWay:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - an ASGI server calls us in a task
         watcher = asyncio.create_task(_cancel_when_gone(receive, task=task))
+        opening = request.opening = Opening(headers=lambda: self._early_headers(request), send=send)
         response: HttpResponseBase | None = None
         try:
             response = await self._response(request)
-            await _send_response(response, send=send)
-            return response.status_code
+            opening.close()
+            await _send_response(response, opening=opening, send=send)
+            return 200 if opening.has_begun else response.status_code
         except _ReadTooSlowly:
             return CLIENT_GONE
         except asyncio.CancelledError:
             task.uncancel()
+            opening.close()
             if isinstance(response, EventStream):
                 response.abandon(was_cancelled=True)  # settled as what it is, and before anything is waited for
             if streaming.has_left():
@@ -115,18 +132,21 @@ class ShortWay:
             return await self._say_stopping(request, begun=response, send=send)
         finally:
             watcher.cancel()
+            opening.close()
+            request.opening = None  # each holds the other, and the request its body
             if isinstance(response, EventStream):
                 response.abandon()
 
     async def _say_stopping(self, request: GatewayRequest, *, begun: HttpResponseBase | None, send: Send) -> int:
         """The server stops and cannot wait any longer: the client is told so, in a stream as well."""
         stopping = errors.handle(runtime.NotRunning(), {})
+        has_opened = request.opening is not None and request.opening.has_begun
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SAY_STOPPING_S):
-                if begun is None or (isinstance(begun, EventStream) and not begun.has_begun):
-                    await _send_response(self._finished(request, stopping), send=send)
-                elif isinstance(begun, EventStream):
-                    await send({"type": "http.response.body", "body": b"data: " + stopping.content + b"\n\n"})
+                if has_opened or (isinstance(begun, EventStream) and begun.has_begun):
+                    await _send_event(stopping, send=send)
+                elif begun is None or isinstance(begun, EventStream):
+                    await _send_whole(self._finished(request, stopping), send=send)
         return stopping.status_code
 
     async def _response(self, request: GatewayRequest) -> HttpResponseBase:
@@ -139,6 +159,10 @@ class ShortWay:
             response = errors.handle(error, {})
         return self._finished(request, response)
 
+    def _early_headers(self, request: GatewayRequest) -> Headers:
+        """What is known of a stream before its first content."""
+        return _headers(self._finished(request, HttpResponse(content_type=EVENT_STREAM, headers=UNBUFFERED)))
+
     def _finished(self, request: GatewayRequest, response: HttpResponseBase) -> HttpResponseBase:
         if not response.has_header("X-Gateway-Request-Id"):
             response.headers["X-Gateway-Request-Id"] = str(request.request_id)
@@ -147,20 +171,26 @@ class ShortWay:
         return response
 
 
-async def _read_body(receive: Receive, *, headers: list[tuple[bytes, bytes]], limits: _Limits) -> bytes | HttpResponse:
-    """The request's body, or the answer to one that is too large or too slow. Raises: ClientGone."""
+async def _read_body(
+    receive: Receive, *, headers: list[tuple[bytes, bytes]], limits: _Limits, visit: Visit | None
+) -> bytes | HttpResponse:
+    """The request's body, or the answer to one that is too large, too slow or too many. Raises: ClientGone."""
+    if visit is not None and not visit.is_admitted:
+        return visit.turn_away()
     declared = next((int(value) for name, value in headers if name == b"content-length" and value.isdigit()), 0)
     if declared > limits.body_bytes:
         return _too_large(limits)
+    if visit is not None and not visit.has_room(declared):
+        return visit.turn_away()
     try:
         with within(limits.read_s):
-            return await _collect(receive, limits=limits)
+            return await _collect(receive, limits=limits, visit=visit)
     except TimeoutError:
         text = f"The request body did not arrive within {limits.read_s:g} s."
         return errors.problem(408, "request_timeout", text, headers={"Connection": "close"})
 
 
-async def _collect(receive: Receive, *, limits: _Limits) -> bytes | HttpResponse:
+async def _collect(receive: Receive, *, limits: _Limits, visit: Visit | None) -> bytes | HttpResponse:
     parts: list[bytes] = []
     size = 0
     while True:
@@ -171,6 +201,8 @@ async def _collect(receive: Receive, *, limits: _Limits) -> bytes | HttpResponse
         size += len(parts[-1])
         if size > limits.body_bytes:
             return _too_large(limits)
+        if visit is not None and not visit.hold(len(parts[-1])):
+            return visit.turn_away(amid_body=True)
         if not message.get("more_body"):
             return parts[0] if len(parts) == 1 else b"".join(parts)
 
@@ -186,23 +218,36 @@ async def _cancel_when_gone(receive: Receive, *, task: asyncio.Task[Any]) -> Non
     streaming.leave(task)
 
 
-async def _send_response(response: HttpResponseBase, *, send: Send) -> None:
+async def _send_response(response: HttpResponseBase, *, opening: Opening, send: Send) -> None:
     """Raises: _ReadTooSlowly, in the middle of a stream that is not settled yet."""
-    if not isinstance(response, EventStream):
-        await _send_whole(response, send=send)
-        return
     try:
-        with within(response.stream.left_s + SAY_LATE_S):
-            await _send_stream(response, send=send)
+        if isinstance(response, EventStream):
+            with within(response.stream.left_s + SAY_LATE_S):
+                await _send_stream(response, opening=opening, send=send)
+        elif opening.has_begun:
+            with within(SAY_LATE_S):
+                await _send_event(response, send=send)
+        else:
+            await _send_whole(response, send=send)
     except TimeoutError:
         raise _ReadTooSlowly from None
 
 
-async def _send_stream(response: EventStream, *, send: Send) -> None:
-    await send({"type": "http.response.start", "status": response.status_code, "headers": _headers(response)})
+async def _send_stream(response: EventStream, *, opening: Opening, send: Send) -> None:
+    if opening.has_begun:
+        late = opening.late(response.headers)
+        await send({"type": "http.response.body", "body": late, "more_body": True})
+    else:
+        await send({"type": "http.response.start", "status": response.status_code, "headers": _headers(response)})
     response.has_begun = True
     async for body, is_more in response.parts():
         await send({"type": "http.response.body", "body": body, "more_body": is_more})
+
+
+async def _send_event(failure: HttpResponseBase, *, send: Send) -> None:
+    """A failure's error object as the last event of a stream."""
+    body = b"data: " + getattr(failure, "content", b"") + b"\n\n"
+    await send({"type": "http.response.body", "body": body})
 
 
 async def _send_whole(response: HttpResponseBase, *, send: Send) -> None:
@@ -213,7 +258,7 @@ async def _send_whole(response: HttpResponseBase, *, send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def _headers(response: HttpResponseBase) -> list[tuple[bytes, bytes]]:
+def _headers(response: HttpResponseBase) -> Headers:
     """Without a length: of a body that is sent whole it is counted, and a stream has none."""
     named = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.items()]
     return [pair for pair in named if pair[0] != b"content-length"] if response.has_header("Content-Length") else named

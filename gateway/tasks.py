@@ -7,7 +7,8 @@ import logging
 from django.conf import settings
 
 from analytics import retention
-from gateway import housekeeping
+from analytics.counters.store import StoreError
+from gateway import housekeeping, probing
 from gateway.celery import app
 
 logger = logging.getLogger(__name__)
@@ -23,3 +24,12 @@ def clear_old_files() -> None:
 def tidy_usage() -> None:
     dropped = retention.tidy(keep_days=settings.USAGE_KEEP_DAYS)
     logger.info("Dropped %d old usage rows, %d old roll-ups.", dropped.rows, dropped.rollups)
+
+
+@app.task
+def probe_providers() -> None:
+    """Nothing is said of providers that still do not answer: their circuits were told when they opened."""
+    try:
+        probing.probe(within_s=settings.PROBE_WITHIN_S)
+    except StoreError as error:
+        logger.warning("Whether providers are back cannot be told: %s", error)

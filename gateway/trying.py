@@ -22,8 +22,8 @@ from providers import embedded
 from providers.dialects.openai_stream import text_of
 from providers.types import ChatRequest, Model, Usage
 from routing import chat, decision, runtime, snapshot
+from routing.admission import Parts
 from routing.bills import Bill
-from routing.chat import Parts
 from routing.streaming import Streaming
 from routing.types import DropReason, Snapshot, Wishes
 

@@ -18,6 +18,7 @@ from gateway.api.health import HealthView, ReadyView
 from gateway.api.models import LayersView, ModelsView, ModelView
 from gateway.api.requests import RequestsView, RequestView
 from gateway.api.route import RouteView
+from gateway.api.routes_health import RoutesHealthView
 from gateway.short_way import View
 
 admin.site.site_header = admin.site.site_title = "AI MCP Gateway"
@@ -36,6 +37,7 @@ urlpatterns = [
     path("v1/models/layers", LayersView.as_view()),
     path("v1/models/<path:name>", ModelView.as_view()),
     path("v1/route", RouteView.as_view()),
+    path("v1/health/routes", RoutesHealthView.as_view()),
     *(path(f"v1/analytics/{report}", ReportView.as_view(report=report)) for report in usage_answers.REPORTS),
     path("v1/analytics/savings", SavingsView.as_view()),
     path("v1/requests", RequestsView.as_view()),

@@ -103,11 +103,12 @@ class PriceInline(PricesAreHistory, admin.TabularInline):
 
 
 class GoesWithItsPrices(admin.ModelAdmin):
-    """A row that goes takes its prices along, those too that nobody may delete alone."""
+    """A row that a superuser deletes takes its prices along, those too that nobody may delete alone."""
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         found, counts, needed, protected = super().get_deleted_objects(objs, request)
-        return found, counts, set(needed) - {Price._meta.verbose_name}, protected
+        granted = {Price._meta.verbose_name} if request.user.is_superuser else set()
+        return found, counts, set(needed) - granted, protected
 
 
 @admin.register(Provider)

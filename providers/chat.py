@@ -23,6 +23,9 @@ from providers.types import Answer, ChatRequest, FailureKind, Model, Provider, P
 
 END_WAIT_S = 0.05
 """How long the end of a body may take after `[DONE]` before the connection is cut instead of kept."""
+ERROR_BODY_S = 2.0
+"""How long an error's body may take to come behind its headers."""
+MAX_ERROR_BYTES = door.MIB
 MAX_HELD_BYTES = 16 * door.MIB
 """The most that is taken of a stream before its first content: all of it is held back."""
 
@@ -110,9 +113,18 @@ class OpenStream:
                     raise ProviderError(FailureKind.BAD_ANSWER, says, status=200)
             if not chunk or self.reader.is_done:
                 break
-        if not self.reader.has_content and not (self.reader.usage and self.reader.usage.output_tokens):
-            raise ProviderError(FailureKind.BAD_ANSWER, "its stream ended without content", status=200)
+        if not self.reader.has_content and not self._says_it_is_empty():
+            raise ProviderError(FailureKind.BAD_ANSWER, self._without_content(), status=200)
         self.hold(b"".join(held))
+
+    def _says_it_is_empty(self) -> bool:
+        """Whether it ended as an answer does, and was paid for: what was said may be nothing that anybody sees."""
+        usage = self.reader.usage
+        return bool(self.reader.finish_reason and usage and usage.output_tokens)
+
+    def _without_content(self) -> str:
+        says, malformed = "its stream ended without content", self.reader.malformed
+        return f"{says}, and {malformed} of its events could not be read" if malformed else says
 
     @property
     def is_ending(self) -> bool:
@@ -181,13 +193,20 @@ async def _send(
         )
     if response.status == 200 and response.content_type != "text/html":  # a page is no answer, whatever its status
         return response, composed.warnings
-    try:
-        body = await door.read(response)
-    finally:
-        response.release()
+    body = await _error_body(response)
     if response.status == 200:
         raise ProviderError(FailureKind.BAD_ANSWER, f"answered with {response.content_type}", status=200)
     raise dialect.read_error(response.status, body=body, retry_after=response.headers.get("Retry-After"))
+
+
+async def _error_body(response: aiohttp.ClientResponse) -> bytes:
+    """b'' where it does not come whole, or not soon: the status says what matters."""
+    try:
+        with contextlib.suppress(ProviderError, TimeoutError), within(ERROR_BODY_S):
+            return await door.read(response, most=MAX_ERROR_BYTES)
+        return b""
+    finally:
+        response.release()
 
 
 @contextlib.contextmanager

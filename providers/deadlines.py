@@ -7,9 +7,10 @@ request's CPU; here they share one, set for the earliest (docs/performance.md).
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from math import inf
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 from weakref import WeakKeyDictionary
 
 TICK_S = 0.01
@@ -55,21 +56,52 @@ class within:  # noqa: N801 - reads as a statement: `with within(2.0): await ...
         self._task.cancel()
 
 
+class after:  # noqa: N801 - likewise: `with after(20.0, say_so): await ...`
+    """Calls `act` once when its block takes longer than `seconds`. The block goes on; `act` must not wait."""
+
+    __slots__ = ("_act", "_seconds", "_watch", "due")
+
+    def __init__(self, seconds: float, act: Callable[[], object]) -> None:
+        self._seconds = seconds
+        self._act = act
+
+    def __enter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        self._watch = _watch(loop)
+        self.due = loop.time() + self._seconds
+        self._watch.add(self, loop)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._watch.discard(self)
+
+    def expire(self) -> None:
+        self._act()
+
+
+class _Due(Protocol):
+    due: float
+
+    def expire(self) -> None: ...
+
+
 class _Watch:
     """The open deadlines of one event loop, and when they are looked at next: no later than the earliest is due, and
     at most once in `TICK_S`. Holds nothing that holds the loop."""
 
     def __init__(self) -> None:
-        self._open: set[within] = set()
+        self._open: set[_Due] = set()
         self._next = inf
         self._looked = -inf
 
-    def add(self, deadline: within, loop: asyncio.AbstractEventLoop) -> None:
+    def add(self, deadline: _Due, loop: asyncio.AbstractEventLoop) -> None:
         self._open.add(deadline)
         if deadline.due < self._next:
             self._set(deadline.due, loop)
 
-    def discard(self, deadline: within) -> None:
+    def discard(self, deadline: _Due) -> None:
         self._open.discard(deadline)
 
     def _set(self, due: float, loop: asyncio.AbstractEventLoop) -> None:

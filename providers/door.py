@@ -61,10 +61,11 @@ _here = _Here()
 
 
 @asynccontextmanager
-async def opened() -> AsyncIterator[None]:
-    """Holds the pools of this event loop open, for the life of a server or a command."""
+async def opened(*, keep_alive_s: float = pools.KEEP_ALIVE_S) -> AsyncIterator[None]:
+    """Holds the pools of this event loop open, for the life of a server or a command; connections that nobody uses,
+    for `keep_alive_s`."""
     before = _here.pools, _here.proxies
-    async with pools.opened() as made:
+    async with pools.opened(keep_alive_s=keep_alive_s) as made:
         _here.pools, _here.proxies = made, proxies.from_environment() or None
         try:
             yield

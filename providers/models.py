@@ -121,6 +121,16 @@ class Provider(models.Model):
     between_frames_timeout_s = models.FloatField(
         "between frames timeout (s)", default=30.0, validators=[MinValueValidator(0.01)]
     )
+    max_concurrent = models.PositiveIntegerField(
+        "calls at once",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="Calls that may be under way there; more wait. Empty: no limit. Each server process counts its own.",
+    )
+    max_queued = models.PositiveIntegerField(
+        "requests waiting", default=100, help_text="That may wait for a call to end; the next goes to another model."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -140,6 +150,10 @@ class Provider(models.Model):
                 & Q(first_content_timeout_s__gt=0)
                 & Q(between_frames_timeout_s__gt=0),
                 name="provider_timeouts_positive",
+            ),
+            models.CheckConstraint(
+                condition=Q(max_concurrent__isnull=True) | Q(max_concurrent__gt=0),
+                name="provider_max_concurrent_positive",
             ),
         ]
 

@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
-from typing import cast
+from typing import Any, cast
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -24,7 +24,7 @@ from providers import addresses
 from providers.addresses import Refusal
 
 KEEP_ALIVE_S = 30.0
-"""Idle connections are closed after this; most vendors' load balancers wait 60 s or more."""
+"""Idle connections are closed after this, unless told otherwise; most vendors' load balancers wait 60 s or more."""
 MAX_HEADER_BYTES = 8190
 """The most of a status line, and of one header of an answer."""
 MAX_HEADERS = 128
@@ -84,18 +84,23 @@ class _Protocol(ResponseHandler):
 
 
 @asynccontextmanager
-async def opened() -> AsyncIterator[Pools]:
-    """The pools of one event loop; no connection is made before it is needed."""
+async def opened(*, keep_alive_s: float = KEEP_ALIVE_S) -> AsyncIterator[Pools]:
+    """The pools of one event loop; no connection is made before it is needed, and none is kept where `keep_alive_s` is
+    0."""
     async with AsyncExitStack() as stack:
+        make = partial(_pool, stack, keep_alive_s=keep_alive_s)
         yield Pools(
-            local=await _pool(stack, socket_factory=partial(_checked_socket, is_local=True)),
-            outside=await _pool(stack, socket_factory=partial(_checked_socket, is_local=False)),
-            proxied=await _pool(stack, socket_factory=_socket),
+            local=await make(socket_factory=partial(_checked_socket, is_local=True)),
+            outside=await make(socket_factory=partial(_checked_socket, is_local=False)),
+            proxied=await make(socket_factory=_socket),
         )
 
 
-async def _pool(stack: AsyncExitStack, *, socket_factory: aiohttp.SocketFactoryType) -> Pool:
-    kept = aiohttp.TCPConnector(limit=0, socket_factory=socket_factory, keepalive_timeout=KEEP_ALIVE_S)
+async def _pool(
+    stack: AsyncExitStack, *, socket_factory: aiohttp.SocketFactoryType, keep_alive_s: float = KEEP_ALIVE_S
+) -> Pool:
+    keeping: dict[str, Any] = {"keepalive_timeout": keep_alive_s} if keep_alive_s > 0 else {"force_close": True}
+    kept = aiohttp.TCPConnector(limit=0, socket_factory=socket_factory, **keeping)
     fresh = aiohttp.TCPConnector(limit=0, socket_factory=socket_factory, force_close=True)
     return Pool(await _session(stack, kept), await _session(stack, fresh))
 

@@ -42,6 +42,8 @@ def _provider(row: tables.Provider) -> Provider:
         text_as_string=row.text_as_string,
         usage_in_streams=row.usage_in_streams,
         stops_when_left=row.stops_when_left,
+        max_concurrent=row.max_concurrent,
+        max_queued=row.max_queued,
         extra_body=row.extra_body if isinstance(row.extra_body, dict) else {},
         timeouts=Timeouts(
             connect_s=row.connect_timeout_s,

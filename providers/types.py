@@ -85,6 +85,10 @@ class Provider:
     """Whether it takes text only as a string, not as a list of parts."""
     stops_when_left: bool = True
     """Whether it writes, and charges, no more of a stream once nobody reads it."""
+    max_concurrent: int | None = None
+    """Calls that may be under way there at once; None: as many as come."""
+    max_queued: int = 100
+    """Requests that may wait for one of them to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +224,8 @@ class FailureKind(StrEnum):
     UNSUPPORTED = "unsupported"
     """The provider's dialect has no words for a part of the request; another's may. Most often it was not even called,
     and never does it cost anything."""
+    OVERLOADED = "overloaded"
+    """By us: as many calls are under way as its row allows, and the wait is too long. It was not called."""
     REJECTED = "rejected"
     BROKEN_STREAM = "broken_stream"
 

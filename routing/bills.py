@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
@@ -140,3 +141,24 @@ def together(bills: Sequence[Bill]) -> Bill:
 def _sum(figures: list[Decimal | None]) -> Decimal | None:
     known = [figure for figure in figures if figure is not None]
     return sum(known, cost.ZERO) if len(known) == len(figures) else None
+
+
+def columns(bill: Bill) -> dict[str, Any]:
+    """The columns of a row that say what was used, and what it cost."""
+    usage = bill.usage
+    return {
+        "input_tokens": usage.input_tokens,
+        "cached_input_tokens": usage.cached_input_tokens,
+        "cache_write_5m_tokens": usage.cache_write_5m_tokens,
+        "cache_write_1h_tokens": usage.cache_write_1h_tokens,
+        "output_tokens": usage.output_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
+        "web_searches": usage.web_searches,
+        "images": usage.images,
+        "cost_usd": bill.usd,
+        "cost_source": bill.source.value,
+        "computed_cost_usd": bill.computed_usd,
+        "reported_cost_usd": bill.reported_usd,
+        "is_disputed": bill.is_disputed,
+        "prices": msgspec.Raw(msgspec.json.encode(bill.prices)),
+    }

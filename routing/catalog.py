@@ -30,7 +30,7 @@ from providers.types import Capability, Unit
 from routing import catalog_mistakes as mistakes
 from routing.catalog_mistakes import CatalogError, Mistake, join, refuse_unknown
 from routing.catalog_writing import render
-from routing.types import UnknownPrice, WhenClientLeaves
+from routing.types import Balancing, UnknownPrice, WhenClientLeaves
 
 __all__ = ["SHIPPED", "Catalog", "CatalogError", "parse", "read", "refuse_missing", "render"]
 
@@ -46,6 +46,8 @@ Title = Annotated[str, Meta(max_length=200)]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Tokens = Annotated[int, Meta(ge=1, le=2_147_483_647)]
 Seconds = Annotated[float, Meta(ge=0.01)]
+Deadline = Annotated[float, Meta(ge=0.1, le=3600)]
+Attempts = Annotated[int, Meta(ge=1, le=32_767)]
 Rank = Annotated[int, Meta(ge=0, le=32_767)]
 Prices = Mapping[Unit, Decimal]
 
@@ -54,9 +56,13 @@ Prices = Mapping[Unit, Decimal]
 class Policy:
     default_layer: str
     unknown_price: UnknownPrice | None = None
-    deadline_s: Annotated[float, Meta(ge=0.1, le=3600)] | None = None
-    max_attempts: Annotated[int, Meta(ge=1, le=32_767)] | None = None
+    deadline_s: Deadline | None = None
+    max_attempts: Attempts | None = None
     when_client_leaves: WhenClientLeaves | None = None
+    balancing: Balancing | None = None
+    circuit_min_calls: Annotated[int, Meta(ge=1, le=32_767)] | None = None
+    circuit_failure_share: Annotated[float, Meta(ge=0.01, le=1)] | None = None
+    circuit_open_s: Annotated[float, Meta(ge=0.1, le=3600)] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +70,8 @@ class Layer:
     name: LayerName
     title: Title | None = None
     from_score: Annotated[float, Meta(ge=0, le=1)]
+    max_attempts: Attempts | None = None
+    deadline_s: Deadline | None = None
     enabled: bool | None = None
 
 
@@ -153,6 +161,8 @@ class Provider:
     headers_timeout_s: Seconds | None = None
     first_content_timeout_s: Seconds | None = None
     between_frames_timeout_s: Seconds | None = None
+    max_concurrent: Annotated[int, Meta(ge=1, le=2_147_483_647)] | None = None
+    max_queued: Annotated[int, Meta(ge=0, le=2_147_483_647)] | None = None
     extra_body: Mapping[str, Any] | None = None
     models: tuple[Model, ...] = ()
 

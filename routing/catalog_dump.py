@@ -28,7 +28,7 @@ from routing.catalog_rows import (
     PROVIDER_FACTS,
     with_related,
 )
-from routing.types import UnknownPrice, WhenClientLeaves
+from routing.types import Balancing, UnknownPrice, WhenClientLeaves
 
 
 def dump() -> Catalog:
@@ -49,6 +49,10 @@ def dump() -> Catalog:
             deadline_s=policy.deadline_s,
             max_attempts=policy.max_attempts,
             when_client_leaves=WhenClientLeaves(policy.when_client_leaves),
+            balancing=Balancing(policy.balancing),
+            circuit_min_calls=policy.circuit_min_calls,
+            circuit_failure_share=policy.circuit_failure_share,
+            circuit_open_s=policy.circuit_open_s,
         ),
         layers=tuple(
             catalog.Layer(name=row.name, **_held(row, LAYER_FACTS + LAYER_CHOICES))

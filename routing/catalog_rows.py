@@ -30,8 +30,17 @@ from routing.catalog import Catalog, ListedPrice, Model, Provider, refuse_missin
 from routing.price_rows import PriceList
 
 LAYER_FACTS = ("title",)
-LAYER_CHOICES = ("from_score", "enabled")
-POLICY_CHOICES = ("unknown_price", "deadline_s", "max_attempts", "when_client_leaves")
+LAYER_CHOICES = ("from_score", "max_attempts", "deadline_s", "enabled")
+POLICY_CHOICES = (
+    "unknown_price",
+    "deadline_s",
+    "max_attempts",
+    "when_client_leaves",
+    "balancing",
+    "circuit_min_calls",
+    "circuit_failure_share",
+    "circuit_open_s",
+)
 PROVIDER_FACTS = ("name", "dialect", "max_tokens_field", "reasoning_field", "text_as_string", "usage_in_streams")
 PROVIDER_CHOICES = (
     "base_url",
@@ -44,6 +53,8 @@ PROVIDER_CHOICES = (
     "headers_timeout_s",
     "first_content_timeout_s",
     "between_frames_timeout_s",
+    "max_concurrent",
+    "max_queued",
 )
 MODEL_FACTS = (
     "title",

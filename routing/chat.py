@@ -4,32 +4,31 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from decimal import Decimal
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 import msgspec
 
-from analytics import budgets, ids, limits
 from analytics.budgets import BudgetError, Degrades, Reached
-from analytics.counters.guard import Guard
-from analytics.limits import NO_LEASE, Lease, Quota
+from analytics.limits import Quota
 from analytics.models import Outcome
-from analytics.spool import Spool, SpoolError
+from analytics.spool import SpoolError
 from analytics.types import Caller
 from providers import chat as provider_chat
 from providers.chat import OpenStream
 from providers.dialects import said
 from providers.types import Answer, ChatRequest, ProviderError
-from routing import afterwards, attempts, counting, decision
-from routing.attempts import Answered, AttemptsError, Clock, NotAfforded, Step
+from routing import admission, afterwards, attempts, counting, decision, outstanding
+from routing.admission import Asked, Parts
+from routing.attempts import Answered, AttemptsError, NotAfforded, PassedOver
 from routing.bills import Bill
 from routing.counting import Counted
 from routing.decision import Decision
-from routing.entry import Entry
+from routing.entry import Entry, Opening
 from routing.streaming import Streaming, how_cancelled
-from routing.types import Candidate, DropReason, Need, Snapshot, WhenClientLeaves, Wishes
+from routing.trails import Step
+from routing.types import Candidate, DropReason, Snapshot, WhenClientLeaves, Wishes
 
 T = TypeVar("T")
 
@@ -44,6 +43,9 @@ class ChatError(Exception):
     ├── NobodyAnswered  every attempt failed; carries the trail and the last failure
     └── NotRecordable   the spool cannot be written, so no upstream was called
     """
+
+    trail: tuple[Step, ...] = ()
+    """What the attempts did that were made before."""
 
     def __init__(self, message: str, *, made: Decision, status: int) -> None:
         super().__init__(message)
@@ -87,11 +89,12 @@ class NobodyAnswered(ChatError):
         self.error = failure.error
         self.candidate = failure.candidate
         self.is_deadline = failure.is_deadline
+        self.retry_after_s = failure.retry_after_s
 
 
 ENTERED_ELSEWHERE = {DropReason.BELOW_ENTRY, DropReason.OUTSIDE_FENCE}
 """Reasons that say where a request entered, not what is wrong with it."""
-OPERATORS = {DropReason.NO_CREDENTIAL, DropReason.PRICE_UNKNOWN}
+OPERATORS = {DropReason.NO_CREDENTIAL, DropReason.PRICE_UNKNOWN, DropReason.CIRCUIT_OPEN}
 """Reasons that only the operator can mend. They say nothing about the request when another model is set up."""
 _FORBIDDEN = {DropReason.LAYER_NOT_ALLOWED, DropReason.MODEL_NOT_ALLOWED}
 _TOO_MUCH = {DropReason.TOO_DEAR, DropReason.OVER_BUDGET, DropReason.DEGRADED}
@@ -120,16 +123,6 @@ class Completed(msgspec.Struct, frozen=True):
     """Whether it ended at a length that its budget had left for it."""
 
 
-class Parts(Protocol):
-    """What a process that answers requests holds (`routing.runtime`)."""
-
-    @property
-    def spool(self) -> Spool: ...
-
-    @property
-    def guard(self) -> Guard: ...
-
-
 async def complete(
     request: ChatRequest, *, wishes: Wishes, caller: Caller, snapshot: Snapshot, request_id: UUID, parts: Parts
 ) -> Completed:
@@ -137,10 +130,11 @@ async def complete(
 
     Raises: NeedError, DecisionError, LimitReached, ChatError.
     """
-    asked = _Asked(request, wishes, caller, snapshot, request_id)
-    entry = await _begin(asked, parts=parts)
+    asked = Asked(request, wishes, caller, snapshot, request_id)
+    entry = await admission.begin(asked, parts=parts)
     answered = await _answer(entry, asked=asked, call=_completing(request, entry=entry))
     answer = answered.answer
+    entry.call_ended()
     entry.ended(answer.finish_reason, usage=answer.usage)
     bill = await _settled(entry, answer=answer)
     return Completed(
@@ -177,94 +171,46 @@ def _settle(entry: Entry, *, answer: Answer, counted: Counted | None) -> Bill:
 
 
 async def stream(
-    request: ChatRequest, *, wishes: Wishes, caller: Caller, snapshot: Snapshot, request_id: UUID, parts: Parts
+    request: ChatRequest,
+    *,
+    wishes: Wishes,
+    caller: Caller,
+    snapshot: Snapshot,
+    request_id: UUID,
+    parts: Parts,
+    opening: Opening | None = None,
 ) -> Streaming:
     """Starts a streamed answer; returns when its first content is here, until when another model may take over.
+    `opening` tells whether the client was answered before that, as the row of a failure says.
 
     Raises: NeedError, DecisionError, LimitReached, ChatError.
     """
-    asked = _Asked(request, wishes, caller, snapshot, request_id)
-    entry = await _begin(asked, parts=parts)
+    asked = Asked(request, wishes, caller, snapshot, request_id)
+    entry = await admission.begin(asked, parts=parts)
+    entry.opening = opening
     answered = await _answer(entry, asked=asked, call=_streaming(request, entry=entry))
     entry.first_token_ms = entry.clock.elapsed_ms()
     drains = snapshot.policy.when_client_leaves is WhenClientLeaves.DRAIN
     return Streaming(entry, upstream=answered.answer, candidate=answered.candidate, drains=drains)
 
 
-class _Asked(msgspec.Struct, frozen=True):
-    """A request with all that is known when it comes in."""
-
-    request: ChatRequest
-    wishes: Wishes
-    caller: Caller
-    snapshot: Snapshot
-    request_id: UUID
-
-    @property
-    def deadline_s(self) -> float:
-        most = self.snapshot.policy.deadline_s
-        return min(most, self.wishes.timeout_s or most)
-
-    def decide(self, need: Need, *, left_usd: Decimal | None, ceiling: str | None = None) -> Decision:
-        return decision.decide(
-            need,
-            request=self.request,
-            wishes=self.wishes,
-            caller=self.caller,
-            snapshot=self.snapshot,
-            request_id=self.request_id,
-            left_usd=left_usd,
-            ceiling=ceiling,
-        )
-
-
-AFTER_DEADLINE_S = 30.0
-"""How long places and reservations outlive a request's deadline: nothing that settles late is charged at its cap."""
-
-
-async def _begin(asked: _Asked, *, parts: Parts) -> Entry:
-    """Admits a request and plans it."""
-    need = decision.read_need(asked.request, wishes=asked.wishes, caller=asked.caller, snapshot=asked.snapshot)
-    clock, ttl_s = Clock(asked.deadline_s), asked.deadline_s + AFTER_DEADLINE_S
-    reservation = budgets.reservation(
-        parts.guard,
-        asked.snapshot.budgets.of(asked.caller),
-        request_id=asked.request_id.hex,
-        at=ids.started_at(asked.request_id),
-        ttl_s=ttl_s,
-    )
-    lease = await _admitted(asked, need=need, guard=parts.guard, ttl_s=ttl_s)
+async def _answer(entry: Entry, *, asked: Asked, call: Callable[[Candidate], Awaitable[T]]) -> Answered[T]:
+    """Tries what was planned, and gives back what it claimed and did not try."""
     try:
-        made = asked.decide(need, left_usd=reservation.left_usd())
-    except BaseException:
-        limits.give_back(parts.guard, lease, request_id=asked.request_id.hex)
-        raise
-    return Entry(asked.caller, asked.request, made, parts.spool, parts.guard, clock, reservation, lease)
+        return await _answer_within_budgets(entry, asked=asked, call=call)
+    finally:
+        entry.watching.end()
 
 
-async def _admitted(asked: _Asked, *, need: Need, guard: Guard, ttl_s: float) -> Lease:
-    """Raises: LimitReached."""
-    if not limits.has_any(asked.caller):
-        return NO_LEASE
-    answers = (need.max_output_tokens or 0) * need.answers
-    usual = 0 if need.max_output_tokens else guard.lengths.unstated(key_id=asked.caller.key_id)
-    return await limits.admit(
-        guard,
-        asked.caller,
-        request_id=asked.request_id.hex,
-        tokens=need.input_tokens + answers,
-        usual_tokens=usual * need.answers,
-        ttl_s=ttl_s,
-    )
-
-
-async def _answer(entry: Entry, *, asked: _Asked, call: Callable[[Candidate], Awaitable[T]]) -> Answered[T]:
-    """Tries what was planned; plans again, no higher than it allows, for a budget that asks for a lower layer."""
+async def _answer_within_budgets(
+    entry: Entry, *, asked: Asked, call: Callable[[Candidate], Awaitable[T]]
+) -> Answered[T]:
+    """Plans again, no higher than it allows, for a budget that asks for a lower layer."""
     while True:
         if not entry.decision.plan.attempts:
             raise _nothing(entry)
         try:
-            return await _walk(entry, snapshot=asked.snapshot, call=call)
+            return await _walk(entry, call=call)
         except Degrades as reached:
             entry.refused = reached
             entry.reservation.lift(reached.budget)
@@ -272,7 +218,10 @@ async def _answer(entry: Entry, *, asked: _Asked, call: Callable[[Candidate], Aw
             allowed = (reached.budget.layer,) if known is None else (known, reached.budget.layer)
             ceiling = decision.lowest(allowed, snapshot=asked.snapshot)
             left_usd = entry.reservation.left_usd()
-            entry.decision = asked.decide(entry.decision.need, left_usd=left_usd, ceiling=ceiling)
+            entry.decision = asked.decide(
+                entry.decision.need, left_usd=left_usd, ceiling=ceiling, circuits=entry.watching.circuits
+            )
+            entry.clock.deadline_s = entry.decision.bounds.deadline_s
 
 
 def _nothing(entry: Entry) -> ChatError:
@@ -290,16 +239,18 @@ def _is_for_budget(made: Decision) -> bool:
     return any(dropped.reason in (DropReason.OVER_BUDGET, DropReason.DEGRADED) for dropped in made.plan.dropped)
 
 
-async def _walk(entry: Entry, *, snapshot: Snapshot, call: Callable[[Candidate], Awaitable[T]]) -> Answered[T]:
+async def _walk(entry: Entry, *, call: Callable[[Candidate], Awaitable[T]]) -> Answered[T]:
     """Walks the plan and settles the request when nobody answers or nobody waits any more."""
     try:
         return await attempts.walk(
             entry.decision.plan.attempts,
             call=_noting(entry, call),
             clock=entry.clock,
-            max_attempts=snapshot.policy.max_attempts,
+            max_attempts=entry.decision.bounds.max_attempts,
             trail=entry.trail,
-            before=entry.opened,
+            before=entry.let,
+            enter=entry.enter,
+            watch=entry.watching,
         )
     except Degrades:
         raise
@@ -318,6 +269,7 @@ async def _walk(entry: Entry, *, snapshot: Snapshot, call: Callable[[Candidate],
         entry.settle(Outcome.ERROR, status=status, bill=bill, error_kind=kind, error_message=message)
         if refusal is None:
             raise
+        refusal[1].trail = tuple(entry.trail)
         raise refusal[1] from error
     except asyncio.CancelledError:
         outcome, status = how_cancelled()
@@ -333,6 +285,8 @@ def _refusal(entry: Entry, error: Exception) -> tuple[str, ChatError] | None:
         return "budget_unavailable", MoneyUnknown(entry.decision)
     if isinstance(error, SpoolError):
         return "spool", NotRecordable(entry.decision)
+    if isinstance(error, PassedOver):
+        return "nothing_to_try", NothingToTry(entry.decision)
     return None
 
 
@@ -340,6 +294,7 @@ def _noting(entry: Entry, call: Callable[[Candidate], Awaitable[T]]) -> Callable
     """`call`, whose failures are billed by what the provider told that it had used, and counted by what it may have."""
 
     async def noted(candidate: Candidate) -> T:
+        entry.call = outstanding.Call(candidate.model.id)
         try:
             return await call(candidate)
         except ProviderError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -15,7 +15,8 @@ from analytics.types import Caller, storable
 from providers.types import ChatRequest, Model
 from routing import complexity, plan
 from routing import need as needs
-from routing.types import Candidate, Live, Need, Plan, Score, Snapshot, Wishes
+from routing.circuit import Circuit
+from routing.types import ALL_CLOSED, Bounds, Candidate, Live, Need, Plan, Score, Snapshot, Wishes
 
 NEAR_NAMES = 3
 SHORT_NAME = 6
@@ -49,12 +50,13 @@ class Decision(msgspec.Struct, frozen=True):
     version: str
     """Of the snapshot."""
     warnings: tuple[str, ...]
+    bounds: Bounds
     stand_in: Model | None = None
     """Whose price is taken for a model that has none: the dearest there is."""
 
     @property
     def entry(self) -> str:
-        return self.plan.entry or (self.plan.attempts[0].layer if self.plan.attempts else "")
+        return entered(self.plan)
 
 
 def lowest(names: Iterable[str], *, snapshot: Snapshot) -> str | None:
@@ -84,11 +86,20 @@ def decide(
     request_id: UUID,
     left_usd: Decimal | None = None,
     ceiling: str | None = None,
+    outstanding: Mapping[int, int] | None = None,
+    circuits: Mapping[int, Circuit] = ALL_CLOSED,
 ) -> Decision:
-    """Scores a need and plans it, within what its budgets have left and up to the layer they allow."""
+    """Scores a need and plans it, within what its budgets have left and up to the layer they allow, around the models
+    that are out of order."""
     score = complexity.score(need)
     started_at = ids.started_at(request_id)
-    live = Live(now=started_at.timestamp(), left_usd=left_usd, ceiling=ceiling)
+    live = Live(
+        now=started_at.timestamp(),
+        left_usd=left_usd,
+        ceiling=ceiling,
+        outstanding=outstanding or {},
+        circuits=circuits,
+    )
     planned = plan.decide(
         need,
         score=score,
@@ -107,8 +118,29 @@ def decide(
         live,
         snapshot.version,
         _warnings(request, wishes=wishes, ceiling=ceiling),
+        bounds(entered(planned), wishes=wishes, snapshot=snapshot),
         snapshot.dearest,
     )
+
+
+def entered(planned: Plan) -> str:
+    """Name of the layer entered; of exact models that of the first one."""
+    return planned.entry or (planned.attempts[0].layer if planned.attempts else "")
+
+
+def bounds(entry: str, *, wishes: Wishes, snapshot: Snapshot) -> Bounds:
+    """What a request that enters there may take: by the layer, else by the policy. The caller may ask for less."""
+    layer, policy = snapshot.layer(entry), snapshot.policy
+    most = layer.max_attempts if layer and layer.max_attempts is not None else policy.max_attempts
+    longest_s = layer.deadline_s if layer and layer.deadline_s is not None else policy.deadline_s
+    return Bounds(min(most, wishes.max_attempts or most), min(longest_s, wishes.timeout_s or longest_s))
+
+
+def longest_s(*, wishes: Wishes, snapshot: Snapshot) -> float:
+    """The most that `bounds` may say, wherever the request enters."""
+    own = [layer.deadline_s for layer in snapshot.layers if layer.deadline_s is not None]
+    most = max(snapshot.policy.deadline_s, *own) if own else snapshot.policy.deadline_s
+    return min(most, wishes.timeout_s or most)
 
 
 def _need(request: ChatRequest, *, wishes: Wishes, caller: Caller, snapshot: Snapshot) -> Need:
@@ -135,6 +167,9 @@ def stored(decision: Decision) -> msgspec.Raw:
         "entry_reason": planned.entry_reason,
         "left_usd": decision.live.left_usd,
         "ceiling": decision.live.ceiling,
+        "max_attempts": decision.bounds.max_attempts,
+        "deadline_s": decision.bounds.deadline_s,
+        "outstanding": _of_the_plan(decision.live.outstanding, planned=planned),
         "reasons": [(reason.name, round(reason.points, 4)) for reason in score.reasons],
         "need": {
             "turns": need.turns,
@@ -148,11 +183,36 @@ def stored(decision: Decision) -> msgspec.Raw:
             "max_output_tokens": need.max_output_tokens,
             "answers": need.answers,
             "max_cost_usd": need.max_cost_usd,
+            "session": need.session,
         },
         "attempts": [_named(candidate) for candidate in planned.attempts],
         "dropped": [(*_named(dropped.candidate), dropped.reason.value, dropped.detail) for dropped in planned.dropped],
     }
+    if decision.live.circuits:
+        content["circuits"] = _circuits(decision)
+        content["is_last_resort"] = planned.is_last_resort
     return msgspec.Raw(msgspec.json.encode(content))
+
+
+def _of_the_plan(outstanding: Mapping[int, int], *, planned: Plan) -> dict[int, int]:
+    """Calls under way at the models that were looked at: those of others say nothing about this decision."""
+    if not outstanding:
+        return {}
+    looked_at = [*planned.attempts, *(dropped.candidate for dropped in planned.dropped)]
+    return {one.model.id: outstanding[one.model.id] for one in looked_at if one.model.id in outstanding}
+
+
+def _circuits(decision: Decision) -> dict[str, tuple[str, float, str]]:
+    """State, end and cause of those that the plan could see, by the model's name."""
+    planned = decision.plan
+    seen = {one.model.id: one.model for one in planned.attempts}
+    seen |= {one.candidate.model.id: one.candidate.model for one in planned.dropped}
+    given = decision.live.circuits
+    return {
+        model.qualified_name: (given[number].state.value, given[number].until, given[number].cause)
+        for number, model in seen.items()
+        if number in given
+    }
 
 
 def _named(candidate: Candidate) -> tuple[str, str]:

@@ -1,11 +1,12 @@
-"""What would become of a request now: the same decision, within what its budgets have left. Calls nobody."""
+"""What would become of a request now: the same decision, within what its budgets have left, and around the models that
+are out of order. Calls nobody."""
 
 from __future__ import annotations
 
 from analytics import ids, standing
 from analytics.types import Caller
 from providers.types import ChatRequest
-from routing import decision
+from routing import decision, health_listing, outstanding
 from routing.decision import Decision
 from routing.types import Snapshot, Wishes
 
@@ -27,4 +28,6 @@ def decide(request: ChatRequest, *, wishes: Wishes, caller: Caller, snapshot: Sn
         request_id=request_id,
         left_usd=room.left_usd,
         ceiling=decision.lowest(room.layers, snapshot=snapshot),
+        outstanding=outstanding.asked_for(snapshot.policy),
+        circuits=health_listing.not_closed(snapshot),
     )

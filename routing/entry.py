@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -21,20 +21,32 @@ from analytics.limits import NO_LEASE, Lease
 from analytics.models import Outcome
 from analytics.spool import Spool
 from analytics.types import Caller, Opened, UsageRow, storable
+from providers import places
 from providers.dialects import caps
+from providers.places import Place
 from providers.types import Capability, ChatRequest, FailureKind, Model, ProviderError, Usage
 from routing import decision as decisions
-from routing.attempts import Clock, NotAfforded, Step
-from routing.bills import CHARS_PER_TOKEN, NOTHING, UNSEEN_TOKENS, Bill, Priced, together
+from routing.attempts import Clock, NotAfforded
+from routing.bills import CHARS_PER_TOKEN, NOTHING, UNSEEN_TOKENS, Bill, Priced, columns, together
 from routing.counting import Counted
 from routing.decision import Decision
+from routing.outstanding import Call
 from routing.plan import longest_answer, may_write_cache, most_used
+from routing.trails import NOBODY_CALLED, Step, calls, fell_back
 from routing.types import Candidate
+from routing.watching import Watching
 
 _encode = msgspec.json.encode
-_NOBODY_CALLED = FailureKind.UNSUPPORTED.value
 MAY_HAVE_COST = frozenset({FailureKind.TIMEOUT, FailureKind.BAD_ANSWER, FailureKind.BROKEN_STREAM})
 """Failures of a provider that may have been at work, and charge for what nobody got."""
+
+
+class Opening(Protocol):
+    """The beginning of a streamed answer, as its client sees it."""
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it got 200 already, before any content: no failure has a status of its own then."""
 
 
 class Cap(msgspec.Struct, frozen=True):
@@ -58,10 +70,14 @@ class Entry:
     clock: Clock
     reservation: Reservation
     lease: Lease = NO_LEASE
+    watching: Watching = field(default_factory=Watching)
+    opening: Opening | None = None
     trail: list[Step] = field(default_factory=list)
     candidate: Candidate | None = None
     first_token_ms: float | None = None
     is_settled: bool = False
+    place: Place | None = None
+    """At the provider that is called, where its row sets a limit."""
     cap: Cap | None = None
     """Of the attempt under way, where a budget holds."""
     refused: Reached | None = None
@@ -78,6 +94,36 @@ class Entry:
     """The number of the last of them."""
     _is_noted: bool = False
     """Whether the spool knows of it."""
+    call: Call | None = None
+    """The one under way, as others are balanced by it."""
+
+    async def enter(self, candidate: Candidate) -> float:
+        """Waits for a place at the candidate's provider, within its share of what is left until the request's deadline;
+        says how long, in ms.
+
+        Raises: ProviderError.
+        """
+        planned = self.decision.plan.attempts
+        still_to_try = len(planned) - planned.index(candidate)
+        self.place = await places.take(candidate.model.provider, within_s=self.clock.left_s() / still_to_try)
+        return self.place.waited_s * 1000 if self.place is not None else 0.0
+
+    async def let(self, candidate: Candidate) -> None:
+        """An attempt is about to start: a model that is due is claimed, then it is `opened`.
+
+        Raises: UnderProbe, and what `opened` raises. In each case it must not start.
+        """
+        try:
+            await self.watching.let(candidate, plan=self.decision.plan, trail=self.trail, clock=self.clock)
+            await self.opened(candidate)
+        except Degrades:
+            self.call_ended(was_called=False)
+            self.watching.spared(candidate)
+            raise
+        except BaseException:
+            self.call_ended(was_called=False)
+            self.watching.left(candidate)
+            raise
 
     async def opened(self, candidate: Candidate) -> None:
         """An attempt is about to start: its cap is held, then it is noted on the disk.
@@ -120,7 +166,7 @@ class Entry:
         try:
             granted = await self.reservation.hold([cap.usd for cap in caps], beside=self._counted_usd)
         except Reached as reached:
-            if isinstance(reached, Degrades) and not self.trail:
+            if isinstance(reached, Degrades) and not calls(self.trail):
                 raise
             self.refused, self._refused_caps = reached, (most, least)
             raise NotAfforded from reached
@@ -150,6 +196,14 @@ class Entry:
     def cap_tokens(self) -> int | None:
         """What the provider is told of the longest answer that may be; None: nothing."""
         return self.cap.tokens if self.cap is not None and self.cap.is_told else None
+
+    def call_ended(self, *, was_called: bool = True) -> None:
+        """The provider is not at work for it any more, or will not be. Harmless when it was told before."""
+        if self.call is not None:
+            self.call.end()
+        place, self.place = self.place, None
+        if place is not None:
+            place.leave(was_called=was_called)
 
     def ended(self, finish_reason: str, *, usage: Usage | None) -> None:
         """The answer ended so: whether at a length its budget had left, and how long it was, for those to come."""
@@ -184,10 +238,13 @@ class Entry:
         duration_ms: float | None = None,
     ) -> None:
         """`duration_ms`: of a request that ended before it could be settled."""
+        self.call_ended()
         if self.is_settled:
             return
         self.is_settled = True
         decision = self.decision
+        if outcome is Outcome.ERROR and self.opening is not None and self.opening.has_begun:
+            status = 200
         counted_usd = max(self._counted_usd + bill.counted_usd, bill.usd)
         self.spool.settled(
             UsageRow(
@@ -197,10 +254,10 @@ class Entry:
                 status=status,
                 score=decision.score.value,
                 attempts=len(self.trail),
-                fell_back=self._fell_back(),
+                fell_back=fell_back(self.trail),
                 decision=decisions.stored(decision),
                 trail=msgspec.Raw(_encode(self.trail)),
-                **_billed(bill),
+                **columns(bill),
                 budget_usd=counted_usd,
                 is_capped=self.is_capped,
                 duration_ms=self.clock.elapsed_ms() if duration_ms is None else duration_ms,
@@ -226,6 +283,7 @@ class Entry:
         """The attempt under way has no answer; None: it was cut. What its provider told that it used is paid for; what
         it may charge beyond that is counted by budgets: of a stream that was cut or fell silent no more than may have
         been on its way, where its provider stops then; of a whole answer all, as its provider goes on writing."""
+        self.call_ended()
         may_cost = error is None or (error.kind in MAY_HAVE_COST if error.may_cost is None else error.may_cost)
         usage = None if error is None else error.usage
         counted = cost.ZERO
@@ -274,7 +332,9 @@ class Entry:
     def bill_without_answer(self) -> Bill:
         """What failed attempts are known to have cost. Of the last one an estimate, where nothing is known of it and it
         was cut off by us or timed out: its provider may have worked, and charge."""
-        last = max((number for number, step in enumerate(self.trail, 1) if step.outcome != _NOBODY_CALLED), default=0)
+        last = max(
+            (number for number, step in enumerate(self.trail, 1) if step.outcome not in NOBODY_CALLED), default=0
+        )
         is_unsure = bool(last) and self.trail[last - 1].outcome in ("cancelled", FailureKind.TIMEOUT.value)
         bills = list(self._failed)
         if is_unsure and self._last_failed != last:
@@ -314,12 +374,6 @@ class Entry:
             model = self.candidate.model
         return Priced(model, self.decision.stand_in, self.decision.started_at, self.decision.need.price_factor)
 
-    def _fell_back(self) -> bool:
-        if not self.trail:
-            return False
-        first, last = self.trail[0], self.trail[-1]
-        return (first.provider, first.model) != (last.provider, last.model)
-
     def _asked(self, candidate: Candidate | None) -> dict[str, Any]:
         """The columns that `opened` and `settled` lines share: who asked for what, and who is to answer."""
         caller = self.caller
@@ -336,26 +390,5 @@ class Entry:
             "model": model.name if model else "",
             "layer": candidate.layer if candidate else "",
             "is_stream": self.request.is_stream,
-            "session": storable(self.decision.need.session, most=200),
+            "session": self.decision.need.session,
         }
-
-
-def _billed(bill: Bill) -> dict[str, Any]:
-    """The columns that say what was used, and what it cost."""
-    usage = bill.usage
-    return {
-        "input_tokens": usage.input_tokens,
-        "cached_input_tokens": usage.cached_input_tokens,
-        "cache_write_5m_tokens": usage.cache_write_5m_tokens,
-        "cache_write_1h_tokens": usage.cache_write_1h_tokens,
-        "output_tokens": usage.output_tokens,
-        "reasoning_tokens": usage.reasoning_tokens,
-        "web_searches": usage.web_searches,
-        "images": usage.images,
-        "cost_usd": bill.usd,
-        "cost_source": bill.source.value,
-        "computed_cost_usd": bill.computed_usd,
-        "reported_cost_usd": bill.reported_usd,
-        "is_disputed": bill.is_disputed,
-        "prices": msgspec.Raw(_encode(bill.prices)),
-    }

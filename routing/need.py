@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec import Raw, json
 
+from analytics.types import storable
 from providers.dialects import caps
 from providers.types import Capability, ChatRequest
 from routing import price_factors
@@ -16,6 +17,8 @@ from routing.types import Need, Wishes
 AUTO = "auto"
 MESSAGE_TOKENS = 8
 """What a message costs beside its text: its role and the marks around it."""
+LONGEST_SESSION = 200
+"""Characters of a session's name that the ledger keeps, and that a request is told apart by."""
 MOST_MESSAGES = 10_000
 MOST_PARTS = 20_000
 """Beyond these, reading one request would keep all others of the process waiting."""
@@ -109,7 +112,7 @@ def read(request: ChatRequest, *, wishes: Wishes, layers: Sequence[str]) -> Need
         writes_cache=_writes_cache(request),
         price_factor=price_factors.factor(request.fields),
         max_cost_usd=wishes.max_cost_usd,
-        session=wishes.session or request.session,
+        session=storable(wishes.session or request.session, most=LONGEST_SESSION),
     )
 
 

@@ -5,14 +5,14 @@ The same function answers a live request, a dry run, the dashboard and a back-te
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from fnmatch import fnmatchcase
-from itertools import groupby
 
 from analytics import cost, ids
 from analytics.types import Caller
 from providers.types import Model, Usage
+from routing import balancing
 from routing.types import Candidate, Dropped, DropReason, Layer, Live, Need, Plan, Policy, Score, Snapshot, UnknownPrice
 
 DEFAULT_OUTPUT_TOKENS = 4096
@@ -29,17 +29,17 @@ def decide(
     policy: Policy,
     draw: float,
 ) -> Plan:
-    """The plan for one request. `draw` in [0, 1) settles the order among weighted equals."""
+    """The plan for one request. `draw` in [0, 1) settles the order among equals (`routing.balancing`)."""
     if need.models and live.ceiling is None:
-        found = [candidate for name in need.models for candidate in snapshot.served.get(name, ())]
+        found = [
+            one for name in need.models for one in _serving(name, need=need, snapshot=snapshot, live=live, draw=draw)
+        ]
         entry, reason = "", "asked for by name"
         dropped: list[Dropped] = []
     else:
         entry, reason = _entry(need, score=score, layers=snapshot.layers, caller=caller, policy=policy)
         entry, reason = _under(live.ceiling, entry, reason, need=need, layers=snapshot.layers)
-        found, dropped = _from_layers(
-            need, entry=entry, layers=snapshot.layers, caller=caller, draw=draw, ceiling=live.ceiling
-        )
+        found, dropped = _from_layers(need, entry=entry, layers=snapshot.layers, caller=caller, draw=draw, live=live)
     attempts: dict[int, Candidate] = {}
     refused: dict[int, Dropped] = {}
     for candidate in found:
@@ -50,8 +50,11 @@ def decide(
             attempts[candidate.model.id] = candidate
         else:
             refused.setdefault(candidate.model.id, refusal)
+    last_resort = None if attempts else _last_resort(refused.values(), live=live)
+    if last_resort is not None:
+        attempts[last_resort.model.id] = last_resort
     dropped += [refusal for model_id, refusal in refused.items() if model_id not in attempts]
-    return Plan(tuple(attempts.values()), tuple(dropped), entry, reason)
+    return Plan(tuple(attempts.values()), tuple(dropped), entry, reason, is_last_resort=last_resort is not None)
 
 
 def is_layer_allowed(name: str, *, caller: Caller) -> bool:
@@ -130,12 +133,21 @@ def _under(ceiling: str | None, entry: str, reason: str, *, need: Need, layers: 
     return entry, reason
 
 
+def _serving(name: str, *, need: Need, snapshot: Snapshot, live: Live, draw: float) -> Sequence[Candidate]:
+    """Who serves an id: of several providers those that are equals in the order of equals."""
+    served = snapshot.served.get(name, ())
+    if len(served) < 2:
+        return served
+    ranks = balancing.ranked(served)
+    return balancing.in_order(ranks, draw=draw, session=need.session, outstanding=live.outstanding)
+
+
 def _from_layers(
-    need: Need, *, entry: str, layers: Sequence[Layer], caller: Caller, draw: float, ceiling: str | None
+    need: Need, *, entry: str, layers: Sequence[Layer], caller: Caller, draw: float, live: Live
 ) -> tuple[list[Candidate], list[Dropped]]:
     found: list[Candidate] = []
     dropped: list[Dropped] = []
-    is_reached = False
+    is_reached, ceiling = False, live.ceiling
     is_above = ceiling is not None and all(layer.name != ceiling for layer in layers)
     for layer in layers:
         is_reached = is_reached or layer.name == entry
@@ -149,48 +161,11 @@ def _from_layers(
         elif not is_layer_allowed(layer.name, caller=caller):
             reason = DropReason.LAYER_NOT_ALLOWED
         if reason is None:
-            found += _in_order(layer.candidates, draw=draw)
+            found += balancing.in_order(layer.ranks, draw=draw, session=need.session, outstanding=live.outstanding)
         else:
             dropped += [Dropped(candidate, reason) for candidate in layer.candidates]
         is_above = is_above or layer.name == ceiling
     return found, dropped
-
-
-def _in_order(candidates: Sequence[Candidate], *, draw: float) -> list[Candidate]:
-    """Priority, then cost; the weighted ones of a priority share the place of the cheapest of them by draw.
-
-    The snapshot keeps candidates sorted by priority and cost already.
-    """
-    if all(candidate.weight is None for candidate in candidates):
-        return list(candidates)
-    ordered: list[Candidate] = []
-    for _, group in groupby(candidates, key=lambda candidate: candidate.priority):
-        members = list(group)
-        weighted = [member for member in members if member.weight is not None]
-        if len(weighted) < 2:
-            ordered += members
-            continue
-        place = members.index(weighted[0])
-        others = [member for member in members if member.weight is None]
-        ordered += others[:place] + _drawn(weighted, draw=draw) + others[place:]
-    return ordered
-
-
-def _drawn(candidates: list[Candidate], *, draw: float) -> list[Candidate]:
-    """All of them, each next one drawn by weight; the part of `draw` left over from one draw serves for the next."""
-    left, ordered = list(candidates), []
-    while left:
-        total = sum(candidate.weight or 0.0 for candidate in left)
-        mark = draw * total
-        for candidate in left:
-            weight = candidate.weight or 0.0
-            if mark < weight or candidate is left[-1]:
-                break
-            mark -= weight
-        draw = min(max(mark / weight, 0.0), 0.999999) if weight else 0.0
-        left.remove(candidate)
-        ordered.append(candidate)
-    return ordered
 
 
 def _refusal(candidate: Candidate, *, need: Need, caller: Caller, live: Live, policy: Policy) -> Dropped | None:
@@ -204,7 +179,25 @@ def _refusal(candidate: Candidate, *, need: Need, caller: Caller, live: Live, po
         return Dropped(candidate, DropReason.NO_CREDENTIAL)
     if missing := need.capabilities - model.capabilities:
         return Dropped(candidate, DropReason.MISSING_CAPABILITY, ", ".join(sorted(missing)))
-    return _size_refusal(candidate, need=need) or _cost_refusal(candidate, need=need, live=live, policy=policy)
+    return (
+        _size_refusal(candidate, need=need)
+        or _cost_refusal(candidate, need=need, live=live, policy=policy)
+        or _circuit_refusal(candidate, live=live)
+    )
+
+
+def _circuit_refusal(candidate: Candidate, *, live: Live) -> Dropped | None:
+    """One whose circuit is due stays: the request that claims it finds out."""
+    circuit = live.circuits.get(candidate.model.id)
+    if circuit is None or not circuit.is_out(at=live.now):
+        return None
+    return Dropped(candidate, DropReason.CIRCUIT_OPEN, circuit.words())
+
+
+def _last_resort(dropped: Iterable[Dropped], *, live: Live) -> Candidate | None:
+    """Of what was dropped for its circuit alone, which is asked for last, the one that is due first."""
+    out = [one.candidate for one in dropped if one.reason is DropReason.CIRCUIT_OPEN]
+    return min(out, key=lambda candidate: live.circuits[candidate.model.id].until, default=None)
 
 
 def _size_refusal(candidate: Candidate, *, need: Need) -> Dropped | None:

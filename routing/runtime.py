@@ -1,5 +1,5 @@
 """What a process that answers requests holds from start to stop: spool, drainer, snapshot poller, counters and their
-keeper, outbound door; a server also the recorder of its gauges.
+keeper, its view of models' health, outbound door; a server also the recorder of its gauges.
 
 A server enters `running` for its life, a command for one answer. Stopping drains: what reached the spool reaches the
 ledger, or stays in the spool's folder for the next process to replay.
@@ -26,11 +26,13 @@ from analytics.types import NO_BOOK, Book
 from providers import door
 from providers.tokens import COUNTER
 from routing import afterwards, gauges, snapshot
+from routing.health import Health
 
 logger = logging.getLogger(__name__)
 
 FIRST_LOOK_S = 5.0
 DRAIN_AT_STOP_S = 10.0
+HEALTH_AT_STOP_S = 2.0
 SETTLE_AT_STOP_S = 5.0
 """For counting what the last requests used; what is not counted by then is estimated."""
 
@@ -44,6 +46,7 @@ class Runtime:
     poller: snapshot.Poller
     guard: Guard
     keeper: Keeper
+    health: Health
     recorder: Recorder | None = None
     """Of a process that lives long."""
     is_stopping: bool = False
@@ -63,6 +66,12 @@ def current() -> Runtime:
     return _current
 
 
+def announce_stop() -> None:
+    """This process will stop soon; what still comes is answered."""
+    if _current is not None:
+        _current.is_stopping = True
+
+
 @asynccontextmanager
 async def running(*, role: str | None = None) -> AsyncIterator[Runtime]:
     """Starts the parts, and stops them in the order that loses nothing. A process with a `role` records its gauges.
@@ -73,7 +82,7 @@ async def running(*, role: str | None = None) -> AsyncIterator[Runtime]:
     made = _made()
     if role is not None:
         made.recorder = Recorder(role, sources=gauges.sources(made, spool_root=settings.SPOOL_DIR))
-    async with door.opened():
+    async with door.opened(keep_alive_s=settings.KEEP_ALIVE_S):
         _current = made
         afterwards.resume()
         made.poller.start()
@@ -112,7 +121,7 @@ def _made() -> Runtime:
     )
     guard: Guard = Guard(store, keeper=keeper, lengths=lengths, span_ms=round(settings.RATE_WINDOW_S * 1000))
     drainer = Drainer(spool, root=settings.SPOOL_DIR, every_s=settings.DRAIN_EVERY_S, replayed=keeper.replayed)
-    return Runtime(spool, drainer, snapshot.Poller(every_s=settings.SNAPSHOT_POLL_S), guard, keeper)
+    return Runtime(spool, drainer, snapshot.Poller(every_s=settings.SNAPSHOT_POLL_S), guard, keeper, Health(store))
 
 
 def _book() -> Book:
@@ -126,11 +135,15 @@ def _book() -> Book:
 def _first_looks(made: Runtime) -> None:
     made.poller.has_looked.wait(FIRST_LOOK_S)
     made.keeper.start()  # it fills the accounts of the budgets that the poller has found
+    made.health.start()
     made.keeper.has_looked.wait(FIRST_LOOK_S)
+    made.health.has_looked.wait(FIRST_LOOK_S)
 
 
 def _stop(made: Runtime) -> None:
     made.poller.stop()
+    if made.health.is_alive() and not made.health.stop(timeout_s=HEALTH_AT_STOP_S):
+        logger.warning("What the last calls said of their models' health is told to nobody")
     spool, drainer = made.spool, made.drainer
     is_drained = drainer.stop(timeout_s=DRAIN_AT_STOP_S)
     # Behind the drainer: what a dead process held is settled by the keeper once its rows are in the ledger.

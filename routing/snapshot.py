@@ -24,8 +24,10 @@ from analytics.types import Book
 from providers import rows, sqlite_file
 from providers.models import ConfigChange, ConfigVersion
 from providers.types import Model, Unit
+from routing import balancing
 from routing import models as tables
-from routing.types import Candidate, Layer, Policy, Snapshot, UnknownPrice, WhenClientLeaves
+from routing.circuit import Rules
+from routing.types import Balancing, Candidate, Layer, Policy, Snapshot, UnknownPrice, WhenClientLeaves
 
 logger = logging.getLogger(__name__)
 
@@ -238,7 +240,17 @@ def _layer(row: tables.Layer, *, models: dict[int, Model], at: datetime) -> Laye
         for candidate in row.candidates.all()
         if candidate.enabled and candidate.model_id in models
     ]
-    return Layer(row.name, row.title, row.position, row.from_score, tuple(sorted(candidates, key=_place)))
+    candidates.sort(key=_place)
+    return Layer(
+        row.name,
+        row.title,
+        row.position,
+        row.from_score,
+        tuple(candidates),
+        balancing.ranked(candidates),
+        row.max_attempts,
+        row.deadline_s,
+    )
 
 
 def _place(candidate: Candidate) -> tuple[int, Decimal, str]:
@@ -282,4 +294,6 @@ def _frozen_policy(row: tables.Policy | None, *, layers: tuple[Layer, ...]) -> P
         row.deadline_s,
         row.max_attempts,
         WhenClientLeaves(row.when_client_leaves),
+        Balancing(row.balancing),
+        Rules(row.circuit_min_calls, row.circuit_failure_share, row.circuit_open_s),
     )

@@ -14,6 +14,7 @@ from weakref import WeakSet
 import msgspec
 
 from analytics.models import Outcome
+from analytics.types import storable
 from providers.chat import OpenStream
 from providers.deadlines import within
 from providers.types import FailureKind, ProviderError
@@ -54,6 +55,14 @@ def has_left() -> bool:
 def how_cancelled() -> tuple[Outcome, int]:
     """What a request ends as whose task was cancelled: its client left, or the gateway stops."""
     return (Outcome.CANCELLED, CLIENT_CLOSED) if has_left() else (Outcome.INTERRUPTED, 503)
+
+
+class _Tally:
+    count = 0
+
+
+malformed_events = _Tally()
+"""Events that could not be read and were left out, in all streams of this process."""
 
 
 class _Ending(msgspec.Struct, frozen=True):
@@ -121,6 +130,8 @@ class Streaming:
                 self._upstream.reader.is_done = True
             else:
                 self.error = error
+                if error.kind is not FailureKind.TIMEOUT or self.left_s > 0:  # else it was the request that ran out
+                    self._entry.watching.broke(self.candidate, error)
         except Exception as error:
             logger.exception("A stream broke in the gateway itself")
             self.error = ProviderError(FailureKind.BROKEN_STREAM, f"the gateway failed ({type(error).__name__})")
@@ -175,7 +186,7 @@ class Streaming:
         if self._drains and self._ending.outcome is Outcome.CANCELLED and has_left() and self.left_s > 0:
             afterwards.start(self._drain(), then=self._settle, is_cut=True)
             return
-        self._upstream.close()
+        self._end_call()
         if self._is_to_be_counted():
             self._counting = afterwards.start(self._count(), then=self._settle)
         else:
@@ -187,9 +198,13 @@ class Streaming:
         with contextlib.suppress(ProviderError, asyncio.CancelledError):
             while await self._next() is not None:
                 pass
-        self._upstream.close()
+        self._end_call()
         if self._is_to_be_counted():
             await self._count()
+
+    def _end_call(self) -> None:
+        self._upstream.close()
+        self._entry.call_ended()
 
     def _is_to_be_counted(self) -> bool:
         reader = self._upstream.reader
@@ -212,11 +227,23 @@ class Streaming:
         outcome, status = how_cancelled() if self._was_cancelled else (Outcome.CANCELLED, CLIENT_CLOSED)
         return _Ending(outcome, status, duration_ms)
 
+    def _note_in_trail(self, ending: _Ending, *, malformed: int) -> None:
+        """What became of the attempt after its first content."""
+        step = self._entry.trail[-1]
+        if ending.outcome is Outcome.ERROR:
+            told = storable(ending.error_message, most=500)
+            step = msgspec.structs.replace(step, outcome=ending.error_kind, message=told)
+        if malformed:
+            malformed_events.count += malformed
+            step = msgspec.structs.replace(step, malformed=malformed)
+        self._entry.trail[-1] = step
+
     def _settle(self) -> None:
         ending, reader = self._ending, self._upstream.reader
         if ending is None or self._entry.is_settled:
             return
-        self._upstream.close()  # of a drain that was cut before it began
+        self._end_call()  # of a drain that was cut before it began
+        self._note_in_trail(ending, malformed=reader.malformed)
         self._entry.ended(reader.finish_reason, usage=reader.usage if reader.is_done else None)
         self.bill = self._entry.bill(
             reader.usage, content_chars=reader.said.chars, counted=self._counted, has_unseen=self._has_unseen()

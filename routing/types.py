@@ -15,6 +15,7 @@ import msgspec
 
 from analytics.types import NO_BOOK, Book, Caller
 from providers.types import Capability, Model
+from routing.circuit import Circuit, Rules
 
 
 class Need(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +70,7 @@ class Wishes(msgspec.Struct, frozen=True):
     max_cost_usd: Decimal | None = None
     timeout_s: float | None = None
     session: str = ""
+    max_attempts: int | None = None
 
 
 class Reason(msgspec.Struct, frozen=True):
@@ -95,7 +97,7 @@ class Candidate:
     relative_cost: Decimal
     """Lower is tried first within a priority; derived from the price unless the row says otherwise."""
     weight: float | None
-    """Share among the weighted models of its priority; None: ordered by cost alone."""
+    """Share among the weighted models of its priority; None: ordered by cost, and 1 among those of the same cost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,20 @@ class Layer:
     from_score: float
     """A request whose score is at least this enters here, unless a higher layer claims it."""
     candidates: tuple[Candidate, ...]
+    ranks: tuple[tuple[Candidate, ...], ...] = field(repr=False)
+    """The same ones, best first; those of one rank are equals (`routing.balancing`)."""
+    max_attempts: int | None = None
+    """Of a request that enters here; None: the policy's."""
+    deadline_s: float | None = None
+    """Likewise."""
+
+
+class Bounds(msgspec.Struct, frozen=True):
+    """What one request may take, over retries and fall-overs together."""
+
+    max_attempts: int
+    deadline_s: float
+    """On the wall clock, from its start."""
 
 
 class UnknownPrice(StrEnum):
@@ -124,6 +140,15 @@ class WhenClientLeaves(StrEnum):
     """It is read to its end, for the provider's own figures."""
 
 
+class Balancing(StrEnum):
+    """Which of several equals is tried first, where no session says it."""
+
+    WEIGHTED = "weighted"
+    """Each for its weight's share of the requests."""
+    LEAST_OUTSTANDING = "least_outstanding"
+    """The one with the fewest calls under way in this process, for its weight."""
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     default_layer: str
@@ -131,11 +156,16 @@ class Policy:
     deadline_s: float
     max_attempts: int
     when_client_leaves: WhenClientLeaves = WhenClientLeaves.CANCEL
+    balancing: Balancing = Balancing.WEIGHTED
+    circuits: Rules = Rules()
+    """When a model is called no more for a while."""
+
+
+ALL_CLOSED: Mapping[int, Circuit] = {}
 
 
 class Live(msgspec.Struct, frozen=True):
-    """What changes from second to second, seen once per request. Circuits and outstanding calls join it with the
-    features that measure them."""
+    """What changes from second to second, seen once per request."""
 
     now: float
     """Unix time, seconds."""
@@ -143,6 +173,10 @@ class Live(msgspec.Struct, frozen=True):
     """What a budget that is near its end has left, when every open request costs nothing; None: enough."""
     ceiling: str | None = None
     """Name of the layer above which a budget that was reached lets nothing go."""
+    outstanding: Mapping[int, int] = {}
+    """Calls under way in this process, by model id; empty unless the policy balances by them."""
+    circuits: Mapping[int, Circuit] = ALL_CLOSED
+    """By the model's row id, those that are not closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +203,10 @@ class Snapshot:
     """Who is held to which budgets."""
 
     def layer(self, name: str) -> Layer | None:
-        return next((layer for layer in self.layers if layer.name == name), None)
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        return None
 
 
 class DropReason(StrEnum):
@@ -187,6 +224,7 @@ class DropReason(StrEnum):
     OVER_BUDGET = "more than its budget has left"
     DEGRADED = "above the layer its budget allows now"
     PRICE_UNKNOWN = "price unknown"
+    CIRCUIT_OPEN = "out of order for now"
 
 
 class Dropped(msgspec.Struct, frozen=True):
@@ -204,3 +242,5 @@ class Plan(msgspec.Struct, frozen=True):
     """Name of the layer entered; '' when exact models were asked for."""
     entry_reason: str
     """In words: the score, the caller, the key's ceiling."""
+    is_last_resort: bool = False
+    """Whether all that could be tried is out of order, and the one that is due first is tried once nevertheless."""

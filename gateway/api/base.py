@@ -12,12 +12,15 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from analytics import ids
+from gateway.api.opening import Opening
 
 
 class GatewayRequest(ASGIRequest):
     """A request that came the short way: it has its id from the moment it came in."""
 
     request_id: UUID
+    opening: Opening | None = None
+    """Of an answer that may be a stream."""
 
 
 class AsyncAPIView(APIView):

@@ -58,6 +58,9 @@ MOST_MODELS = 50
 LOOKED_AT = 1_000_000
 """Bytes of a body that is no JSON in which we look for the reason."""
 
+_MOST_DIGITS = 9
+"""Of a number of attempts that are read: more than any policy allows."""
+
 _read_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 _read_chat = msgspec.json.Decoder(_Chat).decode
 
@@ -81,7 +84,6 @@ def chat_request(body: bytes, *, betas: str = "", default_model: str = "") -> Ch
     for name in ("max_tokens", "max_completion_tokens", "n"):
         if (number := getattr(chat, name)) is not None and number < 1:
             raise BadBody(f"{name} must be at least 1.", param=name)
-    session = chat.prompt_cache_key or chat.user
     return ChatRequest(
         fields=fields,
         model=model,
@@ -94,11 +96,19 @@ def chat_request(body: bytes, *, betas: str = "", default_model: str = "") -> Ch
         answers=chat.n or 1,
         is_stream=bool(chat.stream),
         wants_usage=bool(chat.stream_options and chat.stream_options.include_usage),
-        session=session if isinstance(session, str) else "",
+        session=_session(chat),
         wants_reasoning=_wants_reasoning(chat),
         wants_audio=isinstance(chat.modalities, list) and "audio" in chat.modalities,
         betas=betas,
     )
+
+
+def _session(chat: _Chat) -> str:
+    """What the body names it by. The wrong type names none: the vendor judges it."""
+    for name in (chat.prompt_cache_key, chat.user):
+        if isinstance(name, str) and name:
+            return name
+    return ""
 
 
 def _wants_reasoning(chat: _Chat) -> bool:
@@ -128,6 +138,7 @@ def wishes(meta: Mapping[str, Any]) -> Wishes:
         max_cost_usd=_positive(meta, "X-Gateway-Max-Cost", example="0.05, or 0 for free models", least=Decimal(0)),
         timeout_s=_timeout_s(meta),
         session=meta.get("HTTP_X_SESSION_ID", "").strip()[:200],
+        max_attempts=_max_attempts(meta),
     )
 
 
@@ -161,6 +172,17 @@ def _wrong_field(error: msgspec.ValidationError) -> BadBody:
 def _timeout_s(meta: Mapping[str, Any]) -> float | None:
     milliseconds = _positive(meta, "X-Gateway-Timeout-Ms", example="30000")
     return None if milliseconds is None else max(float(milliseconds) / 1000, 0.001)
+
+
+def _max_attempts(meta: Mapping[str, Any]) -> int | None:
+    name = "X-Gateway-Max-Attempts"
+    text = meta.get("HTTP_X_GATEWAY_MAX_ATTEMPTS", "").strip()
+    if not text:
+        return None
+    digits = text.lstrip("0")
+    if not (text.isascii() and text.isdigit() and digits):
+        raise BadBody(f"{name} must be a whole number from 1 on, such as 2.", param=name)
+    return int(digits[:_MOST_DIGITS])
 
 
 def _positive(meta: Mapping[str, Any], name: str, *, example: str, least: Decimal = Decimal("1e-9")) -> Decimal | None:

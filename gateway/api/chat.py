@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from rest_framework.request import Request
 
 from gateway.api import bodies, errors, over_limit
 from gateway.api.authentication import ApiKeyAuthentication, MayChat, caller_from
-from gateway.api.base import AsyncAPIView
+from gateway.api.base import AsyncAPIView, GatewayRequest
+from gateway.api.opening import Opening
+from providers.types import ChatRequest
 from routing import chat, runtime, snapshot
 from routing.bills import Bill
 from routing.decision import Decision
@@ -20,6 +23,10 @@ MOST_WARNED = 1_000
 """Characters of `X-Gateway-Warnings`: some clients and proxies refuse an answer whose headers are large."""
 
 
+EVENT_STREAM = "text/event-stream; charset=utf-8"
+UNBUFFERED = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+
+
 class ChatCompletionsView(AsyncAPIView):
     authentication_classes = [ApiKeyAuthentication]
     permission_classes = [MayChat]
@@ -27,17 +34,18 @@ class ChatCompletionsView(AsyncAPIView):
     async def post(self, request: Request) -> HttpResponseBase:
         meta = request._request.META
         wanted = bodies.chat_request(request._request.body, betas=meta.get("HTTP_ANTHROPIC_BETA", ""))
-        use_case = chat.stream if wanted.is_stream else chat.complete
-        result = await use_case(
-            wanted,
-            wishes=bodies.wishes(meta),
-            caller=caller_from(request),
-            snapshot=snapshot.current(),
-            request_id=self.request_id,
-            parts=runtime.current(),
-        )
-        if isinstance(result, Streaming):
-            return _event_stream(result)
+        asked: dict[str, Any] = {
+            "wishes": bodies.wishes(meta),
+            "caller": caller_from(request),
+            "snapshot": snapshot.current(),
+            "request_id": self.request_id,
+            "parts": runtime.current(),
+        }
+        if wanted.is_stream:
+            inner = request._request
+            opening = inner.opening if isinstance(inner, GatewayRequest) else None
+            return await _streamed(wanted, asked, opening=opening)
+        result = await chat.complete(wanted, **asked)
         headers = decision_headers(
             result.decision, candidate=result.candidate, attempts=result.attempts, warnings=result.answer.warnings
         )
@@ -46,6 +54,13 @@ class ChatCompletionsView(AsyncAPIView):
         if result.is_capped:
             headers["X-Gateway-Capped"] = "budget"
         return HttpResponse(result.answer.body, content_type="application/json", headers=headers)
+
+
+async def _streamed(wanted: ChatRequest, asked: dict[str, Any], *, opening: Opening | None) -> EventStream:
+    if opening is None:  # it came Django's way, which can begin no answer early
+        return _event_stream(await chat.stream(wanted, **asked))
+    with opening.patience():
+        return _event_stream(await chat.stream(wanted, opening=opening, **asked))
 
 
 def _event_stream(stream: Streaming) -> EventStream:
@@ -66,11 +81,7 @@ class EventStream(StreamingHttpResponse):
         self.stream = stream
         self.has_begun = False
         """Whether its headers are out."""
-        super().__init__(
-            self._whole(),
-            content_type="text/event-stream; charset=utf-8",
-            headers=headers | {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
-        )
+        super().__init__(self._whole(), content_type=EVENT_STREAM, headers=headers | UNBUFFERED)
 
     async def parts(self) -> AsyncIterator[tuple[bytes, bool]]:
         """What to send, and whether more follows. What comes with the end is sent with it."""

@@ -20,6 +20,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.views import defaults
 from rest_framework import exceptions
 
+from analytics.limits import LimitReached
 from analytics.types import Caller
 from gateway.api import over_limit
 from gateway.api.authentication import NO_KEY
@@ -28,7 +29,7 @@ from gateway.api.over_limit import Said
 from gateway.middleware import OPEN_PATHS
 from providers.types import FailureKind, ProviderError
 from routing import chat, decision, listing, need, runtime, snapshot
-from routing.attempts import Step
+from routing.trails import Step
 from routing.types import Dropped, DropReason
 
 logger = logging.getLogger(__name__)
@@ -101,11 +102,18 @@ def _database_away(error: Exception) -> HttpResponse:
 
 
 def _ours(error: Exception, context: Mapping[str, Any]) -> HttpResponse | None:
+    answer = _composed(error, context)
+    if answer is not None and isinstance(error, chat.ChatError):
+        answer.headers["X-Gateway-Attempts"] = str(len(error.trail))
+    return answer
+
+
+def _composed(error: Exception, context: Mapping[str, Any]) -> HttpResponse | None:
     if isinstance(error, chat.NothingToTry):
         return _nothing_to_try(error, caller=_caller(context))
     if isinstance(error, over_limit.REFUSALS):
         said = over_limit.refusal(error, caller=_caller(context), at=time.time())
-        return _over_limit(said, request_id=_request_id(error, context))
+        return _over_limit(said, request_id=_request_id(error, context), detail=_tried(error))
     answer = next((compose for kind, compose in _ANSWERS.items() if isinstance(error, kind)), None)
     return answer(error) if answer else None
 
@@ -188,16 +196,13 @@ def _nobody_answered(failed: chat.NobodyAnswered) -> HttpResponse:
         code, message = "deadline_exceeded", "No model answered before the deadline."
     else:
         code, message = of_provider(error)
-    detail = {"request_id": str(failed.decision.request_id), "trail": [_told(step) for step in failed.trail]}
+    detail = {"request_id": str(failed.decision.request_id), "trail": _told(failed.trail)}
     answer = body(failed.status, code, message, detail=detail)
     if error is not None and error.body and error.kind in _CALLERS:
         answer = {**answer, **_in_openais_types(error.body), "gateway": detail}
-    headers = {
-        "X-Gateway-Request-Id": str(failed.decision.request_id),
-        "X-Gateway-Attempts": str(len(failed.trail)),
-    }
-    if failed.status == 429 and error is not None:
-        headers["Retry-After"] = str(math.ceil(error.retry_after_s or 1))
+    headers = {"X-Gateway-Request-Id": str(failed.decision.request_id)}
+    if failed.status in (429, 503):
+        headers["Retry-After"] = str(max(1, math.ceil(failed.retry_after_s or 1)))
     return HttpResponse(
         msgspec.json.encode({"error": answer}), status=failed.status, content_type="application/json", headers=headers
     )
@@ -219,9 +224,17 @@ def _in_openais_types(error: Mapping[str, Any]) -> dict[str, Any]:
     return told
 
 
-def _told(step: Step) -> Step:
+def _told(trail: Sequence[Step]) -> list[Step]:
     """What a vendor says of our credential may hold a part of it, or the account's name: for the ledger's readers."""
-    return msgspec.structs.replace(step, message="") if step.outcome == FailureKind.CREDENTIALS else step
+    return [
+        msgspec.structs.replace(step, message="") if step.outcome == FailureKind.CREDENTIALS else step for step in trail
+    ]
+
+
+def _tried(error: chat.ChatError | LimitReached) -> dict[str, Any]:
+    """The trail as a detail of an error, where there is one."""
+    trail = error.trail if isinstance(error, chat.ChatError) else ()
+    return {"trail": _told(trail)} if trail else {}
 
 
 def event(error: ProviderError) -> bytes:
@@ -246,6 +259,7 @@ def of_provider(error: ProviderError) -> tuple[str | None, str]:
 
 _REFUSED = ("provider_credentials", "The provider refused the gateway's credential or model")
 _PROVIDER_FAILURES = {
+    FailureKind.OVERLOADED: ("overloaded", "The provider has no place free"),
     FailureKind.RATE_LIMITED: ("provider_rate_limited", "The provider is rate limiting"),
     FailureKind.CREDENTIALS: _REFUSED,
     FailureKind.NOT_FOUND: _REFUSED,
@@ -254,8 +268,8 @@ _PROVIDER_FAILURES = {
 }
 
 
-def _over_limit(said: Said, *, request_id: str | None) -> HttpResponse:
-    headers, detail = dict(said.headers), dict(said.detail)
+def _over_limit(said: Said, *, request_id: str | None, detail: Mapping[str, Any]) -> HttpResponse:
+    headers, detail = dict(said.headers), {**said.detail, **detail}
     if request_id:
         headers["X-Gateway-Request-Id"] = request_id
         detail = {"request_id": request_id, **detail}
@@ -288,7 +302,7 @@ _ANSWERS: dict[type[Exception], Callable[[Any], HttpResponse]] = {
     ValidationError: _wrong_fields,
     PermissionDenied: lambda error: problem(403, "permission_denied", str(error)),
     ObjectDoesNotExist: lambda error: problem(404, "not_found", "It was deleted meanwhile."),
-    chat.NotRecordable: lambda error: problem(503, "spool_not_writable", str(error)),
+    chat.NotRecordable: lambda error: problem(503, "spool_not_writable", str(error), detail=_tried(error)),
     chat.NobodyAnswered: _nobody_answered,
 }
 """How each of our own failures is answered."""

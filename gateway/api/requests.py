@@ -18,8 +18,9 @@ from gateway.api.analytics import ReadingView
 from routing import listing
 
 MONEY = ("cost_usd", "budget_usd", "computed_cost_usd", "reported_cost_usd")
-LEFT = "left_usd"
-"""In a decision: what the budget nearest its end had left. Whose it was is not told, so only who may see all may."""
+OF_ALL = ("left_usd", "outstanding")
+"""In a decision: what the budget nearest its end had left, whoever's it was, and how busy models were with everybody's
+calls. Only who may see all is told."""
 WAIT_S = 1.0
 """How long a look-up waits for a row that has just been made and is still in the spool."""
 
@@ -32,8 +33,8 @@ class RequestView(APIView):
         row = ledger.find(wanted, among=among, wait_s=WAIT_S) if wanted else None
         if row is None:
             raise Http404("There is no such request, or it is not yours to see.")
-        is_told_left = caller is None and bool(getattr(request.user, "is_superuser", False))
-        return JsonResponse(record_json(row, caller=caller, is_told_left=is_told_left))
+        is_told_all = caller is None and bool(getattr(request.user, "is_superuser", False))
+        return JsonResponse(record_json(row, caller=caller, is_told_all=is_told_all))
 
 
 class RequestsView(ReadingView):
@@ -57,16 +58,16 @@ def _uuid(text: str) -> UUID | None:
     return found if found.version == 7 else None
 
 
-def record_json(row: UsageRecord, *, caller: Caller | None = None, is_told_left: bool = False) -> dict[str, Any]:
+def record_json(row: UsageRecord, *, caller: Caller | None = None, is_told_all: bool = False) -> dict[str, Any]:
     """Every column under its own name; money as strings of plain digits, times in ISO 8601 with zone.
 
-    Dropped models that `caller` may not use are counted, not named; None is told of all. What was left of a budget,
-    which may be the installation's, is told with `is_told_left` alone.
+    Dropped models that `caller` may not use are counted, not named; None is told of all. What a decision has of others'
+    requests and budgets is told with `is_told_all` alone.
     """
     values = {field.attname: getattr(row, field.attname) for field in UsageRecord._meta.concrete_fields}
     for name in MONEY:
         values[name] = None if values[name] is None else f"{values[name].normalize():f}"
-    decision = row.decision if is_told_left else {name: row.decision[name] for name in row.decision if name != LEFT}
+    decision = row.decision if is_told_all else {k: v for k, v in row.decision.items() if k not in OF_ALL}
     return values | {"decision": _told(decision, caller=caller), "object": "request"}
 
 

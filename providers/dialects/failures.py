@@ -6,7 +6,9 @@ Finds the vendor's error in whatever body it comes. Does not know one vendor's t
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
@@ -112,9 +114,18 @@ def message_of(error: object) -> str:
 
 
 def seconds_of(retry_after: str | None) -> float | None:
-    """The wait that a `Retry-After` header asks for."""
+    """The wait that a `Retry-After` header asks for (RFC 9110, section 10.2.3); None where it cannot be read."""
+    if not retry_after:
+        return None
     try:
-        seconds = float(retry_after) if retry_after else math.nan
+        seconds = float(retry_after)
     except ValueError:
-        return None  # the HTTP-date form: nobody in this field sends it
+        seconds = _until(retry_after)
     return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def _until(date: str) -> float:
+    try:
+        return parsedate_to_datetime(date).timestamp() - time.time()
+    except (ValueError, OverflowError):
+        return math.nan

@@ -34,6 +34,18 @@ _TELLING = ("prompt_tokens", "completion_tokens", "cost")
 """A usage object without any of these says nothing."""
 _STATUS_FIELDS = ("code", "status", "status_code")
 """Where error objects tell their status: OpenRouter in the first one, Groq in the last, with a word in the first."""
+_CODES = {
+    "content_filter": 400,
+    "content_policy_violation": 400,
+    "context_length_exceeded": 400,
+    "string_above_max_length": 400,
+    "invalid_api_key": 401,
+    "insufficient_quota": 429,
+    "model_not_found": 404,
+    "rate_limit_exceeded": 429,
+    "server_error": 500,
+}
+"""OpenAI's words for it, and the status that goes with each where it is no 200."""
 
 _encode = msgspec.json.encode
 _decode = msgspec.json.decode
@@ -125,8 +137,8 @@ def is_error(content: Mapping[str, Any]) -> bool:
 def error_in_answer(content: Mapping[str, Any], *, event: bytes | None = None) -> ProviderError:
     """An error object in a 200 or as an event: judged by its own code or status, else as a broken answer."""
     error = error_in(content)
-    told = (error.get(name) for name in _STATUS_FIELDS) if isinstance(error, dict) else ()
-    status = next(filter(None, map(_status, told)), None)
+    told = [error.get(name) for name in _STATUS_FIELDS] if isinstance(error, dict) else []
+    status = next(filter(None, map(_status, told)), None) or (_CODES.get(str(told[0])) if told else None)
     kind = kind_of(status, error=error) if status else FailureKind.BAD_ANSWER
     return ProviderError(
         kind,

@@ -57,12 +57,14 @@ class Migration(migrations.Migration):
                 ('headers_timeout_s', models.FloatField(default=120.0, validators=[django.core.validators.MinValueValidator(0.01)], verbose_name='headers timeout (s)')),
                 ('first_content_timeout_s', models.FloatField(default=120.0, validators=[django.core.validators.MinValueValidator(0.01)], verbose_name='first content timeout (s)')),
                 ('between_frames_timeout_s', models.FloatField(default=30.0, validators=[django.core.validators.MinValueValidator(0.01)], verbose_name='between frames timeout (s)')),
+                ('max_concurrent', models.PositiveIntegerField(blank=True, help_text='Calls that may be under way there; more wait. Empty: no limit. Each server process counts its own.', null=True, validators=[django.core.validators.MinValueValidator(1)], verbose_name='calls at once')),
+                ('max_queued', models.PositiveIntegerField(default=100, help_text='That may wait for a call to end; the next goes to another model.', verbose_name='requests waiting')),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('updated_at', models.DateTimeField(auto_now=True)),
             ],
             options={
                 'ordering': ['slug'],
-                'constraints': [models.CheckConstraint(condition=models.Q(('dialect__in', ['openai', 'anthropic'])), name='provider_dialect_known'), models.CheckConstraint(condition=models.Q(('max_tokens_field__in', ['', 'max_tokens', 'max_completion_tokens'])), name='provider_max_tokens_field_known'), models.CheckConstraint(condition=models.Q(('reasoning_field__in', ['', 'reasoning', 'reasoning_content'])), name='provider_reasoning_field_known'), models.CheckConstraint(condition=models.Q(('connect_timeout_s__gt', 0), ('headers_timeout_s__gt', 0), ('first_content_timeout_s__gt', 0), ('between_frames_timeout_s__gt', 0)), name='provider_timeouts_positive')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('dialect__in', ['openai', 'anthropic'])), name='provider_dialect_known'), models.CheckConstraint(condition=models.Q(('max_tokens_field__in', ['', 'max_tokens', 'max_completion_tokens'])), name='provider_max_tokens_field_known'), models.CheckConstraint(condition=models.Q(('reasoning_field__in', ['', 'reasoning', 'reasoning_content'])), name='provider_reasoning_field_known'), models.CheckConstraint(condition=models.Q(('connect_timeout_s__gt', 0), ('headers_timeout_s__gt', 0), ('first_content_timeout_s__gt', 0), ('between_frames_timeout_s__gt', 0)), name='provider_timeouts_positive'), models.CheckConstraint(condition=models.Q(('max_concurrent__isnull', True), ('max_concurrent__gt', 0), _connector='OR'), name='provider_max_concurrent_positive')],
             },
         ),
         migrations.CreateModel(

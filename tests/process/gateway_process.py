@@ -234,6 +234,7 @@ def start(
     port: int | None = None,
     workers: int = 1,
     own_group: bool = False,
+    program: Sequence[str] = ("manage.py",),
 ) -> Iterator[Gateway]:
     """A server that is ready; stopped in the end, or killed when it does not stop. One with a process group of its own
     can be sent a signal as a terminal does it: to all its processes at once.
@@ -241,7 +242,7 @@ def start(
     Raises: GatewayError.
     """
     port = port or free_port()
-    command = [sys.executable, "manage.py", "serve", "--host", "127.0.0.1", "--port", str(port)]
+    command = [sys.executable, *program, "serve", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--no-worker", "--no-model", "--workers", str(workers)]
     log = installation.var_dir / f"serve-{port}.log"
     with log.open("ab") as output:

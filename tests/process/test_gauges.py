@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -30,16 +31,23 @@ def test_a_server_reads_what_is_in_flight_and_leaves_nothing_behind(
     installation: Installation, upstream: RunningUpstream
 ) -> None:
     nonce = new_nonce()
-    with gateway_process.start(installation) as gateway, raw_http.connected(gateway.port) as connection:
+    installation.execute("UPDATE providers_provider SET max_concurrent = 1")
+    with ExitStack() as held:
+        gateway = held.enter_context(gateway_process.start(installation))
         first = eventually(lambda: processes(installation).get("server"), what="the server's gauges")
         assert first["pid"] == gateway.process.pid
         assert (first["readings"]["in_flight"], first["readings"]["counters_away"]) == (0, False)
         assert first["readings"]["resident_bytes"] > 30_000_000
-        connection.sendall(request_with(gateway, nonce, chat_body(nonce, script="chunks=4;stall=mid", stream=True)))
+        for _ in range(2):  # the second waits for the first
+            connection = held.enter_context(raw_http.connected(gateway.port))
+            connection.sendall(request_with(gateway, nonce, chat_body(nonce, script="chunks=4;stall=mid", stream=True)))
         eventually(lambda: seen(upstream, nonce), what="the request at the upstream")
+        busy = {
+            "in_flight": 1, "requests_open": 2, "provider_calls": {"upstream": 1}, "provider_queue": {"upstream": 1},
+        }  # fmt: skip
         eventually(
-            lambda: processes(installation)["server"]["readings"]["in_flight"] == 1,
-            what="the request in flight",
+            lambda: busy.items() <= processes(installation)["server"]["readings"].items(),
+            what="the requests in flight",
             within_s=20,
         )
     assert processes(installation) == {}

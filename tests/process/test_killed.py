@@ -21,6 +21,7 @@ from tests.process.gateway_process import Gateway, Installation, Row, eventually
 from tests.upstream.process import RunningUpstream
 
 CLIENTS = 50
+KILLS = 12
 EARLIEST_S, LATEST_S = 0.05, 0.6
 """When a server is killed, from the moment its clients start."""
 SCRIPTS = (
@@ -141,12 +142,12 @@ def the_dice(request: pytest.FixtureRequest) -> random.Random:
 
 @pytest.mark.process
 @pytest.mark.timeout(240)
-def test_twenty_kills_lose_nothing_and_count_nothing_twice(
+def test_kills_lose_nothing_and_count_nothing_twice(
     installation: Installation, upstream: RunningUpstream, request: pytest.FixtureRequest
 ) -> None:
-    aftermath = killed(installation, upstream, times=20, dice=the_dice(request))
+    aftermath = killed(installation, upstream, times=KILLS, dice=the_dice(request))
     check(aftermath)
-    check_it_was_hard_enough(aftermath, times=20)
+    check_it_was_hard_enough(aftermath, times=KILLS)
 
 
 @pytest.mark.soak

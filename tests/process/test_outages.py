@@ -23,7 +23,7 @@ from tests.upstream.process import RunningUpstream
 pytestmark = pytest.mark.process
 
 BACK_S = 20.0
-"""How long rows may take after an outage; the drainer and the pool of connections wait up to 5 s between two tries."""
+"""How long rows may take after an outage, at most: tests/process/test_restored.py has how long they do."""
 
 
 def new_nonce() -> str:
@@ -289,7 +289,7 @@ class TestTheServerIsStopped:
         self, installation: Installation, upstream: RunningUpstream
     ) -> None:
         nonce = new_nonce()
-        with gateway_process.start(installation) as gateway:
+        with gateway_process.start(installation, env={"STOP_GRACE_S": "0.5"}) as gateway:
             with streamed(gateway, nonce, script="chunks=1000;delay_ms=50") as pieces:
                 next(pieces)
                 gateway.process.send_signal(signal.SIGTERM)

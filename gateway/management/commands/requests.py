@@ -99,7 +99,7 @@ examples:
         if row is None:
             raise NoSuchRequest(f"There is no request {options['id'][:100]!r}; `requests list` shows them.")
         if options["json"]:
-            self.print_json(record_json(row, is_told_left=True))
+            self.print_json(record_json(row, is_told_all=True))
             return
         for line in request_story.lines(row, zone=self._zone(options)):
             self.stdout.write(plain(line))

@@ -9,7 +9,7 @@ from django.core.management.base import CommandParser
 
 from analytics import callers
 from gateway.api.route import decision_json
-from gateway.console import ConsoleCommand
+from gateway.console import ConsoleCommand, counted
 from gateway.prompting import PromptProblem, add_prompt_arguments, chat_request, wishes
 from routing import dry_run, need, snapshot
 from routing.decision import Decision, DecisionError
@@ -46,6 +46,7 @@ examples:
         score = "not judged" if made.score.value is None else f"{made.score.value:.2f}"
         self.stdout.write(
             f"Score {score}, enters at {shown['entry'] or 'the model named'} ({shown['entry_reason']}).\n"
+            f"May take {counted(shown['max_attempts'], 'attempt')} and {shown['deadline_s']:g} s in all.\n"
         )
         self.print_table(
             ["reason", "points"],
@@ -58,6 +59,8 @@ examples:
             for number, row in enumerate(shown["attempts"], 1)
         ]
         self.print_table(["", "layer", "model", "provider", "at most $"], rows, empty="Nothing.")
+        if made.plan.is_last_resort:
+            self.stdout.write("It is out of order: a last resort, tried once.")
         if shown["dropped"]:
             self.stdout.write("\nWould not be tried:\n")
             dropped = [(row["layer"], row["model"], row["reason"], row["detail"]) for row in shown["dropped"]]

@@ -141,3 +141,7 @@ def test_an_outage_of_the_database_is_told_once_and_its_end_too(recorder, clock,
 def test_in_words_what_is_nothing_is_left_out():
     readings = {"in_flight": 1200, "counters_away": True, "spool_rows": 0, "snapshot_age_s": 0.5, "x": None, "y": False}
     assert gauges.in_words(readings) == "in_flight 1,200, counters_away, snapshot_age_s 0.5"
+
+
+def test_in_words_what_is_counted_by_name_is_told_by_name():
+    assert gauges.in_words({"calls": {"acme": 1200, "idle": 0}, "queue": {}}) == "calls acme 1,200"

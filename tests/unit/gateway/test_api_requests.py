@@ -148,12 +148,13 @@ class TestDroppedModels:
         assert len(UsageRecord.objects.get(id=row.id).decision["dropped"]) == 4
 
 
-class TestWhatABudgetHadLeft:
-    """It may be the installation's: keys hear nothing of it, nor do members of a project."""
+class TestWhatIsOfOthers:
+    """What a budget had left, which may be the installation's, and how busy models were with everybody's calls: keys
+    hear nothing of it, nor do members of a project."""
 
     @pytest.fixture
     def row(self, ours):
-        decision = msgspec.Raw(msgspec.json.encode({"entry": "L1", "left_usd": "12.5"}))
+        decision = msgspec.Raw(msgspec.json.encode({"entry": "L1", "left_usd": "12.5", "outstanding": {"7": 3}}))
         row = usage_row(LONG_AGO, project_id=ours.project.pk, key_id=ours.key.pk, decision=decision)
         ledger.insert([row])
         return row
@@ -173,7 +174,8 @@ class TestWhatABudgetHadLeft:
     def test_a_superuser_is_told(self, client, row):
         snapshot.load()
         client.force_login(User.objects.create_superuser("root"))
-        assert client.get(f"/v1/requests/{row.id}").json()["decision"]["left_usd"] == "12.5"
+        decision = client.get(f"/v1/requests/{row.id}").json()["decision"]
+        assert (decision["left_usd"], decision["outstanding"]) == ("12.5", {"7": 3})
 
 
 class TestUsers:

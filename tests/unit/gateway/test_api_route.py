@@ -5,6 +5,7 @@ import pytest
 from analytics.models import ApiKey, UsageRecord
 from providers.models import Model
 from routing import snapshot
+from routing.models import Layer
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("layers")]
 
@@ -132,6 +133,7 @@ class TestRefusals:
             (HELLO, {"X-Gateway-Layer": "L9"}, (400, "unknown_layer", "X-Gateway-Layer")),
             (HELLO, {"X-Gateway-Layer": "="}, (400, None, "X-Gateway-Layer")),
             (HELLO, {"X-Gateway-Max-Cost": "free"}, (400, None, "X-Gateway-Max-Cost")),
+            (HELLO, {"X-Gateway-Max-Attempts": "0"}, (400, None, "X-Gateway-Max-Attempts")),
         ],
     )
     def test_a_bad_request_is_told(self, post, body, headers, told):
@@ -159,3 +161,15 @@ class TestRefusals:
         ApiKey.objects.filter(pk=theirs.key.pk).update(allowed_layers=["L0"])
         assert models(post(secret=theirs.secret)) == ["m0"]
         assert models(post()) == ["m0", "m1", "m2", "m3"]
+
+
+class TestBounds:
+    def test_what_it_may_take_is_told(self, post):
+        body = post().json()
+        assert (body["max_attempts"], body["deadline_s"]) == (6, 600.0)
+
+    def test_the_layer_entered_says_it_and_headers_lower_it(self, post):
+        Layer.objects.filter(name="L2").update(max_attempts=3, deadline_s=20)
+        wishes = {"X-Gateway-Max-Attempts": "9", "X-Gateway-Timeout-Ms": "1500"}
+        body = post(HELLO | {"model": "L2"}, **wishes).json()
+        assert (body["max_attempts"], body["deadline_s"]) == (3, 1.5)

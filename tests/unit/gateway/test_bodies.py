@@ -124,6 +124,10 @@ class TestChatRequest:
     def test_the_cache_key_names_the_session_before_the_user_does(self):
         assert bodies.chat_request(with_field(b'"user":"u","prompt_cache_key":"k"')).session == "k"
 
+    @pytest.mark.parametrize("key", [b"7", b'""', b"null", b'["k"]'])
+    def test_a_key_that_names_no_session_leaves_it_to_the_user(self, key):
+        assert bodies.chat_request(with_field(b'"user":"u","prompt_cache_key":' + key)).session == "u"
+
     def test_a_name_written_twice_means_its_last_value_here_and_at_the_provider(self):
         request = bodies.chat_request(with_field(b'"model":"b","x":1,"x":2'))
         assert (request.model, bytes(request.fields["model"]), bytes(request.fields["x"])) == ("b", b'"b"', b"2")
@@ -231,6 +235,19 @@ class TestWishes:
     @pytest.mark.parametrize("text", ["0", "1e-400"])
     def test_no_time_at_all_is_refused(self, text):
         assert refusal(bodies.wishes, {"HTTP_X_GATEWAY_TIMEOUT_MS": text})[1] == "X-Gateway-Timeout-Ms"
+
+    @pytest.mark.parametrize(
+        ("text", "most"), [("2", 2), (" 7 ", 7), ("007", 7), ("", None), ("9" * 5000, 999_999_999)]
+    )
+    def test_attempts_are_a_whole_number(self, text, most):
+        assert bodies.wishes({"HTTP_X_GATEWAY_MAX_ATTEMPTS": text}).max_attempts == most
+
+    @pytest.mark.parametrize("text", ["0", "000", "-1", "+2", "2.0", "1e3", "two", "1_000", "1,5", "\u0662", "0x10"])
+    def test_what_is_none_is_told_what_to_write(self, text):
+        assert refusal(bodies.wishes, {"HTTP_X_GATEWAY_MAX_ATTEMPTS": text}) == (
+            "X-Gateway-Max-Attempts must be a whole number from 1 on, such as 2.",
+            "X-Gateway-Max-Attempts",
+        )
 
     def test_a_session_is_cut_to_what_a_column_holds(self):
         assert bodies.wishes({"HTTP_X_SESSION_ID": " " + "s" * 500}).session == "s" * 200

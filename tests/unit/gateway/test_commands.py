@@ -61,6 +61,7 @@ class TestRoute:
         out = run("route", "hi")[1]
         assert "enters at L0" in out
         assert "greeting" in out
+        assert "May take 6 attempts and 600 s in all." in out
 
     @pytest.mark.parametrize(
         ("words", "says"),

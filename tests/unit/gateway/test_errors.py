@@ -18,11 +18,12 @@ from gateway.api import errors
 from gateway.api.bodies import BadBody
 from providers.types import FailureKind, ProviderError
 from routing import snapshot
-from routing.attempts import AttemptsError, Step
+from routing.attempts import AttemptsError
 from routing.chat import MoneyUnknown, NobodyAnswered, NothingToTry, NotRecordable, OverBudget
 from routing.decision import UnknownModel
 from routing.need import UnknownLayer
 from routing.snapshot import NotLoaded, Stale
+from routing.trails import Step
 from routing.types import Dropped, DropReason, Plan
 from tests.unit.gateway.test_over_limit import reached
 from tests.unit.routing.test_decision import make
@@ -48,7 +49,8 @@ def nothing_to_try(*reasons):
 
 
 def nobody_answered(error, *, is_deadline=False, trail=(STEP,)):
-    failure = AttemptsError(error, candidate=candidate(), is_deadline=is_deadline)
+    wait_s = error.retry_after_s if error else None
+    failure = AttemptsError(error, candidate=candidate(), is_deadline=is_deadline, retry_after_s=wait_s)
     return NobodyAnswered(make(), trail=trail, failure=failure)
 
 
@@ -233,6 +235,21 @@ class TestNobodyAnswered:
     def test_a_rate_limit_says_how_long_to_wait(self, asked, told):
         error = ProviderError(FailureKind.RATE_LIMITED, "slow down", status=429, retry_after_s=asked)
         assert handled(nobody_answered(error))[2]["Retry-After"] == told
+
+    @pytest.mark.parametrize(
+        ("error", "trail", "attempts"),
+        [
+            (nothing_to_try(DropReason.TOO_DEAR), (), "0"),
+            (NotRecordable(make()), (), "0"),
+            (NotRecordable(make()), (STEP, STEP), "2"),
+            (MoneyUnknown(make()), (STEP,), "1"),
+        ],
+    )
+    def test_every_way_to_end_says_how_many_attempts_there_were(self, error, trail, attempts):
+        error.trail = trail
+        _, body, headers = handled(error)
+        assert headers["X-Gateway-Attempts"] == attempts
+        assert body.get("gateway", {}).get("trail", []) == [msgspec.to_builtins(step) for step in trail]
 
     def test_what_the_caller_has_to_mend_is_told_in_the_vendors_words(self):
         vendor = {"message": "Bad temperature.", "type": "x_error", "param": "temperature", "code": "bad", "extra": [1]}

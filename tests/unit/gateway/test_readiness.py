@@ -17,7 +17,7 @@ def process(tmp_path, settings, monkeypatch):
     """The parts of a process that answers requests; its threads are not started and say they are alive."""
     settings.SPOOL_DIR, settings.COUNTERS_FILE = tmp_path / "spool", tmp_path / "counters.sqlite3"
     process = runtime._made()
-    for thread in (process.drainer, process.poller, process.keeper):
+    for thread in (process.drainer, process.poller, process.keeper, process.health):
         monkeypatch.setattr(thread, "is_alive", lambda: True)
     monkeypatch.setattr(runtime, "_current", process)
     yield process

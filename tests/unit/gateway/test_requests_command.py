@@ -94,7 +94,7 @@ class TestShow:
         }  # fmt: skip
         trail = [
             {"provider": "acme", "model": "large:v1", "layer": "L2", "outcome": "timeout", "status": 504,
-             "message": "did not answer", "started_ms": 1.0, "duration_ms": 900.0},
+             "message": "did not answer", "started_ms": 41.0, "duration_ms": 900.0, "waited_ms": 40.2, "malformed": 2},
         ]  # fmt: skip
         fields = EVERY_FIELD | {
             "decision": msgspec.Raw(msgspec.json.encode(decision)), "trail": msgspec.Raw(msgspec.json.encode(trail)),
@@ -114,7 +114,7 @@ class TestShow:
             "0.62 (asks for proof +0.40, long +0.22)", "L2 (score 0.62)", "1. acme/large:v1 of L2",
             "2. other/small of L3", "4 output, 5 of it reasoning, 6 web searches, 7 images",
             "acme/blind of L2: lacks a capability the request needs (tools)",
-            "1. acme/large:v1 of L2: timeout 504, at 1 ms for 900 ms; did not answer",
+            "1. acme/large:v1 of L2: timeout 504, at 41 ms for 900 ms, waited 40 ms for a place before that; 2 ev",
             "acme/acme/large:v1 of L2, not the first model tried",
             "$0.0000000001 (reported by the provider); the provider said $0, our price makes $12345.6789012345; dispu",
             "budgets counted $12345.6789012346", "input $0.00000015",

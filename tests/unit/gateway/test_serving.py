@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from gateway import adoption, children, serving
-from providers import embedded
+from providers import embedded, places
 
 SAID = "The embedded model answers already on port 3009; another gateway runs it."
 
@@ -40,3 +40,10 @@ def test_of_two_that_took_a_port_before_either_listened_the_second_is_told_that_
         first.listen()
         with pytest.raises(serving.StartError, match=f"Port {port} is taken: stop the program that listens there"):
             serving._run_server(serving.Options(port=port), listener=second)
+
+
+def test_a_worker_takes_its_share_of_what_providers_take_at_once(monkeypatch):
+    monkeypatch.setattr(places, "_workers", 1)
+    monkeypatch.setattr("uvicorn.Config.load", lambda config: None)
+    serving._WorkerConfig("nothing:at_all", workers=4).load()
+    assert places._workers == 4

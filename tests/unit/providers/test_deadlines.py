@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from providers import deadlines
-from providers.deadlines import within
+from providers.deadlines import after, within
 
 SOON_S, LONG_S = 0.01, 30.0
 
@@ -188,3 +188,19 @@ class TestOneTimer:
         loop.run_forever()
         loop.close()
         assert failed == ["A deadline needs a task to cancel."]
+
+
+class TestAfter:
+    async def test_what_ends_in_time_is_followed_by_nothing(self):
+        acts = []
+        with after(SOON_S, lambda: acts.append("acted")):
+            await asyncio.sleep(0)
+        await asyncio.sleep(3 * SOON_S)
+        assert acts == []
+
+    async def test_what_does_not_goes_on_all_the_same(self):
+        acts, has_acted = [], asyncio.Event()
+        with after(SOON_S, lambda: (acts.append("acted"), has_acted.set())):
+            await has_acted.wait()
+            await asyncio.sleep(2 * SOON_S)
+        assert acts == ["acted"]

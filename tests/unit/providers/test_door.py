@@ -256,3 +256,20 @@ async def test_a_command_in_another_thread_has_a_door_of_its_own():
     async with running(says(whole())) as peer:
         assert (await asyncio.to_thread(command)).status == 200
         assert await posted(peer) == b"{}"
+
+
+class TestKeeping:
+    """Overrides nothing of the open door above: these have one of their own."""
+
+    async def test_connections_that_nobody_uses_are_closed_after_the_time_given(self):
+        async with running(says(whole())) as peer, door.opened(keep_alive_s=0.05):
+            await posted(peer)
+            await asyncio.wait_for(peer.closed.wait(), 2)
+            await posted(peer)
+        assert peer.connections == 2
+
+    async def test_none_is_kept_for_no_time(self):
+        async with running(says(whole())) as peer, door.opened(keep_alive_s=0):
+            for _ in range(3):
+                await posted(peer)
+        assert peer.connections == 3

@@ -44,6 +44,28 @@ def test_any_other_is_told_in_the_gateways_words(code):
     assert ("Bad key" in told["error"]["message"]) is (code != 401)  # of a credential the ledger alone tells
 
 
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        ({"code": "rate_limit_exceeded"}, "rate_limited"),
+        ({"code": "insufficient_quota"}, "rate_limited"),
+        ({"code": "invalid_api_key"}, "credentials"),
+        ({"code": "model_not_found"}, "not_found"),
+        ({"code": "context_length_exceeded"}, "context_too_long"),
+        ({"code": "content_filter"}, "rejected"),
+        ({"code": "server_error"}, "server_error"),
+        ({"code": "rate_limit_exceeded", "status_code": 413}, "rejected"),
+        ({"code": "whatever"}, "bad_answer"),
+        ({"code": ["rate_limit_exceeded"]}, "bad_answer"),
+    ],
+)
+def test_in_a_200_it_is_judged_by_its_status_or_else_its_code(error, kind):
+    body = msgspec.json.encode({"error": {"message": "No"} | error})
+    with pytest.raises(ProviderError) as caught:
+        openai.read_answer(body)
+    assert (caught.value.kind, failure(b"data: " + body + b"\n\n").kind) == (kind, kind)
+
+
 def test_a_credential_repeated_in_it_is_masked():
     error = failure(HELLO, TOLD.join([b"data: ", b"\n\n"]).replace(b"No tool", b'Not with sk-\\"secret'))
     error.mask('sk-"secret')

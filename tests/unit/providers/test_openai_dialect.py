@@ -1,7 +1,9 @@
 """OpenAI's dialect: which bytes go out, and what whole answers and errors that come back mean."""
 
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from email.utils import formatdate
 
 import msgspec
 import pytest
@@ -232,7 +234,7 @@ class TestReadAnswer:
             (b'{"message":"key","code":401}', FailureKind.CREDENTIALS, 401),
             (b'{"message":"maximum context length is 8192","code":400}', FailureKind.CONTEXT_TOO_LONG, 400),
             (b'{"message":"odd","code":200}', FailureKind.BAD_ANSWER, 200),
-            (b'{"message":"odd","code":"rate_limit_exceeded"}', FailureKind.BAD_ANSWER, 200),
+            (b'{"message":"odd","code":"rate_limit_exceeded"}', FailureKind.RATE_LIMITED, 429),
             (b'{"message":"odd"}', FailureKind.BAD_ANSWER, 200),
             (b'"odd"', FailureKind.BAD_ANSWER, 200),
         ],
@@ -318,3 +320,9 @@ class TestReadError:
     )
     def test_the_wait_it_asks_for(self, header, seconds):
         assert openai.read_error(429, body=b"", retry_after=header).retry_after_s == seconds
+
+    @pytest.mark.parametrize(("ahead_s", "about_s"), [(90, 90), (-90, 0)])
+    def test_a_wait_may_be_a_date(self, ahead_s, about_s):
+        header = formatdate(time.time() + ahead_s, usegmt=True)
+        waits_s = openai.read_error(429, body=b"", retry_after=header).retry_after_s
+        assert about_s - 2 < waits_s <= about_s + 1

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from providers.deadlines import CLOCK_S
 from providers.types import FailureCause, FailureKind, ProviderError, Timeouts
 from routing import attempts
 from routing.attempts import CONSEQUENCES, AttemptsError, Clock
@@ -51,11 +52,11 @@ async def nothing(candidate):
     """Before an attempt that needs no leave."""
 
 
-async def walk(vendor, *candidates, deadline_s=30.0, max_attempts=6, trail=None, before=nothing):
+async def walk(vendor, *candidates, deadline_s=30.0, max_attempts=6, trail=None, before=nothing, clock=None):
     return await attempts.walk(
         candidates or (A, B, C),
         call=vendor,
-        clock=Clock(deadline_s),
+        clock=clock or Clock(deadline_s),
         max_attempts=max_attempts,
         trail=[] if trail is None else trail,
         before=before,
@@ -114,29 +115,6 @@ class TestConsequences:
         failure = await failed(vendor)
         assert (failure.error.kind, failure.candidate, failure.is_deadline) == (FailureKind.RATE_LIMITED, C, False)
 
-    async def test_a_rate_limit_of_the_last_model_is_waited_for_when_the_deadline_allows(self):
-        vendor = Vendor(
-            a=fails(FailureKind.NOT_FOUND), b=[fails(FailureKind.RATE_LIMITED, retry_after_s=0.01), "hello"]
-        )
-        assert (await walk(vendor, A, B)).answer == "hello"
-        assert vendor.called == ["a", "b", "b"]
-
-    async def test_it_is_not_waited_for_while_another_model_is_left(self):
-        vendor = Vendor(a=fails(FailureKind.RATE_LIMITED, retry_after_s=20), b="hello")
-        async with asyncio.timeout(2):
-            assert (await walk(vendor, A, B)).answer == "hello"
-
-    async def test_nor_for_an_attempt_that_may_not_be_made(self):
-        vendor = Vendor(a=fails(FailureKind.RATE_LIMITED, retry_after_s=20))
-        with pytest.raises(AttemptsError):
-            async with asyncio.timeout(2):
-                await walk(vendor, A, max_attempts=1)
-
-    async def test_it_is_not_waited_for_beyond_the_deadline(self):
-        vendor = Vendor(a=[fails(FailureKind.RATE_LIMITED, retry_after_s=60), "hello"])
-        failure = await failed(vendor, A, deadline_s=5.0)
-        assert (failure.error.kind, vendor.called) == (FailureKind.RATE_LIMITED, ["a"])
-
 
 class TestContextTooLong:
     TOO_LONG = fails(FailureKind.CONTEXT_TOO_LONG)
@@ -160,6 +138,11 @@ class TestContextTooLong:
         vendor = Vendor(a=self.TOO_LONG)
         failure = await failed(vendor, self.of("a", 8000), self.of("b", 8000))
         assert (failure.error.kind, vendor.called) == (FailureKind.CONTEXT_TOO_LONG, ["a"])
+
+    async def test_nor_a_smaller_one_once_a_larger_one_failed_otherwise(self):
+        vendor = Vendor(a=self.TOO_LONG, b=fails(FailureKind.NOT_FOUND))
+        failure = await failed(vendor, self.of("a", 8000), self.of("b", 16000), self.of("c", 4000))
+        assert (failure.error.kind, vendor.called) == (FailureKind.NOT_FOUND, ["a", "b"])
 
     async def test_a_window_of_unknown_size_is_not_known_to_be_exceeded(self):
         vendor = Vendor(a=self.TOO_LONG)
@@ -204,6 +187,17 @@ class TestLimits:
         vendor = Vendor(a=HANGS, b="never")
         failure = await failed(vendor, deadline_s=0.05)
         assert (failure.is_deadline, failure.error.kind, vendor.called) == (True, FailureKind.TIMEOUT, ["a"])
+
+    async def test_a_timer_that_fires_a_little_early_is_the_deadline_all_the_same(self):
+        class NearlyOver(Clock):
+            def left_s(self):
+                return CLOCK_S / 2
+
+        with pytest.raises(AttemptsError) as caught:
+            await attempts.walk(
+                (A,), call=Vendor(a=HANGS), clock=NearlyOver(1.0), max_attempts=1, trail=[], before=nothing
+            )
+        assert caught.value.is_deadline
 
     async def test_a_deadline_already_past_calls_nobody(self):
         vendor = Vendor()

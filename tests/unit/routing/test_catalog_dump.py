@@ -26,6 +26,15 @@ class TestDump:
         load(('output = "10"', 'output = "12"'))
         assert catalog_rows.diff(dumped()).changes == ()
 
+    def test_bounds_of_layers_and_the_balancing_come_back(self):
+        load()
+        Layer.objects.filter(name="L1").update(max_attempts=2, deadline_s=5.5)
+        Policy.objects.update(balancing="least_outstanding")
+        again = catalog.parse(catalog.render(catalog_dump.dump()), source="dump")
+        assert [(layer.max_attempts, layer.deadline_s) for layer in again.layers] == [(None, None), (2, 5.5)]
+        assert again.policy.balancing == "least_outstanding"
+        assert catalog_rows.diff(again).changes == ()
+
     def test_an_empty_database_gets_the_same_configuration(self):
         load()
         load(('output = "10"', 'output = "12"'))

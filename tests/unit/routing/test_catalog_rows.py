@@ -112,6 +112,11 @@ class TestFirstLoad:
         (model,) = snapshot_rows.models_by_id().values()
         assert model.provider.stops_when_left is stops
 
+    def test_says_how_many_calls_a_provider_takes_at_once(self):
+        load(('slug = "acme"', 'slug = "acme"\nmax_concurrent = 8\nmax_queued = 5'))
+        (model,) = snapshot_rows.models_by_id().values()
+        assert (model.provider.max_concurrent, model.provider.max_queued) == (8, 5)
+
     def test_leaves_one_audit_entry(self):
         load()
         entry = AuditEntry.objects.get()
@@ -190,12 +195,17 @@ class TestSecondLoad:
         (Provider, "stops_when_left", False),
         (Provider, "extra_body", {"top_p": 0.5}),
         (Provider, "connect_timeout_s", 1.5),
+        (Provider, "max_concurrent", 8),
+        (Provider, "max_queued", 0),
         (Model, "enabled", False),
         (Candidate, "enabled", False),
         (Candidate, "priority", 7),
         (Candidate, "weight", 2.5),
         (Candidate, "relative_cost", Decimal("0.25")),
         (Layer, "enabled", False),
+        (Layer, "max_attempts", 3),
+        (Layer, "deadline_s", 12.5),
+        (Policy, "balancing", "least_outstanding"),
         (Policy, "max_attempts", 2),
         (Policy, "when_client_leaves", "drain"),
         (Policy, "deadline_s", 30.0),

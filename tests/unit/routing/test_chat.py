@@ -136,6 +136,38 @@ class TestNobodyAnswered:
             await gateway.ask("stall=headers", wishes=Wishes(layer="L0", timeout_s=60))
         assert caught.value.is_deadline
 
+    async def test_the_layers_deadline_holds_where_it_has_one(self, gateway):
+        gateway.bounds = {"L0": {"deadline_s": 0.1}}
+        with pytest.raises(NobodyAnswered) as caught:
+            await gateway.ask("stall=headers", "ok", wishes=Wishes(layer="L0", timeout_s=60))
+        assert (caught.value.is_deadline, gateway.row.status) == (True, 504)
+
+    async def test_a_longer_one_of_the_layer_holds_before_the_policys(self, gateway):
+        gateway.policy, gateway.bounds = replace(POLICY, deadline_s=0.001), {"L0": {"deadline_s": 30.0}}
+        assert (await gateway.ask("ok")).attempts == 1
+
+    async def test_no_more_attempts_than_the_layer_allows(self, gateway):
+        gateway.bounds = {"L0": {"max_attempts": 2}}
+        with pytest.raises(NobodyAnswered) as caught:
+            await gateway.ask("status=401", "status=404", "ok", wishes=Wishes(layer="L0", max_attempts=5))
+        assert (len(caught.value.trail), gateway.row.attempts) == (2, 2)
+
+    async def test_nor_than_the_caller_asks_for(self, gateway):
+        with pytest.raises(NobodyAnswered):
+            await gateway.ask("status=401", "ok", wishes=Wishes(layer="L0", max_attempts=1))
+        assert gateway.row.attempts == 1
+
+    async def test_a_model_that_asks_to_wait_is_waited_for_when_no_other_is_left(self, gateway):
+        with pytest.raises(NobodyAnswered) as caught:
+            await gateway.ask("status=429;retry_after=0", "status=404")
+        assert [step.outcome for step in caught.value.trail] == ["rate_limited", "not_found", "rate_limited"]
+
+    async def test_the_client_hears_the_shortest_wait(self, gateway):
+        with pytest.raises(NobodyAnswered) as caught:
+            await gateway.ask("status=429;retry_after=900", "status=429;retry_after=700")
+        answer = errors.handle(caught.value, {})
+        assert (answer.status_code, answer["Retry-After"], answer["X-Gateway-Attempts"]) == (429, "700", "2")
+
 
 class TestNotCalled:
     async def test_when_the_spool_cannot_be_written_the_provider_sees_nothing(self, gateway):

@@ -151,7 +151,7 @@ class TestCancelled:
 
     async def test_between_attempts_counts_the_failed_one_alone(self, gateway, monkeypatch):
         paused = asyncio.Event()
-        monkeypatch.setattr(attempts, "_pause_s", lambda *_, **__: paused.set() or 20.0)
+        monkeypatch.setattr(attempts, "_backoff_s", lambda: paused.set() or 20.0)
         task = asyncio.create_task(gateway.ask("bad_json"))
         await paused.wait()
         task.cancel()

@@ -5,12 +5,13 @@ from contextlib import aclosing
 from dataclasses import replace
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from analytics.types import Opened
 from providers.dialects import openai_stream, sse
 from routing.chat import NobodyAnswered
-from routing.streaming import leave
+from routing.streaming import leave, malformed_events
 from tests.unit.routing.test_plan import POLICY
 from tests.unit.routing.use_case import STOPS_SOON, answering, come_round, event, says
 from tests.upstream.log import Ending
@@ -113,6 +114,38 @@ class TestStream:
     async def test_a_malformed_line_is_skipped(self, gateway):
         streaming, relayed = await gateway.relay("chunks=2;bad_json")
         assert (streaming.error, openai_stream.text_of(relayed)) == (None, "w0 w1")
+
+    @pytest.mark.parametrize("script", ["chunks=4;bad_json", "chunks=4;bad_line"])
+    async def test_and_counted_in_the_trail_and_for_the_process(self, gateway, script):
+        before = malformed_events.count
+        await gateway.relay(script)
+        [step] = msgspec.json.decode(gateway.row.trail)
+        assert (step["outcome"], step["malformed"], malformed_events.count) == ("ok", 1, before + 1)
+
+    async def test_one_without_is_no_word_in_the_trail(self, gateway):
+        await gateway.relay("chunks=4")
+        assert b"malformed" not in bytes(gateway.row.trail)
+
+    async def test_a_stream_of_such_lines_alone_says_so(self, gateway):
+        async with answering(b'data: {"a\n\ndata: {"b\n\n') as url:
+            with pytest.raises(NobodyAnswered, match="2 of its events could not be read"):
+                await gateway.ask("ok", stream=True, url=url)
+
+    async def test_the_trail_says_what_became_of_it_after_its_content(self, gateway):
+        await gateway.relay("chunks=4;no_finish", "ok")
+        [step] = msgspec.json.decode(gateway.row.trail)
+        assert (step["outcome"], step["status"]) == ("broken_stream", 200)
+        assert step["message"] == "its stream ended without a finish reason"
+
+    @pytest.mark.parametrize(("ending", "model"), [({}, "b"), ({"finish_reason": "stop"}, "a")])
+    async def test_one_without_content_is_an_answer_only_if_it_ends_as_one(self, gateway, ending, model):
+        """Tokens were paid for, perhaps for thoughts that nobody sees."""
+        usage = {"prompt_tokens": 3, "completion_tokens": 5}
+        last = event(choices=[{"index": 0, "delta": {}} | ending], usage=usage)
+        async with answering(last) as url:
+            first = gateway.candidate("a", url=url)
+            streaming, _ = await gateway.relay(first, "b")
+        assert (streaming.candidate.model.name, streaming.error) == (model, None)
 
     async def test_without_usage_the_relayed_text_is_counted(self, gateway):
         await gateway.relay("content=" + "x" * 40 + ";no_usage")

@@ -10,11 +10,11 @@ import pytest
 from analytics import ids
 from gateway.api import bodies
 from providers.types import Price, Unit
-from routing import decision
+from routing import decision, plan
 from routing.decision import UnknownModel
 from routing.need import UnknownLayer
-from routing.types import DropReason, Wishes
-from tests.unit.routing.test_plan import ANYONE, LADDER, candidate, model, snapshot
+from routing.types import DropReason, Live, Need, Score, Wishes
+from tests.unit.routing.test_plan import ANYONE, LADDER, POLICY, candidate, model, snapshot
 
 NOW_MS = 1_790_000_000_000
 SECRET_WORDS = "the launch code is 0000"
@@ -25,11 +25,11 @@ def request(model="auto", *, content="Hello", **fields):
     return bodies.chat_request(msgspec.json.encode({"model": model, "messages": messages} | fields))
 
 
-def make(asked=None, *, config=None, caller=ANYONE, wishes=None, request_id=None):
+def make(asked=None, *, config=None, caller=ANYONE, wishes=None, request_id=None, **live):
     asked = asked or request()
     around = {"wishes": wishes or Wishes(), "caller": caller, "snapshot": config or snapshot(*LADDER)}
     need = decision.read_need(asked, **around)
-    return decision.decide(need, request=asked, request_id=request_id or ids.new(), **around)
+    return decision.decide(need, request=asked, request_id=request_id or ids.new(), **around, **live)
 
 
 class TestMake:
@@ -75,6 +75,42 @@ class TestMake:
             request(max_tokens=1), config=config, wishes=Wishes(max_cost_usd=Decimal(50)), request_id=request_id
         )
         assert [each.reason for each in made.plan.dropped] == [DropReason.TOO_DEAR]
+
+
+class TestBounds:
+    CONFIG = snapshot(*LADDER, bounds={"L1": {"max_attempts": 2, "deadline_s": 5.0}, "L2": {"deadline_s": 90.0}})
+
+    @pytest.mark.parametrize(
+        ("model", "bounds"),
+        [("auto:L0", (6, 30.0)), ("auto:L1", (2, 5.0)), ("auto:L2", (6, 90.0)), ("m1", (2, 5.0)), ("m3", (6, 30.0))],
+    )
+    def test_those_of_the_layer_entered_hold_and_else_the_policys(self, model, bounds):
+        found = make(request(model), config=self.CONFIG).bounds
+        assert (found.max_attempts, found.deadline_s) == bounds
+
+    def test_a_model_outside_every_layer_has_the_policys(self):
+        config = snapshot(*LADDER, outside=[model("rare")], bounds={"L0": {"max_attempts": 1}})
+        assert make(request("rare"), config=config).bounds == make(request("m3")).bounds
+
+    @pytest.mark.parametrize(
+        ("wishes", "bounds"),
+        [
+            (Wishes(max_attempts=1), (1, 5.0)),
+            (Wishes(timeout_s=0.5), (2, 0.5)),
+            (Wishes(max_attempts=3, timeout_s=6.0), (2, 5.0)),
+        ],
+    )
+    def test_the_caller_may_lower_them_and_never_raise_them(self, wishes, bounds):
+        found = make(request("auto:L1"), config=self.CONFIG, wishes=wishes).bounds
+        assert (found.max_attempts, found.deadline_s) == bounds
+
+    @pytest.mark.parametrize(("timeout_s", "longest_s"), [(None, 90.0), (60.0, 60.0)])
+    def test_the_longest_deadline_is_known_before_the_layer_is(self, timeout_s, longest_s):
+        assert decision.longest_s(wishes=Wishes(timeout_s=timeout_s), snapshot=self.CONFIG) == longest_s
+
+    def test_they_are_kept_with_the_decision(self):
+        stored = msgspec.json.decode(decision.stored(make(request("auto:L1"), config=self.CONFIG)))
+        assert (stored["max_attempts"], stored["deadline_s"]) == (2, 5.0)
 
 
 class TestUnknown:
@@ -166,3 +202,49 @@ class TestStored:
         made = make(request(content=SECRET_WORDS))
         assert SECRET_WORDS.encode() not in bytes(decision.stored(made))
         assert SECRET_WORDS not in repr(made)
+
+
+class TestReplayed:
+    """What a row keeps is enough to decide again."""
+
+    CANDIDATES = tuple(candidate(f"m{number}", weight=1.0 + number % 2) for number in range(6))
+
+    def again(self, kept):
+        need = Need(prompt="", enter=kept["need"]["enter"], session=kept["need"]["session"])
+        outstanding = {int(model_id): calls for model_id, calls in kept["outstanding"].items()}
+        planned = plan.decide(
+            need,
+            score=Score(None),
+            snapshot=snapshot(*self.CANDIDATES),
+            caller=ANYONE,
+            live=Live(now=NOW_MS / 1000, outstanding=outstanding),
+            policy=POLICY,
+            draw=kept["draw"],
+        )
+        return [[each.model.qualified_name, each.layer] for each in planned.attempts]
+
+    @pytest.mark.parametrize("session", ["", "chat-42", "s\0" + "é" * 500])
+    @pytest.mark.parametrize("calls", [(), (3, 0, 1, 0, 2, 1)])
+    def test_the_order_among_equals_is_the_same(self, session, calls):
+        busy = {one.model.id: count for one, count in zip(self.CANDIDATES, calls, strict=False) if count}
+        made = make(
+            request("auto:L0"),
+            config=snapshot(*self.CANDIDATES),
+            wishes=Wishes(session=session),
+            outstanding=busy | {-1: 5},
+        )
+        kept = msgspec.json.decode(decision.stored(made))
+        assert self.again(kept) == kept["attempts"]
+        assert kept["outstanding"] == {str(model_id): count for model_id, count in busy.items()}
+
+    def test_sessions_and_calls_do_order_them(self):
+        orders = set()
+        for session in ("", "a", "b", "c"):
+            made = make(
+                request("auto:L0"),
+                config=snapshot(*self.CANDIDATES),
+                wishes=Wishes(session=session),
+                request_id=UUID(int=NOW_MS << 80 | 7 << 76 | 2 << 62),
+            )
+            orders.add(tuple(each.model.name for each in made.plan.attempts))
+        assert len(orders) == 4

@@ -17,9 +17,10 @@ from analytics.spool import Reader, SpoolError
 from analytics.types import Opened, UsageRow
 from providers.types import FailureKind, Price, ProviderError, Unit, Usage
 from routing import attempts
-from routing.attempts import AttemptsError, Clock, Step
+from routing.attempts import AttemptsError, Clock
 from routing.bills import NOTHING, Bill
 from routing.entry import Entry
+from routing.trails import Step
 from routing.types import Wishes
 from tests.unit.analytics.spools import full_disk
 from tests.unit.routing.test_decision import make, request

@@ -1,13 +1,19 @@
 """The gauges of a process that answers requests."""
 
+import asyncio
+from dataclasses import replace
+
 import pytest
 
+from providers import places
 from routing import gauges, runtime
 from tests.unit.analytics.test_ledger import opened_line
+from tests.unit.routing.test_plan import ACME
 
 ALL = {
     "in_flight", "spool_lag_s", "spool_rows", "spool_rows_in_memory", "rejected_rows", "ledger_has_problem",
-    "counters_away", "admitted_unchecked", "not_reserved", "snapshot_age_s", "resident_bytes", "descriptors_share",
+    "counters_away", "admitted_unchecked", "not_reserved", "snapshot_age_s", "circuits_open", "circuits_half_open",
+    "resident_bytes", "descriptors_share", "provider_calls", "provider_queue", "malformed_events",
 }  # fmt: skip
 
 
@@ -50,3 +56,17 @@ async def test_only_a_process_that_lives_long_records_them(role, is_there, tmp_p
     async with runtime.running(role=role) as process:
         assert (process.recorder is not None) is is_there
     assert (bool(written), written[-1:] == ["left"]) == (is_there, is_there)
+
+
+async def test_calls_and_queues_are_told_by_provider(made, tmp_path, monkeypatch):
+    monkeypatch.setattr(places, "_desks", {})
+    sources = gauges.sources(made, spool_root=tmp_path / "spool")
+    assert (sources["provider_calls"](), sources["provider_queue"]()) == ({}, {})
+    busy = replace(ACME, max_concurrent=1)
+    place = await places.take(busy, within_s=1.0)
+    waiting = asyncio.create_task(places.take(busy, within_s=1.0))
+    await asyncio.sleep(0)
+    assert (sources["provider_calls"](), sources["provider_queue"]()) == ({"acme": 1}, {"acme": 1})
+    place.leave()
+    (await waiting).leave()
+    assert (sources["provider_calls"](), sources["provider_queue"]()) == ({}, {})

@@ -1,18 +1,15 @@
 """Which models are tried, in which order, and why the others are not. Plain values, no database."""
 
-from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import count
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from analytics.types import Caller, Scope
 from providers.types import Capability, Model, Price, Provider, Timeouts, Unit
-from routing import plan
+from routing import balancing, plan
 from routing.types import Candidate, DropReason, Layer, Live, Need, Policy, Score, Snapshot, UnknownPrice
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -63,13 +60,19 @@ def model(name="m", *, provider=ACME, usd="0.000001", capabilities=(), **fields)
     )
 
 
-def candidate(of="m", layer="L0", *, priority=0, weight=None, **fields):
+def candidate(of="m", layer="L0", *, priority=0, weight=None, cost=1, **fields):
     found = of if isinstance(of, Model) else model(of, **fields)
-    return Candidate(found, layer, priority, Decimal(1), weight)
+    return Candidate(found, layer, priority, Decimal(cost), weight)
 
 
-def snapshot(*candidates, outside=(), layers=LAYER_NAMES, policy=POLICY):
-    """A configuration with these candidates; `outside` are models in no layer."""
+def layer(name, position, *, of=4, candidates=(), **fields):
+    """A layer with those of the candidates that name it; requests enter it by even shares of the score."""
+    own = tuple(one for one in candidates if one.layer == name)
+    return Layer(name, name, position, position / of, own, balancing.ranked(own), **fields)
+
+
+def snapshot(*candidates, outside=(), layers=LAYER_NAMES, policy=POLICY, bounds=None):
+    """A configuration with these candidates; `outside` are models in no layer, `bounds` what layers say beside."""
     served = {}
     for each in [*candidates, *(Candidate(found, "", 0, Decimal(1), None) for found in outside)]:
         for name in (each.model.name, each.model.qualified_name):
@@ -79,7 +82,7 @@ def snapshot(*candidates, outside=(), layers=LAYER_NAMES, policy=POLICY):
         loaded_at=0.0,
         callers={},
         layers=tuple(
-            Layer(name, name, position, position / len(layers), tuple(c for c in candidates if c.layer == name))
+            layer(name, position, of=len(layers), candidates=candidates, **(bounds or {}).get(name, {}))
             for position, name in enumerate(layers)
         ),
         served=served,
@@ -87,14 +90,14 @@ def snapshot(*candidates, outside=(), layers=LAYER_NAMES, policy=POLICY):
     )
 
 
-def decide(*candidates, score=None, caller=ANYONE, draw=0.0, policy=POLICY, config=None, **need):
+def decide(*candidates, score=None, caller=ANYONE, draw=0.0, policy=POLICY, config=None, outstanding=None, **need):
     config = config or snapshot(*candidates)
     return plan.decide(
         Need(prompt="Hello", **need),
         score=Score(score),
         snapshot=config,
         caller=caller,
-        live=Live(now=NOW.timestamp()),
+        live=Live(now=NOW.timestamp(), outstanding=outstanding or {}),
         policy=policy,
         draw=draw,
     )
@@ -191,40 +194,22 @@ class TestOrder:
         candidates = [candidate("b", "L1"), candidate("a", "L1"), candidate("c", "L2"), candidate("d", "L0")]
         assert tried(decide(*candidates, enter="L0")) == ["d", "b", "a", "c"]
 
-    def test_a_weight_does_not_lift_a_model_over_its_priority(self):
-        candidates = [candidate("first", priority=0), *(candidate(f"w{n}", priority=1, weight=100.0) for n in range(2))]
-        for draw in (0.0, 0.5, 0.99):
-            assert tried(decide(*candidates, enter="L0", draw=draw))[0] == "first"
+    @pytest.mark.parametrize(("draw", "order"), [(0.0, ["a", "b", "c"]), (0.9, ["b", "a", "c"])])
+    def test_equals_are_ordered_by_the_draw(self, draw, order):
+        candidates = [candidate("a"), candidate("b"), candidate("c", cost=2)]
+        assert tried(decide(*candidates, enter="L0", draw=draw)) == order
 
-    def test_one_weight_alone_changes_nothing(self):
-        candidates = [candidate("a"), candidate("b", weight=100.0), candidate("c")]
-        assert tried(decide(*candidates, enter="L0", draw=0.9)) == ["a", "b", "c"]
+    def test_a_session_keeps_its_order_whatever_is_drawn(self):
+        candidates = [candidate(f"m{number}") for number in range(5)]
+        orders = {
+            tuple(tried(decide(*candidates, enter="L0", draw=step / 10, session="chat-42"))) for step in range(10)
+        }
+        assert len(orders) == 1
 
-    def test_the_weighted_ones_stand_where_the_cheapest_of_them_stood(self):
-        candidates = [candidate("a"), candidate("w1", weight=1.0), candidate("b"), candidate("w2", weight=1.0)]
-        assert tried(decide(*candidates, enter="L0", draw=0.0)) == ["a", "w1", "w2", "b"]
-        assert tried(decide(*candidates, enter="L0", draw=0.9)) == ["a", "w2", "w1", "b"]
-
-    @pytest.mark.parametrize("weights", [(1.0, 1.0), (3.0, 1.0), (5.0, 3.0, 2.0), (0.001, 1.0)])
-    def test_weights_are_shares_of_the_first_place(self, weights):
-        candidates = [candidate(f"w{number}", weight=weight) for number, weight in enumerate(weights)]
-        draws = [step / 2000 for step in range(2000)]
-        first = Counter(tried(decide(*candidates, enter="L0", draw=draw))[0] for draw in draws)
-        for number, weight in enumerate(weights):
-            assert first[f"w{number}"] / len(draws) == pytest.approx(weight / sum(weights), abs=0.002)
-
-    def test_when_the_first_fails_the_others_share_by_weight_too(self):
-        candidates = [candidate("a", weight=6.0), candidate("b", weight=3.0), candidate("c", weight=1.0)]
-        orders = [tried(decide(*candidates, enter="L0", draw=step / 5000)) for step in range(5000)]
-        second = Counter(order[1] for order in orders if order[0] == "a")
-        assert second["b"] / second.total() == pytest.approx(3 / 4, abs=0.01)
-
-    @given(st.lists(st.none() | st.floats(0.001, 1000), min_size=1, max_size=6), st.floats(0, 1, exclude_max=True))
-    def test_whatever_is_drawn_each_model_is_tried_once(self, weights, draw):
-        candidates = [candidate(f"m{number}", weight=weight) for number, weight in enumerate(weights)]
-        assert Counter(tried(decide(*candidates, enter="L0", draw=draw))) == Counter(
-            each.model.name for each in candidates
-        )
+    def test_a_model_that_is_busier_than_its_equals_comes_after_them(self):
+        a, b = candidate("a"), candidate("b")
+        planned = [decide(a, b, enter="L0", draw=draw, outstanding={a.model.id: 1}) for draw in (0.0, 0.9)]
+        assert [tried(each) for each in planned] == [["b", "a"]] * 2
 
     def test_the_same_draw_gives_the_same_order(self):
         candidates = [candidate(f"w{number}", weight=1.0) for number in range(5)]
@@ -244,6 +229,15 @@ class TestExactIds:
         planned = decide(config=config, models=("x",))
         assert [each.model.qualified_name for each in planned.attempts] == ["acme/x", "other/x"]
         assert (planned.entry, planned.entry_reason) == ("", "asked for by name")
+
+    def test_of_providers_that_are_equals_one_is_drawn_and_a_session_stays_with_its_own(self):
+        config = snapshot(candidate("x", "L2"), candidate(model("x", provider=self.OTHER), "L2"))
+
+        def first(**given):
+            return decide(config=config, models=("x",), **given).attempts[0].model.qualified_name
+
+        assert {first(draw=draw) for draw in (0.1, 0.9)} == {"acme/x", "other/x"}
+        assert {first(draw=draw, session="chat-42") for draw in (0.1, 0.5, 0.9)} == {first(session="chat-42")}
 
     def test_with_its_provider_named_there_is_one(self):
         config = snapshot(candidate("x", "L2"), candidate(model("x", provider=self.OTHER), "L3"))

@@ -77,8 +77,9 @@ def test_what_the_drainer_replays_last_is_settled_by_the_keeper():
             poller=SimpleNamespace(stop=stopping("poller")),
             drainer=SimpleNamespace(stop=stopping("drainer")),
             keeper=SimpleNamespace(stop=stopping("keeper"), is_alive=lambda: True),
+            health=SimpleNamespace(stop=stopping("health"), is_alive=lambda: True),
             guard=SimpleNamespace(close=stopping("guard")),
             spool=SimpleNamespace(remove=stopping("spool")),
         )
     )
-    assert order == ["poller", "drainer", "keeper", "guard", "spool"]
+    assert order == ["poller", "health", "drainer", "keeper", "guard", "spool"]

@@ -15,7 +15,7 @@ from providers.models import ConfigChange, Credential, Dialect, Model, Price, Pr
 from routing import snapshot
 from routing.models import Candidate, Layer, Policy
 from routing.snapshot import NotLoaded, Poller, Stale
-from routing.types import UnknownPrice, WhenClientLeaves
+from routing.types import Balancing, UnknownPrice, WhenClientLeaves
 
 pytestmark = pytest.mark.django_db
 
@@ -129,6 +129,22 @@ class TestContent:
         assert (policy.default_layer, policy.deadline_s, policy.max_attempts) == ("L1", 12.5, 2)
         assert policy.unknown_price is UnknownPrice.ESTIMATE
         assert policy.when_client_leaves is WhenClientLeaves.DRAIN
+
+    def test_how_equals_are_balanced_is_the_policys(self, layers):
+        Policy.objects.update(balancing="least_outstanding")
+        assert snapshot.load().policy.balancing is Balancing.LEAST_OUTSTANDING
+
+    def test_a_layer_has_its_own_bounds_or_none(self, layers):
+        Layer.objects.filter(name="L1").update(max_attempts=2, deadline_s=5.5)
+        found = {layer.name: (layer.max_attempts, layer.deadline_s) for layer in snapshot.load().layers}
+        assert (found["L1"], found["L0"]) == ((2, 5.5), (None, None))
+
+    def test_models_of_one_priority_and_cost_are_equals(self, layers):
+        add_model("same", "L1", relative_cost=Decimal(1))
+        add_model("later", "L1", relative_cost=Decimal(1), priority=1)
+        Candidate.objects.filter(model__name="m1").update(relative_cost=Decimal(1))
+        ranks = [[one.model.name for one in rank] for rank in snapshot.load().layer("L1").ranks]
+        assert ranks == [["m1", "same"], ["later"]]
 
     def test_an_empty_installation_has_a_snapshot_too(self):
         config = snapshot.load()

@@ -19,6 +19,7 @@ from analytics.types import NO_BOOK, Book, Budget, BudgetAction, BudgetScope, Ne
 from gateway.api import bodies
 from providers.types import Timeouts
 from routing import afterwards, chat
+from routing.health import Health
 from routing.types import Candidate, Wishes
 from tests.unit.routing.test_plan import ACME, ANYONE, LONG_AGO, POLICY, candidate, model, snapshot
 
@@ -68,12 +69,13 @@ def budget(usd="100", **fields):
 class Parts:
     spool: Spool
     guard: Guard
+    health: Health
 
 
 def parts_of(spool):
     """What a process holds, around this spool; its counters stand in a file beside it."""
     store = SqliteStore(spool.folder.parent / "counters.sqlite3", deadline_s=5.0)
-    return Parts(spool, Guard(store, keeper=Heard(), lengths=Lengths()))
+    return Parts(spool, Guard(store, keeper=Heard(), lengths=Lengths()), Health(store))
 
 
 async def come_round():
@@ -81,6 +83,11 @@ async def come_round():
     await afterwards.over()
     for _ in range(2):
         await asyncio.sleep(0)
+
+
+def drawing_the_first():
+    """A request id whose draw leaves equals in the order given."""
+    return next(made for made in iter(ids.new, None) if ids.draw(made) < 0.01)
 
 
 class Gateway:
@@ -95,9 +102,13 @@ class Gateway:
         self.store.finish("first", Rebuilt((), (), 1000))
         self.heard = Heard()
         self.guard = Guard(self.store, keeper=self.heard, lengths=Lengths())
+        self.health = Health(self.store)
+        """Looks when it is told to."""
         self.caller = ANYONE
         self.budgets = NO_BOOK
         self.policy = POLICY
+        self.bounds = {}
+        """What layers say of attempts and deadline, by name."""
         self.dearest = None
         self.spent_before = {}
         """Nano-dollars, by account."""
@@ -112,7 +123,7 @@ class Gateway:
             one if isinstance(one, Candidate) else candidate(model(one, provider=provider, usd=usd), "L0")
             for one in scripts
         ]
-        config = snapshot(*candidates, policy=self.policy)
+        config = snapshot(*candidates, policy=self.policy, bounds=self.bounds)
         messages = [{"role": "user", "content": "one two three"}]
         body = {"model": "auto", "messages": messages, "stream": stream, "marker": self.marker} | fields
         return (chat.stream if stream else chat.complete)(
@@ -120,8 +131,8 @@ class Gateway:
             wishes=wishes or Wishes(layer="L0"),
             caller=self.caller,
             snapshot=replace(config, budgets=self.budgets, dearest=self.dearest),
-            request_id=ids.new(),
-            parts=Parts(self.spool, self.guard),
+            request_id=drawing_the_first(),
+            parts=Parts(self.spool, self.guard, self.health),
         )
 
     def candidate(self, script, layer="L0", *, usd="0.001", url=None, timeouts=None, dialect="openai", **fields):
@@ -220,6 +231,10 @@ class Gateway:
     def row(self):
         (row,) = [line for line in self.lines() if isinstance(line, UsageRow)]
         return row
+
+    @property
+    def rows(self):
+        return [line for line in self.lines() if isinstance(line, UsageRow)]
 
     @property
     def noted(self):

@@ -1,0 +1,122 @@
+"""`manage.py health`: which models are well, which are left alone and why; and putting one back by hand."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.core.management.base import CommandParser
+from django.utils import timezone
+
+from analytics.counters.store import StoreError
+from gateway.api.routes_health import health_json, transition_json
+from gateway.command_line import ActionParser
+from gateway.console import ConsoleCommand, counted
+from routing import health_listing, snapshot
+from routing.circuit import State, said
+from routing.decision import DecisionError
+from routing.health_listing import ModelHealth
+from routing.models import CircuitTransition
+
+SHOWN = 50
+"""Rows of the history."""
+
+
+class Command(ConsoleCommand):
+    help = "Shows which models fail, which are left alone for it, why and until when."
+    EXAMPLES = """\
+A model that fails too often is left alone for a few seconds, longer each time; then one request tries it again. Without
+--all only models that have failed of late are shown. reset has a model called again at once.
+
+examples:
+  manage.py health
+  manage.py health --all --json
+  manage.py health --history
+  manage.py health reset openai/gpt-4o
+"""
+    PROBLEMS = (DecisionError, StoreError)
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("--all", action="store_true", help="Models that are well, too.")
+        parser.add_argument("--history", action="store_true", help=f"What became of models, the last {SHOWN} changes.")
+        parser.add_argument("--json", action="store_true", help="JSON, as GET /v1/health/routes has it.")
+        actions = parser.add_subparsers(dest="action", parser_class=ActionParser, metavar="{reset}")
+        reset = actions.add_parser("reset", help="Have a model called again at once.")
+        reset.add_argument("model", metavar="MODEL", help="Its id, at every provider that serves it, or provider/id.")
+        reset.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="JSON instead of text.")
+
+    def run(self, options: Mapping[str, Any]) -> None:
+        if options["action"] == "reset":
+            self._reset(options)
+        elif options["history"]:
+            self._history(json=options["json"])
+        else:
+            self._list(is_all=options["all"], json=options["json"])
+
+    def _list(self, *, is_all: bool, json: bool) -> None:
+        found = health_listing.models(snapshot.load(), caller=None)
+        shown = [one for one in found if is_all or one.is_noted]
+        if json:
+            self.print_json([health_json(one) for one in shown])
+            return
+        headings = ["layer", "model", "provider", "state", "why", "since", "until", "failed", "last change"]
+        empty = f"All is well: {counted(len(found), 'model')}." if found else "No models yet."
+        self.print_table(headings, [_row(one) for one in shown], empty=empty)
+
+    def _history(self, *, json: bool) -> None:
+        rows = list(CircuitTransition.objects.order_by("-id")[:SHOWN])
+        if json:
+            self.print_json([transition_json(row) for row in rows])
+            return
+        headings = ["at", "model", "provider", "from", "to", "why", "until"]
+        self.print_table(
+            headings,
+            [
+                (
+                    _time(row.at, is_whole=True),
+                    row.model,
+                    row.provider,
+                    said(row.from_state),
+                    said(row.to_state),
+                    said(row.cause),
+                    _time(row.until),
+                )
+                for row in rows
+            ],
+            empty="No model was ever left alone.",
+        )
+
+    def _reset(self, options: Mapping[str, Any]) -> None:
+        closed = health_listing.reset(options["model"], snapshot=snapshot.load())
+        if options["json"]:
+            self.print_json({"reset": closed})
+        elif closed:
+            self.stdout.write(f"Called again at once: {', '.join(closed)}.")
+        else:
+            self.stdout.write(f"{options['model']} is not left alone: nothing to reset.")
+
+
+def _row(one: ModelHealth) -> tuple[object, ...]:
+    circuit, model = one.circuit, one.candidate.model
+    is_closed = circuit.state is State.CLOSED
+    return (
+        one.candidate.layer or "-",
+        model.name,
+        model.provider.slug,
+        said(circuit.state.value),
+        "" if is_closed else said(circuit.cause),
+        _time(one.since),
+        _time(one.until),
+        f"{circuit.failures} of {circuit.calls}" if circuit.calls else "",
+        "" if one.last is None else f"{_time(one.last.at, is_whole=True)} {said(one.last.to_state)}",
+    )
+
+
+def _time(at: datetime | None, *, is_whole: bool = False) -> str:
+    """In the installation's time zone."""
+    if at is None:
+        return ""
+    return f"{timezone.localtime(at):%Y-%m-%d %H:%M:%S}" if is_whole else f"{timezone.localtime(at):%H:%M:%S}"
