@@ -6,12 +6,12 @@ The HTTP client would read them itself, but then also `~/.netrc`, and send on wh
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from urllib import request
 
-from aiohttp import encode_basic_auth
 from yarl import URL
 
 from providers import addresses
@@ -85,8 +85,10 @@ def _mistake(given: str) -> str | None:
 
 def _proxy(given: str) -> Proxy:
     url = _url(given)
-    known = {"Proxy-Authorization": encode_basic_auth(url.user or "", url.password or "")} if url.raw_user else {}
-    return Proxy(url.with_user(None), known)
+    if not url.raw_user:
+        return Proxy(url.with_user(None), {})
+    who = b64encode(f"{url.user or ''}:{url.password or ''}".encode())
+    return Proxy(url.with_user(None), {"Proxy-Authorization": f"Basic {who.decode()}"})
 
 
 def _url(given: str) -> URL:

@@ -6,6 +6,7 @@ who changes it when `routing.health`'s.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from contextlib import closing
 
@@ -77,11 +78,19 @@ def change(store: Store, number: int, *, become: Callable[[Circuit], Circuit | N
 
 
 def fingerprint(model: Model) -> str:
-    """Of what is called: the provider's row, its credential, and the model as it is asked for; not of its prices.
-    Keyed, so that it tells nothing of the credential."""
-    called = [model.provider, model.name, model.reasoning_control, model.inline_system]
-    content = msgspec.json.encode(called, order="deterministic")
-    return salted_hmac("circuit", content, secret=settings.KEY_HASH_KEY, algorithm="sha256").hexdigest()[:24]
+    """Of what is called: the provider's row and the model as it is asked for, not its prices; behind a dot of its
+    credential, nothing where this process has none. Keyed, so that it tells nothing of the credential."""
+    row = dataclasses.replace(model.provider, credential=None)
+    called = [row, model.name, model.reasoning_control, model.inline_system]
+    return f"{_digest(called)}.{_digest(model.provider.credential) if model.provider.credential else ''}"
+
+
+def is_of(circuit: Circuit, configured: str) -> bool:
+    """Whether it is a circuit of what has this fingerprint. Without the credential, as commands often are that read it
+    from an environment, nobody can tell whether that was changed."""
+    return circuit.fingerprint == configured or (
+        configured.endswith(".") and circuit.fingerprint.partition(".")[0] == configured[:-1]
+    )
 
 
 def of_now(known: Mapping[int, Circuit], *, fingerprints: Mapping[int, str]) -> dict[int, Circuit]:
@@ -89,8 +98,13 @@ def of_now(known: Mapping[int, Circuit], *, fingerprints: Mapping[int, str]) -> 
     return {
         number: circuit
         for number, circuit in known.items()
-        if circuit.state is not State.CLOSED and fingerprints.get(number, circuit.fingerprint) == circuit.fingerprint
+        if circuit.state is not State.CLOSED and is_of(circuit, fingerprints.get(number, circuit.fingerprint))
     }
+
+
+def _digest(of: object) -> str:
+    content = msgspec.json.encode(of, order="deterministic")
+    return salted_hmac("circuit", content, secret=settings.KEY_HASH_KEY, algorithm="sha256").hexdigest()[:24]
 
 
 def _decoded(value: bytes) -> Circuit | None:

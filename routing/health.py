@@ -103,7 +103,9 @@ class Health(threading.Thread):
         try:
             kept = circuits.read(self._store).get(model.id)
             before = kept.circuit if kept is not None else None
-            if before is None or before.state is State.CLOSED or before.fingerprint != circuits.fingerprint(model):
+            if before is None or before.state is State.CLOSED:
+                return ""
+            if not circuits.is_of(before, circuits.fingerprint(model)):
                 return ""
             now = self._now()
             probing = claimed(before, probe=token, now=now, for_s=for_s)
@@ -272,7 +274,7 @@ class Health(threading.Thread):
 
     def _is_of_the_past(self, number: int, circuit: Circuit) -> bool:
         """Whether what it is of was changed since; a process that has not heard of the last change cannot say so."""
-        is_another = self._fingerprints.get(number, circuit.fingerprint) != circuit.fingerprint
+        is_another = not circuits.is_of(circuit, self._fingerprints.get(number, circuit.fingerprint))
         return is_another and self._confirmed_at > circuit.since
 
     def _go_on_alone(self) -> None:

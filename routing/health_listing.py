@@ -76,7 +76,7 @@ def models(snapshot: Snapshot, *, caller: Caller | None) -> list[ModelHealth]:
     """Every model in each of its layers, cheapest first, that `caller` may use (None: a user, who sees all)."""
     found = known()
     prints = _fingerprints(snapshot, of=found)
-    current = {number: circuit for number, circuit in found.items() if prints.get(number) == circuit.fingerprint}
+    current = {number: circuit for number, circuit in found.items() if circuits.is_of(circuit, prints.get(number, ""))}
     candidates = [one for layer in listing.layers(snapshot, caller=caller) for one in layer.candidates]
     candidates += [one for one in _outside(snapshot) if may_use(one, caller=caller)]
     last = _last({one.model.id for one in candidates})

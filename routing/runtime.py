@@ -12,6 +12,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from django.conf import settings
 
@@ -96,10 +97,8 @@ async def running(*, role: str | None = None) -> AsyncIterator[Runtime]:
         finally:
             made.is_stopping = True
             await afterwards.stop(within_s=SETTLE_AT_STOP_S)
-            if made.recorder is not None:
-                await asyncio.to_thread(made.recorder.stop)
             await made.guard.aclose()
-            await asyncio.to_thread(_stop, made)
+            await _stop(made)
             _current = None
             afterwards.resume()
 
@@ -140,17 +139,27 @@ def _first_looks(made: Runtime) -> None:
     made.health.has_looked.wait(FIRST_LOOK_S)
 
 
-def _stop(made: Runtime) -> None:
-    made.poller.stop()
+async def _stop(made: Runtime) -> None:
+    """All threads at once: while the database is away each waits for it once more."""
+    steps = [made.poller.stop, partial(_stop_health, made), partial(_stop_ledger, made)]
+    if made.recorder is not None:
+        steps.append(made.recorder.stop)
+    await asyncio.gather(*(asyncio.to_thread(step) for step in steps))
+    made.guard.close()
+    COUNTER.close()
+
+
+def _stop_health(made: Runtime) -> None:
     if made.health.is_alive() and not made.health.stop(timeout_s=HEALTH_AT_STOP_S):
         logger.warning("What the last calls said of their models' health is told to nobody")
-    spool, drainer = made.spool, made.drainer
-    is_drained = drainer.stop(timeout_s=DRAIN_AT_STOP_S)
+
+
+def _stop_ledger(made: Runtime) -> None:
+    spool = made.spool
+    is_drained = made.drainer.stop(timeout_s=DRAIN_AT_STOP_S)
     # Behind the drainer: what a dead process held is settled by the keeper once its rows are in the ledger.
     if made.keeper.is_alive() and not made.keeper.stop(timeout_s=DRAIN_AT_STOP_S):
         logger.warning("Reservations are left open in the counters; they are settled by the ledger's rows")
-    made.guard.close()
-    COUNTER.close()
     if is_drained:
         spool.remove()
     else:

@@ -243,10 +243,22 @@ class TestWhatIsConfigured:
         assert b"secret" not in entry.value
         assert circuits.fingerprint(secret).encode() in entry.value
 
+    def test_a_process_without_the_credential_sees_what_others_do_and_takes_nothing_back(self, one, other, clock):
+        """A command whose environment lacks the variable that the server has it from."""
+        with_key = replace(M, provider=replace(ACME, credential="sk-of-the-server"))
+        with in_force(with_key, version="1"):
+            one.sees(with_key, "credentials")
+        clock.s += 1
+        with in_force(replace(M, provider=replace(ACME, credential=None)), version="1"):
+            assert other.looks().state(M) == "open"
+        moved = replace(ACME, credential=None, base_url="https://elsewhere.test/v1")
+        with in_force(replace(M, provider=moved), version="2"):
+            assert other.looks().state(M) == "closed"
+
     def test_a_process_that_is_behind_takes_nothing_back(self, one, other, clock):
         """It has not heard of the credential that is refused now."""
         fixed = replace(M, provider=replace(ACME, credential="another"))
-        with in_force(M, version="1"):
+        with in_force(replace(M, provider=replace(ACME, credential="the first")), version="1"):
             other.looks()
             behind_s = other.health._confirmed_at
         clock.s += 1

@@ -23,7 +23,7 @@ def own(tmp_path):
 
 @pytest.fixture
 def stop(own, tmp_path, settings, monkeypatch, caplog):
-    """Stops a process with that spool as `running` does."""
+    """Stops the ledger of a process with that spool as `running` does."""
     caplog.set_level(logging.CRITICAL, logger="routing.runtime")
     # The transaction of the test is open on the connection that the drainer would close.
     monkeypatch.setattr(drainer, "connection", SimpleNamespace(close=lambda: None))
@@ -31,9 +31,8 @@ def stop(own, tmp_path, settings, monkeypatch, caplog):
     made = runtime._made()
     made.spool.remove()
     made.spool, made.drainer = own, Drainer(own, root=tmp_path, every_s=60)
-    made.poller = SimpleNamespace(stop=lambda: None)
     made.drainer.start()
-    return lambda: runtime._stop(made)
+    return lambda: runtime._stop_ledger(made)
 
 
 def test_with_everything_in_the_ledger_the_folder_goes(own, stop, tmp_path):
@@ -66,20 +65,22 @@ async def test_it_runs_once_the_configuration_was_looked_at(tmp_path, settings, 
         assert looked[:1] == [process.poller]
 
 
-def test_what_the_drainer_replays_last_is_settled_by_the_keeper():
+async def test_what_the_drainer_replays_last_is_settled_by_the_keeper():
     order = []
 
     def stopping(name):
         return lambda **_: order.append(name) or True
 
-    runtime._stop(
-        SimpleNamespace(
-            poller=SimpleNamespace(stop=stopping("poller")),
-            drainer=SimpleNamespace(stop=stopping("drainer")),
-            keeper=SimpleNamespace(stop=stopping("keeper"), is_alive=lambda: True),
-            health=SimpleNamespace(stop=stopping("health"), is_alive=lambda: True),
-            guard=SimpleNamespace(close=stopping("guard")),
-            spool=SimpleNamespace(remove=stopping("spool")),
-        )
+    made = SimpleNamespace(
+        poller=SimpleNamespace(stop=stopping("poller")),
+        drainer=SimpleNamespace(stop=stopping("drainer")),
+        keeper=SimpleNamespace(stop=stopping("keeper"), is_alive=lambda: True),
+        health=SimpleNamespace(stop=stopping("health"), is_alive=lambda: True),
+        recorder=SimpleNamespace(stop=stopping("recorder")),
+        guard=SimpleNamespace(close=stopping("guard")),
+        spool=SimpleNamespace(remove=stopping("spool")),
     )
-    assert order == ["poller", "health", "drainer", "keeper", "guard", "spool"]
+    await runtime._stop(made)
+    assert sorted(order) == ["drainer", "guard", "health", "keeper", "poller", "recorder", "spool"]
+    assert [one for one in order if one in ("drainer", "keeper", "spool")] == ["drainer", "keeper", "spool"]
+    assert order[-1] == "guard"  # it closes the counters, which the others want
