@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
 INTERRUPTED = 130
 """What shells call the end by Ctrl-C."""
+GC_THRESHOLDS = (50_000, 20, 50)
+"""What is imported stays: with Python's own numbers looking it through takes an eighth of a command's start."""
 
 
 def main() -> None:
+    gc.set_threshold(*GC_THRESHOLDS)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
     try:
         if sys.argv[1:2] == ["quickstart"] and not {"-h", "--help"} & set(sys.argv):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -141,7 +141,7 @@ def _first_looks(made: Runtime) -> None:
 
 async def _stop(made: Runtime) -> None:
     """All threads at once: while the database is away each waits for it once more."""
-    steps = [made.poller.stop, partial(_stop_health, made), partial(_stop_ledger, made)]
+    steps: list[Callable[[], object]] = [made.poller.stop, partial(_stop_health, made), partial(_stop_ledger, made)]
     if made.recorder is not None:
         steps.append(made.recorder.stop)
     await asyncio.gather(*(asyncio.to_thread(step) for step in steps))

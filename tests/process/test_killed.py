@@ -21,7 +21,7 @@ from tests.process.gateway_process import Gateway, Installation, Row, eventually
 from tests.upstream.process import RunningUpstream
 
 CLIENTS = 50
-KILLS = 12
+KILLS = 6
 EARLIEST_S, LATEST_S = 0.05, 0.6
 """When a server is killed, from the moment its clients start."""
 SCRIPTS = (
