@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -20,6 +21,8 @@ AT_ONCE = 60
 """Cases of a block: as many as two cores answer without being late for the others' deadlines."""
 PATIENCE_S = 30.0
 LEAVES_AFTER_S = 0.15
+LEFT = "left-"
+"""Begins the session of a client that leaves."""
 DONE = "[DONE]"
 
 
@@ -38,6 +41,16 @@ class Got:
     finish_reason: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Circuit:
+    """As `GET /v1/health/routes` tells it."""
+
+    state: str
+    cause: str | None
+    held_s: float | None
+    """From when it was closed last until when it may be called again."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """All that came of a case."""
@@ -47,9 +60,9 @@ class Outcome:
     calls: Sequence[Call]
     """Of the model that has the fault."""
     healthy_calls: Sequence[Call]
-    circuit: tuple[str, str | None]
-    """State and cause, of the model that has the fault."""
-    healthy_circuit: tuple[str, str | None] | None
+    circuit: Circuit
+    """Of the model that has the fault."""
+    healthy_circuit: Circuit | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +72,8 @@ class Run:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     """By the case's name."""
     left_over: list[str] = field(default_factory=list)
-    left_early: list[str] = field(default_factory=list)
-    """The cases whose clients left, in a block of such, before there was an answer."""
+    left_early: dict[str, list[Row]] = field(default_factory=dict)
+    """The cases whose clients left, in a block of such, before there was an answer, with the rows of that."""
 
 
 def run(world: World, cases: Sequence[Case]) -> Run:
@@ -73,10 +86,11 @@ def run(world: World, cases: Sequence[Case]) -> Run:
         if told := world.left_over(before):
             made.left_over.append(f"after {block[0].name} to {block[-1].name}: {told}")
     circuits = _circuits(world)
-    made.left_early.extend(asyncio.run(_leave_all(world, cases)))
+    left = asyncio.run(_leave_all(world, cases))
     if told := world.left_over(before):
         made.left_over.append(f"after clients that left: {told}")
-    gathered = _gathered(world, cases)
+    gathered = _gathered(world, {case.name for case in cases} | {f"{LEFT}{name}" for name in left})
+    made.left_early.update({name: gathered[f"{LEFT}{name}"][0] for name in left})
     for case in cases:
         rows, calls = gathered[case.name]
         faulty = [call for call in calls if call.request.json["model"] == case.model]
@@ -108,19 +122,25 @@ def _warm_up(world: World) -> None:
         asyncio.run(_ask_all(world, WARMING_CASES, session=f"warm{number}"))
 
 
-def _circuits(world: World) -> dict[str, tuple[str, str | None]]:
-    """State and cause by model, once what was said last is known."""
-    found: dict[str, tuple[str, str | None]] = {}
+def _circuits(world: World) -> dict[str, Circuit]:
+    """By model, once what was said last is known."""
+    found: dict[str, Circuit] = {}
 
     def is_steady() -> bool:
         nonlocal found
         before = found
         answer = httpx.get(f"{world.gateway.url}/v1/health/routes", headers=world.gateway.headers()).json()
-        found = {one["model"]: (one["state"], one["cause"]) for one in answer["data"]}
+        found = {one["model"]: Circuit(one["state"], one["cause"], _held_s(one)) for one in answer["data"]}
         return found == before
 
     eventually(is_steady, what="the circuits at rest", within_s=10)
     return found
+
+
+def _held_s(told: dict[str, Any]) -> float | None:
+    if told["until"] is None:
+        return None
+    return (datetime.fromisoformat(told["until"]) - datetime.fromisoformat(told["since"])).total_seconds()
 
 
 async def _ask_all(world: World, cases: Sequence[Case], *, session: str = "") -> dict[str, Got]:
@@ -135,7 +155,7 @@ async def _leave_all(world: World, cases: Sequence[Case]) -> list[str]:
     chosen = [case for case in cases if case.fault.is_hasty or case.fault.name in ("slow-headers", "429-soon")]
     limits = httpx.Limits(max_connections=None)
     async with httpx.AsyncClient(headers=world.gateway.headers(), limits=limits, timeout=LEAVES_AFTER_S) as client:
-        asked = (_ask(client, world.gateway.chat_url, case, "left") for case in chosen)
+        asked = (_ask(client, world.gateway.chat_url, case, f"{LEFT}{case.name}") for case in chosen)
         found = await asyncio.gather(*asked, return_exceptions=True)
     return [case.name for case, one in zip(chosen, found, strict=True) if isinstance(one, httpx.TimeoutException)]
 
@@ -175,16 +195,15 @@ def _got_stream(response: httpx.Response) -> Got:
     )
 
 
-def _gathered(world: World, cases: Sequence[Case]) -> dict[str, tuple[list[Row], list[Call]]]:
-    """Rows and calls by case, once all of them can be there."""
-    names = {case.name for case in cases}
+def _gathered(world: World, names: Set[str]) -> dict[str, tuple[list[Row], list[Call]]]:
+    """Rows and calls by session, once all of them can be there."""
 
     def rows() -> list[Row]:
         found = [row for row in world.gateway.installation.rows() if row.session in names]
         return found if len(found) >= len(names) else []
 
     made: dict[str, tuple[list[Row], list[Call]]] = {name: ([], []) for name in names}
-    for row in eventually(rows, what="a row for each case", within_s=10):
+    for row in eventually(rows, what="a row for each request", within_s=10):
         made[row.session][0].append(row)
     for call in world.calls():
         if (name := _asked_by(call)) in names:

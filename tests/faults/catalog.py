@@ -22,7 +22,8 @@ DEFAULT_LAYER = "F-default"
 Dialect = Literal["openai", "anthropic"]
 HEALTHY: tuple[Where, Patience, Dialect] = (Where.UPSTREAM, Patience.LONG, "openai")
 CREDENTIAL_ENV = "FAULTS_API_KEY"
-CIRCUITS = {"circuit_min_calls": 1, "circuit_failure_share": 0.01, "circuit_open_s": 300.0}
+OPEN_S = 200.0
+CIRCUITS = {"circuit_min_calls": 1, "circuit_failure_share": 0.01, "circuit_open_s": OPEN_S}
 """One failure opens a circuit, for longer than the run takes: what it says of the model's health can be seen then."""
 ALL = (*CASES, *WARMING_CASES)
 PRICES = {Unit.INPUT: Decimal(1), Unit.OUTPUT: Decimal(2)}

@@ -50,7 +50,7 @@ def _cells(found: dict[Beside, Outcome]) -> str:
     alone = found[Beside.NOTHING]
     kinds = [step["outcome"] for step in alone.rows[0].trail]
     others = dict.fromkeys(_beside(found[beside]) for beside in (Beside.SAME_LAYER, Beside.NEXT_LAYER))
-    ledger, circuit = ", ".join(dict.fromkeys(kinds)), "stays" if alone.circuit[0] == "closed" else "opens"
+    ledger, circuit = ", ".join(dict.fromkeys(kinds)), "stays" if alone.circuit.state == "closed" else "opens"
     return " | ".join([_client(alone), ledger, str(len(kinds)), circuit, "; else ".join(others)])
 
 

@@ -138,5 +138,15 @@ class Fault:
     def floods(self) -> bool:
         return "flood=" in self.script
 
+    @property
+    def is_given_up(self) -> bool:
+        """The gateway closes the connection, before the provider has ended its answer."""
+        return self.is_hasty or self.floods
+
+    @property
+    def is_cut(self) -> bool:
+        """The provider closes it."""
+        return "cut=" in self.script or "reset=" in self.script
+
     def script_for(self, mode: Mode) -> str:
         return (mode is Mode.SSE and self.sse_script) or self.script

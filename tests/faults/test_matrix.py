@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults import report
-from tests.faults.asking import Outcome, Run
-from tests.faults.cases import CASES, Case, expected
-from tests.faults.table import Health, Mode, Row, Where
+from routing.circuit import JITTER, RELOOK_S
+from tests.faults import catalog, report
+from tests.faults.asking import Circuit, Outcome, Run
+from tests.faults.cases import CASES, DEADLINE_S, Case, expected
+from tests.faults.table import Fault, Health, Mode, Row, Where
 from tests.upstream.log import Ending
 
 pytestmark = pytest.mark.process
@@ -71,16 +72,32 @@ def assert_called(case: Case, outcome: Outcome) -> None:
         assert 1 <= len(outcome.calls) <= wanted.calls
     else:
         assert len(outcome.calls) == (wanted.calls if is_server else 0)
-    if fault.is_hasty or fault.floods:
-        ends = {call.answer.how if call.answer else None for call in outcome.calls}
-        assert ends <= {Ending.CLIENT_LEFT}, ends
+    ending = Ending.CLIENT_LEFT if fault.is_given_up else Ending.CUT if fault.is_cut else Ending.FINISHED
+    assert {call.answer.how if call.answer else None for call in outcome.calls} <= {ending}
+    assert {call.is_finished for call in outcome.healthy_calls} <= {True}
 
 
 def assert_circuits(case: Case, outcome: Outcome) -> None:
     """What it says of the models' health."""
-    is_against = case.fault.meaning.against_health is not Health.NO
-    assert outcome.circuit == (("open", case.fault.kind) if is_against else ("closed", None))
-    assert outcome.healthy_circuit in (None, ("closed", None))
+    closed, fault = Circuit("closed", None, None), case.fault
+    assert outcome.healthy_circuit in (None, closed)
+    if (least_s := _held_at_least_s(fault)) is None:
+        assert outcome.circuit == closed
+    else:
+        held_s = outcome.circuit.held_s
+        assert (outcome.circuit.state, outcome.circuit.cause) == ("open", fault.kind)
+        assert held_s is not None
+        assert least_s <= held_s <= least_s / (1 - JITTER) + DEADLINE_S  # from its first failure, until after its last
+
+
+def _held_at_least_s(fault: Fault) -> float | None:
+    """How long its model is left alone; None: not at all."""
+    health = fault.meaning.against_health
+    if health is Health.NO:
+        return None
+    if health is Health.UNTIL_MENDED:
+        return RELOOK_S
+    return fault.waits_s or catalog.OPEN_S * (1 - JITTER)
 
 
 def test_a_wait_that_was_asked_for_is_kept(whole_run: Run) -> None:
@@ -93,7 +110,12 @@ def test_nothing_is_left_open(whole_run: Run) -> None:
     """Descriptors, tasks of the event loop and connections to providers are as many as before, after every block, and
     after one of clients that left."""
     assert whole_run.left_over == []
-    assert whole_run.left_early
+
+
+def test_who_leaves_has_a_row(whole_run: Run) -> None:
+    assert len(whole_run.left_early) >= 10
+    for name, rows in whole_run.left_early.items():
+        assert [(row.outcome, row.status) for row in rows] == [("cancelled", 499)], name
 
 
 def test_every_row_of_the_table_is_met() -> None:
