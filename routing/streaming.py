@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from math import inf
 from time import monotonic
 from typing import Any
@@ -22,6 +22,7 @@ from routing import afterwards, counting
 from routing.bills import Bill
 from routing.counting import Counted
 from routing.entry import Entry
+from routing.trails import Step
 from routing.types import Candidate
 
 logger = logging.getLogger(__name__)
@@ -103,6 +104,11 @@ class Streaming:
         """Set when it is over for its client."""
         self._counting: asyncio.Task[None] | None = None
         self._counted: Counted | None = None
+
+    @property
+    def trail(self) -> Sequence[Step]:
+        """What its attempts did; the last one's end once the last frame is out."""
+        return self._entry.trail
 
     @property
     def is_capped(self) -> bool:

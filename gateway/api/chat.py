@@ -96,7 +96,7 @@ class EventStream(StreamingHttpResponse):
     def _tail(self) -> bytes:
         """What stands after the last frame: the cost and `[DONE]`, or the error that broke the stream."""
         if self.stream.error is not None:
-            return errors.event(self.stream.error)
+            return errors.event(self.stream.error, request_id=self.stream.decision.request_id, trail=self.stream.trail)
         cost = cost_text(self.stream.bill) if self.stream.bill else "0"
         capped = ": X-Gateway-Capped: budget\n\n" if self.stream.is_capped else ""
         return f"{capped}: X-Gateway-Cost-USD: {cost}\n\ndata: [DONE]\n\n".encode()

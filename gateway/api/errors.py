@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 import msgspec
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, ValidationError
@@ -237,13 +238,14 @@ def _tried(error: chat.ChatError | LimitReached) -> dict[str, Any]:
     return {"trail": _told(trail)} if trail else {}
 
 
-def event(error: ProviderError) -> bytes:
+def event(error: ProviderError, *, request_id: UUID, trail: Sequence[Step]) -> bytes:
     """The event that ends a broken stream: the vendor's own where the caller has to mend it, else ours."""
     if error.event is not None and error.kind in _CALLERS:
         payload = error.event.replace(b"\n", b"\ndata: ")
     else:
         code, message = of_provider(error)
-        payload = msgspec.json.encode({"error": body(502, code, message)})
+        detail = {"request_id": str(request_id), "trail": _told(trail)}
+        payload = msgspec.json.encode({"error": body(502, code, message, detail=detail)})
     return b"data: " + payload + b"\n\n"
 
 

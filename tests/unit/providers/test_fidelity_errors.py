@@ -1,5 +1,7 @@
 """Errors in a stream that has begun: what the caller has to mend reaches it in the vendor's own words."""
 
+from uuid import UUID
+
 import msgspec
 import pytest
 
@@ -8,6 +10,7 @@ from providers.dialects import openai
 from providers.dialects.openai_stream import EventReader
 from providers.types import ProviderError
 
+REQUEST_ID = UUID("01a20000-0000-7000-8000-000000000000")
 HELLO = b'data: {"choices":[{"delta":{"content":"Hi"}}]}\n\n'
 TOLD = b'{"id":"c", "error":{"message":"No tool","code":400,"failed_generation":"\\u00e9"},"choices":[]}'
 
@@ -15,31 +18,36 @@ TOLD = b'{"id":"c", "error":{"message":"No tool","code":400,"failed_generation":
 def failure(*events):
     reader = EventReader(keep_usage=False)
     with pytest.raises(ProviderError) as caught:
-        for event in events:
-            reader.feed(event)
+        for one in events:
+            reader.feed(one)
         reader.check()
     return caught.value
 
 
+def event(error):
+    return errors.event(error, request_id=REQUEST_ID, trail=[])
+
+
 def test_an_error_of_the_callers_is_relayed_byte_for_byte():
-    assert errors.event(failure(HELLO, b"event: error\ndata: " + TOLD + b"\n\n")) == b"data: " + TOLD + b"\n\n"
+    assert event(failure(HELLO, b"event: error\ndata: " + TOLD + b"\n\n")) == b"data: " + TOLD + b"\n\n"
 
 
 def test_so_is_one_over_several_lines():
     lines = b'data: {"error":\ndata: {"message":"No tool","code":400}}\n\n'
-    assert errors.event(failure(HELLO, lines)) == lines
+    assert event(failure(HELLO, lines)) == lines
 
 
 def test_so_is_one_that_is_shaped_unlike_a_chunk():
     odd = b'data: {"choices":"odd","error":{"message":"No tool","code":"400"}}\n\n'
-    assert errors.event(failure(HELLO, odd)) == odd
+    assert event(failure(HELLO, odd)) == odd
 
 
 @pytest.mark.parametrize("code", [401, 404, 429, 503, "overloaded", None])
 def test_any_other_is_told_in_the_gateways_words(code):
-    event = b"data: " + msgspec.json.encode({"error": {"message": "Bad key", "code": code}, "x": 1}) + b"\n\n"
-    told = msgspec.json.decode(errors.event(failure(HELLO, event)).removeprefix(b"data: "))
+    sent = b"data: " + msgspec.json.encode({"error": {"message": "Bad key", "code": code}, "x": 1}) + b"\n\n"
+    told = msgspec.json.decode(event(failure(HELLO, sent)).removeprefix(b"data: "))
     assert set(told) == {"error"}
+    assert told["error"]["gateway"] == {"request_id": str(REQUEST_ID), "trail": []}
     assert told["error"]["code"].startswith("provider_")
     assert ("Bad key" in told["error"]["message"]) is (code != 401)  # of a credential the ledger alone tells
 
@@ -69,7 +77,7 @@ def test_in_a_200_it_is_judged_by_its_status_or_else_its_code(error, kind):
 def test_a_credential_repeated_in_it_is_masked():
     error = failure(HELLO, TOLD.join([b"data: ", b"\n\n"]).replace(b"No tool", b'Not with sk-\\"secret'))
     error.mask('sk-"secret')
-    assert b"secret" not in errors.event(error) + str(error.body).encode() + error.message.encode()
+    assert b"secret" not in event(error) + str(error.body).encode() + error.message.encode()
 
 
 @pytest.mark.parametrize("before", [470, 480, 490])
