@@ -56,6 +56,9 @@ class Says(StrEnum):
     LIMITED = "limited"
     REFUSED = "refused"
     """By what only an operator can mend."""
+    DENIED = "denied"
+    """By that, or for the request's own sake: vendors say 402, 403 and 404 also of an output that credits do not cover,
+    of words that moderation flags, and of a feature that no endpoint of theirs has."""
 
 
 SAYS = {
@@ -66,12 +69,16 @@ SAYS = {
     FailureKind.BROKEN_STREAM: Says.FAILING,
     FailureKind.RATE_LIMITED: Says.LIMITED,
     FailureKind.CREDENTIALS: Says.REFUSED,
-    FailureKind.NOT_FOUND: Says.REFUSED,
+    FailureKind.NOT_FOUND: Says.DENIED,
     FailureKind.CONTEXT_TOO_LONG: Says.ANSWERS,
     FailureKind.REJECTED: Says.ANSWERS,
     FailureKind.UNSUPPORTED: Says.NOTHING,
     FailureKind.OVERLOADED: Says.NOTHING,
 }
+
+DENIES = frozenset({402, 403})
+
+COUNTED = frozenset({Says.WELL, Says.FAILING, Says.DENIED})
 
 ANSWERED = "answered"
 PROBED = "tried once"
@@ -181,6 +188,8 @@ def outcome(
         says, cause, retry_after_s = SAYS[error.kind], error.kind.value, error.retry_after_s
         if error.cause is not None and error.cause in SETTLED:
             says, cause = Says.REFUSED, error.cause.value
+        elif says is Says.REFUSED and error.status in DENIES:
+            says = Says.DENIED
     return Outcome(says, at, began_at, cause, retry_after_s, probe, fingerprint, was_counted=was_counted)
 
 
@@ -222,7 +231,9 @@ def _after(circuit: Circuit | None, one: Outcome, *, rules: Rules, draw: float) 
     if one.says is Says.LIMITED:
         return _limited(known, one, rules=rules, draw=draw)
     if known.state is State.CLOSED:
-        return _counted(known, one, rules=rules, draw=draw) if one.says in (Says.WELL, Says.FAILING) else circuit
+        if one.says is Says.DENIED and known.calls == known.failures:  # nobody had an answer lately
+            return _opened(known, one, rules=rules, draw=draw)
+        return _counted(known, one, rules=rules, draw=draw) if one.says in COUNTED else circuit
     return _tried(known, one, rules=rules, draw=draw)
 
 
@@ -239,7 +250,7 @@ def _tried(circuit: Circuit, one: Outcome, *, rules: Rules, draw: float) -> Circ
 
 
 def _counted(circuit: Circuit, one: Outcome, *, rules: Rules, draw: float) -> Circuit:
-    number, is_failure = int(one.at // BUCKET_S), one.says is Says.FAILING
+    number, is_failure = int(one.at // BUCKET_S), one.says is not Says.WELL
     counts = {bucket.number: bucket for bucket in _within_window(circuit.buckets, at=one.at)}
     before = counts.get(number, Bucket(number, 0, 0))
     failures = before.failures + (one.times if is_failure else 0)

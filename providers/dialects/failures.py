@@ -38,11 +38,20 @@ def kind_of(status: int, *, error: object) -> FailureKind:
         return FailureKind.SERVER_ERROR
     if status < 400:
         return FailureKind.BAD_ANSWER  # a redirect, or a success that is not 200: nobody's chat answer
+    if status == 403 and _is_flagged(error):
+        return FailureKind.REJECTED
     if status in _KINDS:
         return _KINDS[status]
     if status in (400, 413) and _says_too_long(error):
         return FailureKind.CONTEXT_TOO_LONG
     return FailureKind.REJECTED
+
+
+def _is_flagged(error: object) -> bool:
+    """Whether the words of the request are what is refused: OpenRouter's moderation says 403, and why in `metadata`
+    (openrouter.ai/docs/api/reference/errors-and-debugging)."""
+    metadata = error.get("metadata") if isinstance(error, dict) else None
+    return isinstance(metadata, dict) and bool(metadata.get("reasons") or metadata.get("flagged_input"))
 
 
 def _says_too_long(error: object) -> bool:

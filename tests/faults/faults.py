@@ -17,7 +17,8 @@ def _late(name: str, words: str, script: str = "", **more: object) -> Fault:
 
 def _refuses_us(status: int) -> Fault:
     kind = "not_found" if status == 404 else "credentials"
-    return Fault(name=f"{status}", words=f"{status}", row=Row.REFUSES_US, kind=kind, script=f"status={status}")
+    row = Row.REFUSES_US if status == 401 else Row.DENIES
+    return Fault(name=f"{status}", words=f"{status}", row=row, kind=kind, script=f"status={status}")
 
 
 def _refuses(status: int, *, code: str = "") -> Fault:

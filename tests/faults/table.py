@@ -43,6 +43,8 @@ class Row(StrEnum):
     LATE = "too late before content"
     RATE_LIMITED = "rate limited"
     REFUSES_US = "refuses the gateway"
+    DENIES = "refuses the gateway, or the request"
+    """402, 403 and 404: docs/adr/0014."""
     TOO_LONG = "request too long"
     REFUSES_REQUEST = "refuses the request"
     BREAKS_OFF = "breaks after content"
@@ -58,6 +60,7 @@ MEANINGS = {
     Row.REFUSES_US: Meaning(
         next_model=True, against_health=Health.UNTIL_MENDED, status=502, code="provider_credentials"
     ),
+    Row.DENIES: Meaning(next_model=True, against_health=Health.YES, status=502, code="provider_credentials"),
     Row.TOO_LONG: Meaning(next_model=True, status=400),
     Row.REFUSES_REQUEST: Meaning(),
     Row.BREAKS_OFF: Meaning(against_health=Health.YES, is_after_content=True),

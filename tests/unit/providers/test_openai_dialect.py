@@ -285,6 +285,17 @@ class TestReadError:
         found = openai.read_error(status, body=b'{"error":' + error + b"}", retry_after=None)
         assert found.kind is FailureKind.CONTEXT_TOO_LONG
 
+    @pytest.mark.parametrize("metadata", [b'{"reasons":["violence"]}', b'{"flagged_input":"how to ..."}'])
+    def test_words_that_moderation_flags_are_the_requests_own_fault(self, metadata):
+        text = b'{"error":{"message":"Flagged","code":403,"metadata":' + metadata + b"}}"
+        error = openai.read_error(403, body=text, retry_after=None)
+        assert (error.kind, error.status, error.message) == (FailureKind.REJECTED, 403, "Flagged")
+
+    @pytest.mark.parametrize("metadata", [b"null", b'{"provider_name":null}', b'"x"'])
+    def test_another_403_is_not(self, metadata):
+        text = b'{"error":{"message":"No","code":403,"metadata":' + metadata + b"}}"
+        assert openai.read_error(403, body=text, retry_after=None).kind is FailureKind.CREDENTIALS
+
     def test_a_422_about_the_context_is_a_plain_refusal(self):
         text = b'{"error":{"message":"maximum context length"}}'
         assert openai.read_error(422, body=text, retry_after=None).kind is FailureKind.REJECTED

@@ -153,10 +153,10 @@ class TestRateLimits:
 
 
 class TestWhatAnOperatorMends:
-    @pytest.mark.parametrize("kind", ["credentials", "not_found"])
-    def test_it_is_looked_at_again_after_five_minutes(self, kind):
-        model = Model().sees(kind)
-        assert (model.state, model.circuit.cause, model.out_s) == (State.OPEN, kind, RELOOK_S)
+    @pytest.mark.parametrize("status", [401, None])
+    def test_it_is_looked_at_again_after_five_minutes(self, status):
+        model = Model().sees("credentials", status=status)
+        assert (model.state, model.circuit.cause, model.out_s) == (State.OPEN, "credentials", RELOOK_S)
 
     @pytest.mark.parametrize("cause", sorted(circuits.SETTLED))
     def test_so_is_what_we_do_not_even_call(self, cause):
@@ -179,6 +179,24 @@ class TestWhatAnOperatorMends:
         model = Model().sees("credentials", fingerprint="new").waits(1)
         known = model.circuit
         assert model.sees("ok", "credentials", fingerprint="old", began_s_ago=5.0).circuit == known
+
+
+class TestWhatMayBeTheRequestsOwnFault:
+    @pytest.mark.parametrize(("kind", "status"), [("credentials", 402), ("credentials", 403), ("not_found", 404)])
+    def test_without_an_answer_lately_it_opens_at_once_for_no_longer_than_a_failure(self, kind, status):
+        model = Model().sees(kind, status=status)
+        assert (model.state, model.circuit.cause, model.out_s) == (State.OPEN, kind, 5.0)
+        model.waits(5).claims()
+        assert model.sees(kind, status=status, probe="mine").out_s == 10.0
+
+    @pytest.mark.parametrize(("kind", "status"), [("credentials", 403), ("not_found", 404)])
+    def test_where_others_have_answers_it_is_one_failure_of_several(self, kind, status):
+        model = Model().sees("ok", "ok", "ok", "server_error").sees(kind, status=status)
+        assert (model.state, model.circuit.failures, model.circuit.calls) == (State.CLOSED, 2, 5)
+        assert model.sees(kind, status=status).state is State.OPEN
+
+    def test_another_credential_of_it_is_refused_at_once(self):
+        assert Model().sees("ok", "ok", "server_error").sees("credentials", status=401).state is State.OPEN
 
 
 class TestTrying:
