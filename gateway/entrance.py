@@ -1,7 +1,8 @@
 """How many chat requests this process has at once, and how many bytes of their bodies: who comes beyond is turned away.
 
-Before a key is looked at and before a body is read, so that a crowd costs no more than its answers. Nothing that is
-turned away was admitted: it has no row, and is counted for the gauges.
+Before a body is read, so that a crowd costs no more than its answers; a body that does not come at once is waited for
+only when its key may ask (`short_way`). Nothing that is turned away was admitted: it has no row, and is counted for the
+gauges.
 """
 
 from __future__ import annotations

@@ -8,13 +8,15 @@ sends no Django signals, so nothing below it may use the ORM or `sync_to_async`.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from typing import Any
+from uuid import UUID
 
 from corsheaders.middleware import CorsMiddleware
 from django.conf import settings
@@ -22,7 +24,7 @@ from django.http import HttpResponse, HttpResponseBase
 
 from analytics import ids
 from gateway.api import errors
-from gateway.api.base import GatewayRequest
+from gateway.api.base import AsyncAPIView, GatewayRequest
 from gateway.api.chat import EVENT_STREAM, UNBUFFERED, EventStream
 from gateway.api.opening import Headers, Message, Opening
 from gateway.entrance import Entrance, Visit, most_at_once
@@ -33,6 +35,7 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 View = Callable[..., Any]
+Refuse = Callable[[], HttpResponseBase | None]
 
 access_log = logging.getLogger("gateway.access")
 logger = logging.getLogger(__name__)
@@ -46,6 +49,8 @@ SAY_LATE_S = 1.0
 read would otherwise keep the provider at work when its place and its reservation have long lapsed."""
 ALWAYS_ANSWERED = frozenset({"/health"})
 """However many requests there are."""
+AT_ONCE_S = 0.2
+"""A body that takes longer is waited for only when who sends it may ask."""
 _MIB = 1024 * 1024
 
 
@@ -88,9 +93,9 @@ class ShortWay:
         request_id = ids.new()
         status = 500
         try:
-            body = await _read_body(receive, headers=scope["headers"], limits=self._limits, visit=visit)
-            request = GatewayRequest(scope, BytesIO(body if isinstance(body, bytes) else b""))
-            request.request_id = request_id
+            refuse = partial(self._refusal, scope, request_id=request_id)
+            body = await _read_body(receive, headers=scope["headers"], limits=self._limits, visit=visit, refuse=refuse)
+            request = _request(scope, body if isinstance(body, bytes) else b"", request_id=request_id)
             if isinstance(body, bytes):
                 status = await self._answer(request, receive=receive, send=send)
             else:
@@ -107,6 +112,14 @@ class ShortWay:
                 status,
                 (time.monotonic() - started) * 1000,
             )
+
+    def _refusal(self, scope: Scope, *, request_id: UUID) -> HttpResponseBase | None:
+        """Of a body that does not come at once, and may never come: whether to wait for it at all."""
+        view: type[AsyncAPIView] | None = getattr(self.views[scope["path"]], "cls", None)
+        refusal = view.refusal(_request(scope, b"", request_id=request_id)) if view is not None else None
+        if refusal is not None:
+            refusal.headers["Connection"] = "close"
+        return refusal
 
     async def _answer(self, request: GatewayRequest, *, receive: Receive, send: Send) -> int:
         """Runs the view with a watcher beside it; returns the status the client got."""
@@ -141,7 +154,7 @@ class ShortWay:
         """The server stops and cannot wait any longer: the client is told so, in a stream as well."""
         stopping = errors.handle(runtime.NotRunning(), {})
         has_opened = request.opening is not None and request.opening.has_begun
-        with contextlib.suppress(TimeoutError):
+        with suppress(TimeoutError):
             async with asyncio.timeout(SAY_STOPPING_S):
                 if has_opened or (isinstance(begun, EventStream) and begun.has_begun):
                     await _send_event(stopping, send=send)
@@ -171,28 +184,47 @@ class ShortWay:
         return response
 
 
+def _request(scope: Scope, body: bytes, *, request_id: UUID) -> GatewayRequest:
+    request = GatewayRequest(scope, BytesIO(body))
+    request.request_id = request_id
+    return request
+
+
 async def _read_body(
-    receive: Receive, *, headers: list[tuple[bytes, bytes]], limits: _Limits, visit: Visit | None
-) -> bytes | HttpResponse:
-    """The request's body, or the answer to one that is too large, too slow or too many. Raises: ClientGone."""
-    if visit is not None and not visit.is_admitted:
-        return visit.turn_away()
-    declared = next((int(value) for name, value in headers if name == b"content-length" and value.isdigit()), 0)
-    if declared > limits.body_bytes:
-        return _too_large(limits)
-    if visit is not None and not visit.has_room(declared):
-        return visit.turn_away()
+    receive: Receive, *, headers: list[tuple[bytes, bytes]], limits: _Limits, visit: Visit | None, refuse: Refuse
+) -> bytes | HttpResponseBase:
+    """The request's body, or the answer to one that is too large, too slow or too many, or whose sender may not ask.
+    Raises: ClientGone."""
+    if (beyond := _beyond(headers, limits=limits, visit=visit)) is not None:
+        return beyond
+    parts: list[bytes] = []
     try:
-        with within(limits.read_s):
-            return await _collect(receive, limits=limits, visit=visit)
+        with suppress(TimeoutError), within(min(AT_ONCE_S, limits.read_s)):
+            return await _collect(receive, parts, limits=limits, visit=visit)
+        if (refusal := refuse()) is not None:
+            return refusal
+        with within(max(limits.read_s - AT_ONCE_S, 0.0)):
+            return await _collect(receive, parts, limits=limits, visit=visit)
     except TimeoutError:
         text = f"The request body did not arrive within {limits.read_s:g} s."
         return errors.problem(408, "request_timeout", text, headers={"Connection": "close"})
 
 
-async def _collect(receive: Receive, *, limits: _Limits, visit: Visit | None) -> bytes | HttpResponse:
-    parts: list[bytes] = []
-    size = 0
+def _beyond(headers: list[tuple[bytes, bytes]], *, limits: _Limits, visit: Visit | None) -> HttpResponse | None:
+    """What is told before a body is read: it is too large, or there are too many."""
+    if visit is not None and not visit.is_admitted:
+        return visit.turn_away()
+    declared = next((int(value) for name, value in headers if name == b"content-length" and value.isdigit()), 0)
+    if declared > limits.body_bytes:
+        return _too_large(limits)
+    return None if visit is None or visit.has_room(declared) else visit.turn_away()
+
+
+async def _collect(
+    receive: Receive, parts: list[bytes], *, limits: _Limits, visit: Visit | None
+) -> bytes | HttpResponse:
+    """Goes on from `parts`, and leaves there what came when it is cut off."""
+    size = sum(map(len, parts))
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":

@@ -44,6 +44,18 @@ class AsyncAPIView(APIView):
         self.response = self.finalize_response(wrapped, response, *args, **kwargs)
         return self.response
 
+    @classmethod
+    def refusal(cls, request: HttpRequest) -> HttpResponseBase | None:
+        """What who may not ask at all is told, before there is a body; None for who may."""
+        view = cls()
+        view.args, view.kwargs, view.headers = (), {}, {}
+        wrapped = view.request = view.initialize_request(request)
+        try:
+            view.initial(wrapped)
+        except Exception as error:
+            return view.finalize_response(wrapped, view.handle_exception(error))
+        return None
+
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Who asks and whether they may. These views compose their own bytes: nothing to negotiate, no versions."""
         self.perform_authentication(request)

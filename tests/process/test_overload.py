@@ -66,6 +66,17 @@ class TestTheGateway:
             head = raw_http.head("POST", CHAT, {"Authorization": "Bearer agw_unknown", "Content-Length": "5000"})
             assert_turned_away(raw_http.send(gateway.port, head))
 
+    @pytest.mark.parametrize("beginning", [b"", b"{"], ids=["nothing", "a_beginning"])
+    @pytest.mark.parametrize("key", ["Bearer agw_unknown", ""])
+    def test_nobody_without_a_key_holds_a_place_with_a_body_that_does_not_come(
+        self, gateway: Gateway, key: str, beginning: bytes
+    ) -> None:
+        """It is told in less time than the test's own client waits, a third of what a body may take."""
+        head = raw_http.head("POST", CHAT, {"Authorization": key, "Content-Length": "5000"})
+        answer = raw_http.send(gateway.port, head + beginning)
+        assert (answer.status, answer.headers["Connection"]) == (401, "close")
+        assert answer.headers["X-Gateway-Request-Id"]
+
     def test_a_connection_serves_on_once_the_refused_body_is_over(
         self, gateway: Gateway, upstream: RunningUpstream
     ) -> None:
