@@ -79,6 +79,8 @@ def _judged(row: UsageRecord, decision: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _planned(decision: Mapping[str, Any]) -> Iterator[str]:
+    if decision.get("is_last_resort"):
+        yield _line("last resort", "all else was out of order: the model that is due first is tried once")
     for number, (model, layer) in enumerate(decision.get("attempts") or [], 1):
         yield _line("plan" if number == 1 else "", f"{number}. {model} of {layer or 'no layer'}")
     for number, (model, layer, reason, detail) in enumerate(decision.get("dropped") or []):
@@ -94,7 +96,8 @@ def _tried(row: UsageRecord) -> Iterator[str]:
             f"{step.get('outcome')}{status}, at {step.get('started_ms', 0):,.0f} ms "
             f"for {step.get('duration_ms', 0):,.0f} ms"
         )
-        told += f", waited {step['waited_ms']:,.0f} ms for a place before that" if step.get("waited_ms") else ""
+        waited_ms = step.get("waited_ms") or 0
+        told += f", waited {waited_ms:,.0f} ms for a place before that" if waited_ms >= 1 else ""
         if step.get("malformed"):
             told += f"; {counted(step['malformed'], 'event')} could not be read"
         yield _line("attempts" if number == 1 else "", told + (f"; {step['message']}" if step.get("message") else ""))

@@ -100,7 +100,10 @@ class _Server(uvicorn.Server):
         if self.server_state.tasks:
             logger.info(stopping())
         await self._announce()
+        log = logging.getLogger("uvicorn.error")
+        log.addFilter(_in_our_words)
         await super().shutdown(sockets)
+        log.removeFilter(_in_our_words)
         if self.force_exit:  # what goes on is cut off: uvicorn would log a traceback for each
             logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         for open_one in list(self.server_state.connections):
@@ -115,6 +118,14 @@ class _Server(uvicorn.Server):
         ends_at = time.monotonic() + settings.STOP_ANNOUNCE_S
         while (left_s := ends_at - time.monotonic()) > 0 and not self.force_exit:  # noqa: ASYNC110 - a signal's
             await asyncio.sleep(min(left_s, ANNOUNCE_POLL_S))
+
+
+def _in_our_words(record: logging.LogRecord) -> bool:
+    """A stop with open streams is no error: uvicorn's line for it is told as what it is."""
+    if str(record.msg).startswith("Cancel %s running task"):
+        record.msg = "Open requests: %s took longer than STOP_GRACE_S and are cut off; each is settled by what was used"
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+    return True
 
 
 # The one way to give uvicorn's workers, which import this module, a server of ours.

@@ -29,6 +29,8 @@ def require(connection: BaseDatabaseWrapper) -> None:
         return
     found = _identity(path)
     is_open = connection.connection is not None
+    if found is None and not hasattr(connection, _OPENED):
+        raise OperationalError(f"there is no database at {path}: run `manage.py quickstart`, or put the file back")
     if found is None or (is_open and getattr(connection, _OPENED, None) != found):
         raise OperationalError(f"{path} was deleted, moved or replaced; put it back, or restart the gateway")
 

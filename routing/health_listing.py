@@ -44,6 +44,12 @@ class ModelHealth(msgspec.Struct, frozen=True):
         return self.circuit.state is not State.CLOSED or self.circuit.failures > 0
 
     @property
+    def lacks_its_key(self) -> bool:
+        """Nobody calls it, well or not."""
+        provider = self.candidate.model.provider
+        return provider.needs_credential and not provider.credential
+
+    @property
     def since(self) -> datetime | None:
         """When it was closed last; None while it is."""
         return _moment(self.circuit.opened_at) if self.circuit.state is not State.CLOSED else None
@@ -92,12 +98,17 @@ def _last(model_ids: set[int]) -> Mapping[int, CircuitTransition]:
         return {}
 
 
-def reset(name: str, *, snapshot: Snapshot) -> list[str]:
-    """Closes the circuits of a model, at every provider that serves the id; returns the names of those that were not.
+def reset(name: str | None, *, snapshot: Snapshot) -> list[str]:
+    """Closes the circuits of a model at every provider that serves the id, of all models without a name; returns the
+    names of those that were not closed.
 
     Raises: decision.UnknownModel, StoreError.
     """
-    candidates = {one.model.id: one for one in listing.model(name, snapshot=snapshot, caller=None).candidates}
+    if name is None:
+        found = [one for served in snapshot.served.values() for one in served]
+    else:
+        found = list(listing.model(name, snapshot=snapshot, caller=None).candidates)
+    candidates = {one.model.id: one for one in found}
     closed = []
     with closing(open_store()) as store:
         for number, candidate in candidates.items():

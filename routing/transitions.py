@@ -32,10 +32,10 @@ KEPT = timedelta(days=90)
 def row(
     model: Model, before: Circuit | None, after: Circuit | None, *, at: float, cause: str = ""
 ) -> CircuitTransition | None:
-    """None: its state is the same. `cause` where it is neither a call nor who claimed it."""
+    """None: its state is the same, and why it is open. `cause` where it is neither a call nor who claimed it."""
     was = before.state if before is not None else State.CLOSED
     now = after.state if after is not None else State.CLOSED
-    if was is now:
+    if was is now and (before is None or after is None or before.cause == after.cause):
         return None
     return CircuitTransition(
         at=_moment(at),

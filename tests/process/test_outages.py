@@ -297,6 +297,8 @@ class TestTheServerIsStopped:
             assert '"code":"stopping"' in rest
             assert "[DONE]" not in rest
             assert gateway.process.wait(gateway_process.STOP_S) == 0
+            assert "Open requests: 1 took longer than STOP_GRACE_S and are cut off" in gateway.log_tail()
+            assert " ERROR " not in gateway.log_tail()
         assert installation.row_of(nonce).outcome == "interrupted"
         assert installation.spool_folders == []
         [seen] = [request for request in upstream.requests() if nonce in (request.body or "")]

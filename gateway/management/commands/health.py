@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from gateway.command_line import ActionParser
 from gateway.console import ConsoleCommand, counted
 from routing import health_listing, snapshot
 from routing.circuit import State, said
-from routing.decision import DecisionError
+from routing.decision import DecisionError, UnknownModel
 from routing.health_listing import ModelHealth
 from routing.models import CircuitTransition
 
@@ -35,6 +35,7 @@ examples:
   manage.py health --all --json
   manage.py health --history
   manage.py health reset openai/gpt-4o
+  manage.py health reset --all
 """
     PROBLEMS = (DecisionError, StoreError)
 
@@ -45,7 +46,10 @@ examples:
         parser.add_argument("--json", action="store_true", help="JSON, as GET /v1/health/routes has it.")
         actions = parser.add_subparsers(dest="action", parser_class=ActionParser, metavar="{reset}")
         reset = actions.add_parser("reset", help="Have a model called again at once.")
-        reset.add_argument("model", metavar="MODEL", help="Its id, at every provider that serves it, or provider/id.")
+        reset.add_argument(
+            "models", metavar="MODEL", nargs="*", help="Its id, at every provider that serves it, or provider/id."
+        )
+        reset.add_argument("--all", dest="every", action="store_true", help="Every model.")
         reset.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="JSON instead of text.")
 
     def run(self, options: Mapping[str, Any]) -> None:
@@ -62,9 +66,9 @@ examples:
         if json:
             self.print_json([health_json(one) for one in shown])
             return
-        headings = ["layer", "model", "provider", "state", "why", "since", "until", "failed", "last change"]
-        empty = f"All is well: {counted(len(found), 'model')}." if found else "No models yet."
-        self.print_table(headings, [_row(one) for one in shown], empty=empty)
+        zone = timezone.get_current_timezone_name()
+        headings = ["layer", "model", "provider", "state", "why", f"since ({zone})", "until", "failed", "last change"]
+        self.print_table(headings, [_row(one) for one in shown], empty=_all_well(found))
 
     def _history(self, *, json: bool) -> None:
         rows = list(CircuitTransition.objects.order_by("-id")[:SHOWN])
@@ -90,13 +94,32 @@ examples:
         )
 
     def _reset(self, options: Mapping[str, Any]) -> None:
-        closed = health_listing.reset(options["model"], snapshot=snapshot.load())
+        if bool(options["models"]) == options["every"]:
+            self.fail("Name one or more models, or give --all.")
+        config, closed = snapshot.load(), []
+        for wanted in options["models"] or [None]:
+            try:
+                closed += health_listing.reset(wanted, snapshot=config)
+            except UnknownModel as error:
+                hint = f"Did you mean {' or '.join(error.near)}?" if error.near else "`manage.py models` lists all."
+                self.fail(f"No provider serves {wanted!r}. {hint}")
         if options["json"]:
             self.print_json({"reset": closed})
         elif closed:
             self.stdout.write(f"Called again at once: {', '.join(closed)}.")
         else:
-            self.stdout.write(f"{options['model']} is not left alone: nothing to reset.")
+            named = ", ".join(options["models"])
+            self.stdout.write(f"Not left alone, nothing to reset: {named}." if named else "No model is left alone.")
+
+
+def _all_well(found: Sequence[ModelHealth]) -> str:
+    if not found:
+        return "No models yet. Load some: manage.py catalog load"
+    keyless = sum(one.lacks_its_key for one in found)
+    if keyless == len(found):
+        return "No model can be called: its provider's key is missing for each. See `manage.py providers`."
+    without = f" {counted(keyless, 'other')} lack their provider's key, and are not called." if keyless else ""
+    return f"All is well: {counted(len(found) - keyless, 'model')}.{without}"
 
 
 def _row(one: ModelHealth) -> tuple[object, ...]:
@@ -106,17 +129,26 @@ def _row(one: ModelHealth) -> tuple[object, ...]:
         one.candidate.layer or "-",
         model.name,
         model.provider.slug,
-        said(circuit.state.value),
+        "no key" if is_closed and one.lacks_its_key else said(circuit.state.value),
         "" if is_closed else said(circuit.cause),
         _time(one.since),
-        _time(one.until),
+        _until(one),
         f"{circuit.failures} of {circuit.calls}" if circuit.calls else "",
         "" if one.last is None else f"{_time(one.last.at, is_whole=True)} {said(one.last.to_state)}",
     )
 
 
+def _until(one: ModelHealth) -> str:
+    """When it may be called again, in words where that is not a matter of time."""
+    if one.circuit.state is State.HALF_OPEN:
+        return "a request tries it"
+    return "the next request" if one.until is not None and one.until <= timezone.now() else _time(one.until)
+
+
 def _time(at: datetime | None, *, is_whole: bool = False) -> str:
-    """In the installation's time zone."""
+    """In the installation's time zone; with its day where that is not today or asked for."""
     if at is None:
         return ""
-    return f"{timezone.localtime(at):%Y-%m-%d %H:%M:%S}" if is_whole else f"{timezone.localtime(at):%H:%M:%S}"
+    local = timezone.localtime(at)
+    is_today = local.date() == timezone.localdate()
+    return f"{local:%H:%M:%S}" if is_today and not is_whole else f"{local:%Y-%m-%d %H:%M:%S}"

@@ -126,6 +126,27 @@ class TestTheCommand:
     def test_it_says_when_all_is_well(self, run, layers):
         assert run("health")[:2] == (0, "All is well: 4 models.\n")
 
+    def test_models_without_their_key_are_none_of_those(self, run, layers):
+        Provider.objects.update(needs_credential=True)
+        words = "No model can be called: its provider's key is missing for each. See `manage.py providers`.\n"
+        assert run("health")[1] == words
+        assert "no key" in run("health", "--all")[1]
+        keyed = Provider.objects.create(slug="keyed", name="Keyed", base_url="https://api.keyed.test/v1")
+        Provider.objects.filter(pk=keyed.pk).update(needs_credential=False)
+        Candidate.objects.create(
+            layer=Layer.objects.get(name="L1"), model=Model.objects.create(provider=keyed, name="m9")
+        )
+        assert run("health")[1] == "All is well: 1 model. 4 others lack their provider's key, and are not called.\n"
+
+    def test_until_is_a_time_or_says_whom_it_waits_for(self, run, out, layers):
+        out("L1", for_s=-1.0)
+        out("L2", state=State.HALF_OPEN)
+        out("L3", for_s=2 * 86_400.0)
+        told = {line.split()[1]: line for line in run("health")[1].splitlines()}
+        assert "the next request" in told["m1"]
+        assert "a request tries it" in told["m2"]
+        assert f"{datetime.now(UTC) + timedelta(days=2):%Y-%m-%d}" in told["m3"]
+
     def test_it_shows_what_is_not(self, run, out, layers):
         out("L1")
         status, told, _ = run("health")
@@ -154,12 +175,24 @@ class TestTheCommand:
         assert AuditEntry.objects.get(action="circuit.reset").target == "up/m1"
 
     def test_reset_of_one_that_is_well_changes_nothing(self, run, layers):
-        assert run("health", "reset", "up/m1")[:2] == (0, "up/m1 is not left alone: nothing to reset.\n")
+        assert run("health", "reset", "up/m1")[:2] == (0, "Not left alone, nothing to reset: up/m1.\n")
         assert not CircuitTransition.objects.exists()
+
+    def test_reset_takes_several_or_all(self, run, out, get):
+        for name in ("L1", "L2", "L3"):
+            out(name)
+        assert run("health", "reset", "m1", "m2")[:2] == (0, "Called again at once: up/m1, up/m2.\n")
+        assert run("health", "reset", "--all")[:2] == (0, "Called again at once: up/m3.\n")
+        assert run("health", "reset", "--all")[:2] == (0, "No model is left alone.\n")
+
+    @pytest.mark.parametrize("words", [[], ["m1", "--all"]])
+    def test_reset_wants_to_know_of_which(self, run, layers, words):
+        status, _, error = run("health", "reset", *words)
+        assert (status, "Name one or more models, or give --all." in error) == (1, True)
 
     def test_reset_of_one_that_does_not_exist_says_so(self, run, layers):
         status, _, error = run("health", "reset", "m9")
-        assert (status, "m9" in error) == (1, True)
+        assert (status, "No provider serves 'm9'" in error) == (1, True)
 
 
 class TestDryRuns:
@@ -254,6 +287,12 @@ class TestTheHistory:
         opened = Circuit("p", State.OPEN, since=1e9, until=1e9 + 5, cause="rate_limited")
         longer = Circuit("p", State.OPEN, since=1e9, until=1e9 + 50, cause="rate_limited")
         assert transitions.row(frozen_model(), opened, longer, at=1e9) is None
+
+    def test_another_reason_to_be_open_leaves_one(self):
+        opened = Circuit("p", State.OPEN, since=1e9, until=1e9 + 5, cause="rate_limited")
+        refused = Circuit("p", State.OPEN, since=1e9, until=1e9 + 300, cause="credentials")
+        row = transitions.row(frozen_model(), opened, refused, at=1e9)
+        assert (row.from_state, row.to_state, row.cause) == ("open", "open", "credentials")
 
     def test_the_last_of_each_model_is_found(self, layers):
         noted(layers, "L1")

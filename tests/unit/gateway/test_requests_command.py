@@ -90,6 +90,7 @@ class TestShow:
             "entry": "L2", "entry_reason": "score 0.62", "reasons": [["asks for proof", 0.4], ["long", 0.22]],
             "need": {"turns": 3, "tools": 1, "capabilities": ["tools"], "max_output_tokens": 500},
             "attempts": [["acme/large:v1", "L2"], ["other/small", "L3"]],
+            "is_last_resort": True,
             "dropped": [["acme/blind", "L2", "lacks a capability the request needs", "tools"]],
         }  # fmt: skip
         trail = [
@@ -112,7 +113,7 @@ class TestShow:
             "auto:L2 as a stream, 3 turns, 1 tool, needs tools, at most 500 tokens (embeddings)",
             "error 502 after 12 ms, first token after 1 ms", "timeout: did not answer in time",
             "0.62 (asks for proof +0.40, long +0.22)", "L2 (score 0.62)", "1. acme/large:v1 of L2",
-            "2. other/small of L3", "4 output, 5 of it reasoning, 6 web searches, 7 images",
+            "2. other/small of L3", "the model that is due first is tried once", "4 output, 5 of it reasoning, 6 web searches, 7 images",
             "acme/blind of L2: lacks a capability the request needs (tools)",
             "1. acme/large:v1 of L2: timeout 504, at 41 ms for 900 ms, waited 40 ms for a place before that; 2 ev",
             "acme/acme/large:v1 of L2, not the first model tried",

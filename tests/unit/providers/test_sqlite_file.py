@@ -58,6 +58,12 @@ def test_a_missing_one_is_not_made(database, path):
     assert not path.exists()
 
 
+def test_of_one_that_was_never_there_it_is_said_how_to_make_it(path):
+    never = ConnectionHandler({"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": path.with_name("never")}})
+    with pytest.raises(OperationalError, match="there is no database at .*never: run"):
+        sqlite_file.require(never["default"])
+
+
 def test_one_in_memory_passes():
     handler = ConnectionHandler({"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}})
     sqlite_file.require(handler["default"])
