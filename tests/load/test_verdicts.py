@@ -82,7 +82,7 @@ class TestLimits:
 
     def test_the_committed_file_can_be_read(self) -> None:
         recorded = judge.load_recorded()
-        assert (recorded.ceiling_json, recorded.ceiling_stream) == (4.0, 4.0)
+        assert (recorded.ceiling_json, recorded.ceiling_stream) == (5.0, 6.0)
         assert (recorded.ceiling_json_money, recorded.ceiling_stream_money) == (5.0, 6.0)
 
 
