@@ -10,7 +10,7 @@ import pytest
 from routing.circuit import JITTER, RELOOK_S
 from tests.faults import catalog, report
 from tests.faults.asking import Circuit, Outcome, Run
-from tests.faults.cases import CASES, DEADLINE_S, Case, expected
+from tests.faults.cases import CASES, DEADLINE_S, Beside, Case, expected
 from tests.faults.table import Fault, Health, Mode, Row, Where
 from tests.upstream.log import Ending
 
@@ -113,9 +113,12 @@ def test_nothing_is_left_open(whole_run: Run) -> None:
 
 
 def test_who_leaves_has_a_row(whole_run: Run) -> None:
-    assert len(whole_run.left_early) >= 10
+    """Where a healthy model stands beside, its answer may be on its way just as the client leaves."""
+    alone = {case.name for case in CASES if case.beside is Beside.NOTHING and case.fault.is_hasty}
+    assert len(alone & whole_run.left_early.keys()) >= 6
     for name, rows in whole_run.left_early.items():
-        assert [(row.outcome, row.status) for row in rows] == [("cancelled", 499)], name
+        [row] = rows
+        assert (row.outcome, row.status) == ("cancelled", 499) or (name not in alone and row.outcome == "ok"), name
 
 
 def test_every_row_of_the_table_is_met() -> None:
