@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from fnmatch import fnmatchcase
+from functools import partial
 
 from analytics import cost, ids
 from analytics.types import Caller
@@ -134,12 +135,15 @@ def _under(ceiling: str | None, entry: str, reason: str, *, need: Need, layers: 
 
 
 def _serving(name: str, *, need: Need, snapshot: Snapshot, live: Live, draw: float) -> Sequence[Candidate]:
-    """Who serves an id: of several providers those that are equals in the order of equals."""
+    """Who serves an id: of several providers those that are equals in the order of equals. `openai/m` is the model `m`
+    at the provider `openai` before it is what another provider calls `openai/m`."""
     served = snapshot.served.get(name, ())
     if len(served) < 2:
         return served
-    ranks = balancing.ranked(served)
-    return balancing.in_order(ranks, draw=draw, session=need.session, outstanding=live.outstanding)
+    named = [one for one in served if one.model.qualified_name == name]
+    others = [one for one in served if one.model.qualified_name != name]
+    in_order = partial(balancing.in_order, draw=draw, session=need.session, outstanding=live.outstanding)
+    return [*in_order(balancing.ranked(named)), *in_order(balancing.ranked(others))]
 
 
 def _from_layers(

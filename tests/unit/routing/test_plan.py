@@ -248,6 +248,14 @@ class TestExactIds:
     def test_several_are_tried_in_the_callers_order_whatever_their_layers(self):
         assert tried(decide(*LADDER, models=("m3", "m0", "m2"))) == ["m3", "m0", "m2"]
 
+    @pytest.mark.parametrize("draw", [0.0, 0.5, 0.99])
+    def test_a_providers_model_comes_before_what_another_calls_by_that_name(self, draw):
+        """OpenRouter has a model `openai/gpt-4o`, OpenAI a model `gpt-4o`."""
+        router = replace(ACME, id=2, slug="router")
+        config = snapshot(candidate(model("acme/x", provider=router)), candidate("x"))
+        planned = decide(config=config, models=("acme/x",), draw=draw)
+        assert [one.model.qualified_name for one in planned.attempts] == ["acme/x", "router/acme/x"]
+
     def test_a_name_nobody_serves_is_passed_over(self):
         assert tried(decide(*LADDER, models=("nobody", "m1"))) == ["m1"]
 
