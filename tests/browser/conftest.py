@@ -20,7 +20,7 @@ import pytest
 from tests.browser import pages
 from tests.browser.watch import Watch
 from tests.process import gateway_process
-from tests.process.gateway_process import ROOT, SET_UP_S, Gateway, Installation
+from tests.process.gateway_process import COMMAND_S, ROOT, Gateway, Installation
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page, StorageState
@@ -61,7 +61,7 @@ def _set_up(installation: Installation) -> None:
     given = {"DJANGO_SETTINGS_MODULE": "gateway.settings", "DJANGO_SUPERUSER_PASSWORD": pages.PASSWORD}
     command = [sys.executable, "-c", SET_UP, pages.ADMIN]
     env = installation.env | given
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=SET_UP_S, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=COMMAND_S, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -35,7 +35,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CATALOG = Path(__file__).with_name("catalog.toml")
 START_S = 30.0
 STOP_S = 30.0
-SET_UP_S = 60.0
+COMMAND_S = 60.0
 WITHIN_S = 5.0
 """How long a test waits for what should happen, unless it says otherwise."""
 SECRETS = {
@@ -147,13 +147,26 @@ class Installation:
     def set_up(self, *, catalog: Path = CATALOG) -> Installation:
         """Migrates it, loads the catalog, makes the keys; returns itself with them. Raises: GatewayError."""
         self.var_dir.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "tests.process.set_up", str(catalog)]
+        told = self._run("-m", "tests.process.set_up", str(catalog))
+        return replace(self, keys=json.loads(told))
+
+    def command(self, *words: str) -> str:
+        """What a management command prints. Raises: GatewayError when it fails."""
+        return self._run("manage.py", *words)
+
+    def _run(self, *words: str) -> str:
         done = subprocess.run(
-            command, cwd=ROOT, env=self.env, capture_output=True, text=True, timeout=SET_UP_S, check=False
+            [sys.executable, *words],
+            cwd=ROOT,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_S,
+            check=False,
         )
         if done.returncode:
-            raise GatewayError(f"set-up failed:\n{(done.stdout + done.stderr)[-_LOG_TAIL:]}")
-        return replace(self, keys=json.loads(done.stdout))
+            raise GatewayError(f"{' '.join(words)} failed:\n{(done.stdout + done.stderr)[-_LOG_TAIL:]}")
+        return done.stdout
 
     def copy(self, var_dir: Path, *, upstream: str) -> Installation:
         """The same in another var folder, with its provider at `upstream`. Only for SQLite, while nothing runs."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import json
-import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -185,20 +183,7 @@ def test_whoever_is_killed_while_trying_gives_way(pair: Pair) -> None:
 @pytest.mark.parametrize("running_pair", ["servers"], indirect=True)
 def test_commands_see_what_servers_see(pair: Pair) -> None:
     pair.break_it()
-    told = json.loads(command(pair.installation, "health", "--json"))
+    told = json.loads(pair.installation.command("health", "--json"))
     assert [(row["model"], row["cause"]) for row in told] == [("cheap", "server_error")]
-    assert "upstream/cheap" in command(pair.installation, "health", "reset", "cheap")
+    assert "upstream/cheap" in pair.installation.command("health", "reset", "cheap")
     pair.agree_on("closed")
-
-
-def command(installation: Installation, *words: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "manage.py", *words],
-        cwd=gateway_process.ROOT,
-        env=installation.env,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    return done.stdout

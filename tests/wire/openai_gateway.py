@@ -9,6 +9,8 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -66,7 +68,14 @@ class Recorded:
         self.replayer.reply = reply
         before = len(self.replayer.received)
         answer = self.client.post(self.gateway.chat_url, content=body)
+        if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
+            self._call_again(msgspec.json.decode(body)["model"])
         return Exchange(body, tuple(self.replayer.received[before:]), answer)
+
+    def _call_again(self, model: str) -> None:
+        """Ends the pause of a rate limited model: the next recording may ask for it, and must not get another."""
+        reset = partial(self.gateway.installation.command, "health", "reset", model)
+        gateway_process.eventually(lambda: "Called again" in reset(), what=f"circuit of {model}")
 
 
 def request_of(recording: Recording, **replaced: Raw | None) -> bytes:

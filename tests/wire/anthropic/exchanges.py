@@ -19,7 +19,7 @@ import httpx
 import msgspec
 
 from tests.process import gateway_process
-from tests.process.gateway_process import ROOT, SET_UP_S, Gateway, GatewayError, Installation
+from tests.process.gateway_process import COMMAND_S, ROOT, Gateway, GatewayError, Installation
 from tests.wire.anthropic import as_openai, replayer
 from tests.wire.anthropic.replayer import WHOLE, Received, Replayer
 from tests.wire.anthropic.set_up import CREDENTIAL_ENV
@@ -110,7 +110,7 @@ def _set_up(recordings: Sequence[Recording], *, vendor: Replayer, var_dir: Path)
         env=Installation(var_dir=var_dir).env,
         input=msgspec.json.encode(rows),
         capture_output=True,
-        timeout=SET_UP_S,
+        timeout=COMMAND_S,
         check=False,
     )
     if done.returncode:
