@@ -38,8 +38,7 @@ def with_seconds(at: datetime) -> str:
 
 
 def as_json(value: object) -> str:
-    style = "margin: 0; max-height: 30em; overflow: auto; white-space: pre-wrap; overflow-wrap: anywhere"
-    return format_html('<pre style="{}">{}</pre>', style, json.dumps(value, indent=2))
+    return format_html('<pre class="scroll-json">{}</pre>', json.dumps(value, indent=2))
 
 
 class ReadOnlyAdmin(ForSuperusers, admin.ModelAdmin):

@@ -12,8 +12,6 @@ from analytics import audit_listing
 from analytics.admin_access import ReadOnlyAdmin, with_seconds
 from analytics.models import AuditEntry, Project
 
-CELL = "white-space: pre-wrap; overflow-wrap: anywhere; vertical-align: top"
-
 
 class AuditEntryAdmin(ReadOnlyAdmin):
     list_display = ["when", "severity", "actor", "action", "about", "changed", "address"]
@@ -58,11 +56,12 @@ class AuditEntryAdmin(ReadOnlyAdmin):
             return "-"
         lines = format_html_join(
             "\n",
-            '<tr><th style="{}">{}</th><td style="{}">{}</td><td style="{}">{}</td></tr>',
-            ((CELL, one.field, CELL, _or_dash(one.before), CELL, _or_dash(one.after)) for one in told),
+            "<tr><th>{}</th><td>{}</td><td>{}</td></tr>",
+            ((one.field, _or_dash(one.before), _or_dash(one.after)) for one in told),
         )
         return format_html(
-            "<table><thead><tr><th>Field</th><th>Before</th><th>After</th></tr></thead>{}</table>", lines
+            '<table class="differences"><thead><tr><th>Field</th><th>Before</th><th>After</th></tr></thead>{}</table>',
+            lines,
         )
 
 

@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth import get_user_model
+from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.signals import user_logged_in, user_login_failed
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from analytics import audit, audit_context
+from analytics import audit, audit_context, visibility
 from analytics.models import AuditEntry, Severity
 
 REFUSED, ACCEPTED = "login.refused", "login.accepted"
@@ -51,15 +51,19 @@ def refused(name: object, *, why: str = "") -> None:
         )
 
 
-class DashboardForm(AdminAuthenticationForm):
-    """The admin's, which refuses users whom it is not for without a signal."""
+class DashboardForm(AuthenticationForm):
+    """For whom the dashboard is there. Django refuses others without a signal."""
+
+    error_messages = {
+        **AuthenticationForm.error_messages,
+        "not_for_you": "The dashboard is for members of a project: an admin of one can add you.",
+    }
 
     def confirm_login_allowed(self, user: Any) -> None:
-        try:
-            super().confirm_login_allowed(user)
-        except ValidationError:
+        super().confirm_login_allowed(user)
+        if not visibility.may_use_dashboard(user):
             refused(user.get_username(), why="not for the dashboard")
-            raise
+            raise ValidationError(self.error_messages["not_for_you"], code="not_for_you")
 
 
 def _failed(credentials: Mapping[str, Any], **_: Any) -> None:

@@ -15,6 +15,14 @@ from analytics.queries.filters import Filters
 from analytics.types import Caller, Scope
 
 
+def may_use_dashboard(user: AbstractBaseUser | AnonymousUser) -> bool:
+    """Django's staff, and every member of a project. What each of them sees there is each page's to say."""
+    if isinstance(user, AnonymousUser) or not user.is_active:
+        return False
+    is_staff = getattr(user, "is_staff", False) or getattr(user, "is_superuser", False)
+    return is_staff or Membership.objects.filter(user=user.pk).exists()
+
+
 def records_of_caller(caller: Caller) -> QuerySet[UsageRecord]:
     """Usage records an API key may see: its project's, its own, or none, by its scopes. The owner sees all."""
     records = UsageRecord.objects.all()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.contrib.admin.apps import AdminConfig
 
 
 class GatewayConfig(AppConfig):
@@ -8,3 +9,9 @@ class GatewayConfig(AppConfig):
 
     def ready(self) -> None:
         from gateway import checks  # noqa: F401 - registers the system checks
+
+
+class DashboardConfig(AdminConfig):
+    """Django's admin, with our site in the place of its own: tables are registered as everywhere."""
+
+    default_site = "gateway.pages.site.Dashboard"

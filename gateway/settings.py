@@ -7,6 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+from csp.constants import NONCE, SELF
+from csp.constants import NONE as NOBODY
+
 from gateway import client_address, secrets
 from gateway.env import env, read_dotenv
 
@@ -49,7 +52,7 @@ ASGI_APPLICATION = "gateway.asgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "gateway.apps.DashboardConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -57,6 +60,8 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "corsheaders",
+    "csp",
+    "django_htmx",
     "rest_framework",
     "providers.apps.ProvidersConfig",
     "analytics.apps.AnalyticsConfig",
@@ -77,6 +82,8 @@ MIDDLEWARE = [
     "gateway.middleware.audit_origin",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
 ]
 
 TEMPLATES = [
@@ -159,6 +166,20 @@ TRUSTED_PROXIES = client_address.trusted(env.list("TRUSTED_PROXIES", []))
 the audit trail."""
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    # Answers in JSON load nothing.
+    "EXCLUDE_URL_PREFIXES": ("/v1/", "/health"),
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "script-src": [SELF, NONCE],
+        "style-src": [SELF, NONCE],
+        "img-src": [SELF, "data:"],
+        "object-src": [NOBODY],
+        "base-uri": [NOBODY],
+        "form-action": [SELF],
+        "frame-ancestors": [NOBODY],
+    },
+}
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},

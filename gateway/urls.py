@@ -6,7 +6,6 @@ from django.contrib import admin
 from django.urls import path
 from django.views.generic import RedirectView
 
-from analytics.sign_ins import DashboardForm
 from gateway import usage_answers
 from gateway.api.admin_audit import AuditEntryView, AuditView
 from gateway.api.admin_budgets import BudgetsView, BudgetView
@@ -20,10 +19,6 @@ from gateway.api.requests import RequestsView, RequestView
 from gateway.api.route import RouteView
 from gateway.api.routes_health import RoutesHealthView
 from gateway.short_way import View
-
-admin.site.site_header = admin.site.site_title = "AI MCP Gateway"
-admin.site.index_title = "Overview"
-admin.site.login_form = DashboardForm
 
 short_way_views: dict[str, View] = {
     "/v1/chat/completions": ChatCompletionsView.as_view(),

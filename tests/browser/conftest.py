@@ -41,15 +41,18 @@ from django.core.management import call_command
 call_command("migrate", verbosity=0)
 call_command("catalog", "load")
 call_command("createsuperuser", interactive=False, username=sys.argv[1], email="")
+call_command("projects", "create", "research")
+call_command("seed_usage", rows=int(sys.argv[2]), days=40)
 """
 """Commands that anyone may run one by one; starting Python and Django for each takes seconds more."""
+SEEDED_ROWS = 100_000
 PATIENCE_S = 20.0
 """How long a page or an element may take to be there."""
 
 
 @pytest.fixture(scope="package")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """A server with the catalog that ships and an administrator."""
+    """A server with the catalog that ships, an administrator, forty days of usage and a project without."""
     installation = Installation(var_dir=tmp_path_factory.mktemp("browser") / "var")
     installation.var_dir.mkdir()
     _set_up(installation)
@@ -59,7 +62,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 
 def _set_up(installation: Installation) -> None:
     given = {"DJANGO_SETTINGS_MODULE": "gateway.settings", "DJANGO_SUPERUSER_PASSWORD": pages.PASSWORD}
-    command = [sys.executable, "-c", SET_UP, pages.ADMIN]
+    command = [sys.executable, "-c", SET_UP, pages.ADMIN, str(SEEDED_ROWS)]
     env = installation.env | given
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=COMMAND_S, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -110,6 +113,16 @@ def context(browser: Browser, gateway: Gateway, watch: Watch) -> Iterator[Browse
 def page(context: BrowserContext) -> Page:
     """An empty page of a visitor who is not signed in."""
     return context.new_page()
+
+
+@pytest.fixture
+def plain(browser: Browser, gateway: Gateway, session: StorageState, watch: Watch) -> Iterator[Page]:
+    """An empty page of the administrator in a browser that runs no scripts."""
+    with browser.new_context(base_url=gateway.url, java_script_enabled=False, storage_state=session) as visitor:
+        visitor.set_default_timeout(PATIENCE_S * 1000)
+        watch.over(visitor)
+        yield visitor.new_page()
+    assert not watch.unforgiven(), "\n".join(watch.unforgiven())
 
 
 @pytest.fixture

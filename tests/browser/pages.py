@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tests.process.gateway_process import ROOT
+
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
+SCREENSHOTS = ROOT / "var" / "screenshots"
 ADMIN = "admin"
 PASSWORD = "browser-tests-only"
 _FIELDS = "Array.from(document.querySelectorAll('input, textarea, select'), field => field.value).join('\\n')"
@@ -49,6 +52,20 @@ def everything_in(page: Page) -> str:
 def sticking_out(page: Page) -> list[str]:
     """The elements that reach beyond the right edge of the window and do not lie in a box that scrolls."""
     return list(page.evaluate(_STICKING_OUT))
+
+
+def barriers(page: Page) -> list[str]:
+    """What axe-core finds in the page, with all of its rules."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page).response["violations"]
+    return [f"{one['id']}: {node['html'][:160]}" for one in found for node in one["nodes"]]
+
+
+def picture(page: Page, name: str) -> None:
+    """A screenshot of the whole page under `var/screenshots/`, to be looked at."""
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
 
 
 def lightness(page: Page, *, of: str) -> float:

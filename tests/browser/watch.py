@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext
+    from playwright.sync_api import BrowserContext, Request
 
 REPORT_VIOLATIONS = """
 addEventListener("securitypolicyviolation", event =>
@@ -29,7 +29,9 @@ class Watch:
         context.on("console", lambda message: self._note(message.type == "error", f"console: {message.text}"))
         context.on("weberror", lambda raised: self._note(True, f"not caught: {raised.error}"))
         context.on("response", lambda answer: self._note(answer.status >= 400, f"{answer.status}: {answer.url}"))
-        context.on("requestfailed", lambda request: self._note(True, f"{request.failure}: {request.url}"))
+        context.on(
+            "requestfailed", lambda request: self._note(not _is_left(request), f"{request.failure}: {request.url}")
+        )
         context.on("request", lambda request: self._note(not self._is_ours(request.url), f"elsewhere: {request.url}"))
 
     def unforgiven(self) -> list[str]:
@@ -41,3 +43,8 @@ class Watch:
     def _note(self, is_trouble: bool, what: str) -> None:
         if is_trouble:
             self.troubles.append(what)
+
+
+def _is_left(request: Request) -> bool:
+    """The browser asks for the icon on its own, and gives that up when the visitor goes on."""
+    return request.failure == "net::ERR_ABORTED" and request.url.endswith("/favicon.svg")

@@ -88,7 +88,7 @@ class TestStaff:
         assert sent == dict.fromkeys(forms, 403)
 
     def test_the_index_does_not_name_them(self, staff_client, rows):
-        index = staff_client.get("/admin/").content.decode()
+        index = staff_client.get("/admin/tables/").content.decode()
         assert "/admin/providers/provider/" in index
         assert "/admin/analytics/" not in index
         assert staff_client.get("/admin/analytics/").status_code == 404
@@ -99,7 +99,7 @@ class TestStaff:
         assert admin.site.get_model_admin(Project).get_inline_instances(request, rows["project"]) == []
 
     def test_a_superuser_sees_them(self, admin_client, rows):
-        assert "/admin/analytics/apikey/" in admin_client.get("/admin/").content.decode()
+        assert "/admin/analytics/apikey/" in admin_client.get("/admin/tables/").content.decode()
         for table, row in rows.items():
             assert admin_client.get(f"/admin/analytics/{table}/{row.pk}/change/").status_code == 200
 

@@ -1,0 +1,87 @@
+"""The dashboard's navigation: where a user may go, in groups. Pages of tables show to those who may see the rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+from django.apps import apps
+from django.http import HttpRequest
+from django.urls import reverse
+
+if TYPE_CHECKING:
+    from django.contrib.admin import AdminSite
+
+
+class Entry(msgspec.Struct, frozen=True):
+    title: str
+    name: str
+    """Of its address, below `admin:`."""
+    table: str = ""
+    """Whose rows one must be allowed to see, as `app.model`; '' for a page that every user of the dashboard has."""
+
+
+class Link(msgspec.Struct, frozen=True):
+    title: str
+    url: str
+    is_current: bool
+
+
+class Group(msgspec.Struct, frozen=True):
+    title: str
+    links: tuple[Link, ...]
+
+
+def _table(title: str, table: str) -> Entry:
+    return Entry(title, f"{table.replace('.', '_')}_changelist", table)
+
+
+_GROUPS: dict[str, tuple[Entry, ...]] = {
+    "Watch": (
+        Entry("Overview", "index"),
+        _table("Requests", "analytics.usagerecord"),
+        _table("Circuits", "routing.circuittransition"),
+        Entry("Alerts", "alerts"),
+    ),
+    "Route": (
+        _table("Models", "providers.model"),
+        _table("Layers", "routing.layer"),
+        _table("Providers", "providers.provider"),
+        _table("Prices", "providers.price"),
+        _table("Policy", "routing.policy"),
+    ),
+    "Allow": (
+        _table("Tokens", "analytics.apikey"),
+        _table("Budgets", "analytics.budget"),
+        _table("Projects", "analytics.project"),
+        _table("Users", "auth.user"),
+    ),
+    "Run": (
+        Entry("Terminal", "terminal"),
+        _table("Audit", "analytics.auditentry"),
+        Entry("All tables", "tables"),
+    ),
+}
+
+
+def of(request: HttpRequest, site: AdminSite) -> list[Group]:
+    """The groups in which there is somewhere to go; none for who has not signed in."""
+    if not site.has_permission(request):
+        return []
+    groups = [
+        Group(title, tuple(_link(entry, request) for entry in entries if _is_open(entry, request, site)))
+        for title, entries in _GROUPS.items()
+    ]
+    return [group for group in groups if group.links]
+
+
+def _is_open(entry: Entry, request: HttpRequest, site: AdminSite) -> bool:
+    if not entry.table:
+        return True
+    return site.get_model_admin(apps.get_model(entry.table)).has_view_permission(request)
+
+
+def _link(entry: Entry, request: HttpRequest) -> Link:
+    url = reverse(f"admin:{entry.name}")
+    is_below = entry.name != "index" and request.path.startswith(url)
+    return Link(entry.title, url, is_current=is_below or request.path == url)

@@ -1,0 +1,37 @@
+"""The content security policy: on every page, and none of it loosened."""
+
+import re
+
+import pytest
+
+from routing import snapshot
+
+pytestmark = pytest.mark.django_db
+
+
+def directives(answer):
+    parts = (part.split() for part in answer["Content-Security-Policy"].split(";"))
+    return {name: values for name, *values in parts}
+
+
+@pytest.mark.parametrize("path", ["/admin/", "/admin/login/", "/admin/alerts/", "/admin/providers/model/", "/nowhere/"])
+def test_pages_may_load_and_send_to_us_alone(admin_client, layers, path):
+    snapshot.load()
+    told = directives(admin_client.get(path))
+    assert told["default-src"] == ["'self'"]
+    for name in ("script-src", "style-src"):
+        assert [value for value in told[name] if not re.fullmatch(r"'nonce-[A-Za-z0-9+/=]{20,}'", value)] == ["'self'"]
+    assert told["object-src"] == told["base-uri"] == told["frame-ancestors"] == ["'none'"]
+    assert told["form-action"] == ["'self'"]
+
+
+def test_no_page_has_styles_or_scripts_within(admin_client, layers):
+    snapshot.load()
+    for path in ("/admin/", "/admin/tables/", "/admin/alerts/", "/admin/terminal/", "/admin/providers/model/"):
+        page = admin_client.get(path).content.decode()
+        assert not re.search(r"\sstyle=|\son[a-z]+=|<style|javascript:", page), path
+        assert re.findall(r"<script(?![^>]*\bsrc=)(?![^>]*application/json)[^>]*>", page) == [], path
+
+
+def test_the_api_carries_none(client):
+    assert "Content-Security-Policy" not in client.get("/v1/models")
