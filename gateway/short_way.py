@@ -94,7 +94,11 @@ class ShortWay:
         status = 500
         try:
             refuse = partial(self._refusal, scope, request_id=request_id)
-            body = await _read_body(receive, headers=scope["headers"], limits=self._limits, visit=visit, refuse=refuse)
+            body: bytes | HttpResponseBase = b""  # what would be in it is of no use: not waited for, whoever asks
+            if visit is not None and scope["method"] != "OPTIONS":
+                body = await _read_body(
+                    receive, headers=scope["headers"], limits=self._limits, visit=visit, refuse=refuse
+                )
             request = _request(scope, body if isinstance(body, bytes) else b"", request_id=request_id)
             if isinstance(body, bytes):
                 status = await self._answer(request, receive=receive, send=send)
@@ -191,7 +195,7 @@ def _request(scope: Scope, body: bytes, *, request_id: UUID) -> GatewayRequest:
 
 
 async def _read_body(
-    receive: Receive, *, headers: list[tuple[bytes, bytes]], limits: _Limits, visit: Visit | None, refuse: Refuse
+    receive: Receive, *, headers: list[tuple[bytes, bytes]], limits: _Limits, visit: Visit, refuse: Refuse
 ) -> bytes | HttpResponseBase:
     """The request's body, or the answer to one that is too large, too slow or too many, or whose sender may not ask.
     Raises: ClientGone."""
@@ -210,19 +214,17 @@ async def _read_body(
         return errors.problem(408, "request_timeout", text, headers={"Connection": "close"})
 
 
-def _beyond(headers: list[tuple[bytes, bytes]], *, limits: _Limits, visit: Visit | None) -> HttpResponse | None:
+def _beyond(headers: list[tuple[bytes, bytes]], *, limits: _Limits, visit: Visit) -> HttpResponse | None:
     """What is told before a body is read: it is too large, or there are too many."""
-    if visit is not None and not visit.is_admitted:
+    if not visit.is_admitted:
         return visit.turn_away()
     declared = next((int(value) for name, value in headers if name == b"content-length" and value.isdigit()), 0)
     if declared > limits.body_bytes:
         return _too_large(limits)
-    return None if visit is None or visit.has_room(declared) else visit.turn_away()
+    return None if visit.has_room(declared) else visit.turn_away()
 
 
-async def _collect(
-    receive: Receive, parts: list[bytes], *, limits: _Limits, visit: Visit | None
-) -> bytes | HttpResponse:
+async def _collect(receive: Receive, parts: list[bytes], *, limits: _Limits, visit: Visit) -> bytes | HttpResponse:
     """Goes on from `parts`, and leaves there what came when it is cut off."""
     size = sum(map(len, parts))
     while True:
@@ -233,7 +235,7 @@ async def _collect(
         size += len(parts[-1])
         if size > limits.body_bytes:
             return _too_large(limits)
-        if visit is not None and not visit.hold(len(parts[-1])):
+        if not visit.hold(len(parts[-1])):
             return visit.turn_away(amid_body=True)
         if not message.get("more_body"):
             return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -139,6 +139,9 @@ class Circuit(msgspec.Struct, frozen=True, omit_defaults=True):
     probe: str = ""
     buckets: tuple[Bucket, ...] = ()
     """As they were when it opened, once it is open."""
+    is_doubted: bool = False
+    """Opened by one refusal that may have been the request's own, since nobody was known to have had an answer. Who had
+    one says so, and it closes."""
 
     @property
     def calls(self) -> int:
@@ -220,8 +223,16 @@ def hastened(circuit: Circuit, *, now: float) -> Circuit:
     return replace(circuit, until=min(circuit.until, now)) if circuit.state is State.OPEN else circuit
 
 
+def is_of(circuit: Circuit, configured: str) -> bool:
+    """Whether it is a circuit of what has this fingerprint. Without the credential, as commands often are that read it
+    from an environment, nobody can tell whether that was changed."""
+    return circuit.fingerprint == configured or (
+        configured.endswith(".") and circuit.fingerprint.partition(".")[0] == configured[:-1]
+    )
+
+
 def _after(circuit: Circuit | None, one: Outcome, *, rules: Rules, draw: float) -> Circuit | None:
-    if circuit is not None and one.fingerprint != circuit.fingerprint:
+    if circuit is not None and not is_of(circuit, one.fingerprint):
         if one.began_at < circuit.since:  # a call by what was configured before
             return circuit
         circuit = None
@@ -231,8 +242,8 @@ def _after(circuit: Circuit | None, one: Outcome, *, rules: Rules, draw: float) 
     if one.says is Says.LIMITED:
         return _limited(known, one, rules=rules, draw=draw)
     if known.state is State.CLOSED:
-        if one.says is Says.DENIED and known.calls == known.failures:  # nobody had an answer lately
-            return _opened(known, one, rules=rules, draw=draw)
+        if one.says is Says.DENIED and not _has_answered(known, at=one.at):
+            return replace(_opened(_noted(known, one), one, rules=rules, draw=draw), is_doubted=True)
         return _counted(known, one, rules=rules, draw=draw) if one.says in COUNTED else circuit
     return _tried(known, one, rules=rules, draw=draw)
 
@@ -240,6 +251,8 @@ def _after(circuit: Circuit | None, one: Outcome, *, rules: Rules, draw: float) 
 def _tried(circuit: Circuit, one: Outcome, *, rules: Rules, draw: float) -> Circuit | None:
     """What comes in while nobody was to call: from the probe, from who had no other model, from who began before."""
     is_probe = _is_probe(circuit, one)
+    if circuit.is_doubted and one.says is Says.WELL and one.at > circuit.since - WINDOW_S:
+        return _noted(Circuit(circuit.fingerprint, buckets=circuit.buckets), one)
     if one.says in (Says.WELL, Says.ANSWERS):
         return None if is_probe or one.began_at >= circuit.since else circuit
     if not is_probe:
@@ -249,18 +262,28 @@ def _tried(circuit: Circuit, one: Outcome, *, rules: Rules, draw: float) -> Circ
     return _opened(circuit, one, rules=rules, draw=draw)
 
 
+def _has_answered(circuit: Circuit, *, at: float) -> bool:
+    """Whether it is known of anybody within the window."""
+    return any(bucket.calls > bucket.failures for bucket in _within_window(circuit.buckets, at=at))
+
+
 def _counted(circuit: Circuit, one: Outcome, *, rules: Rules, draw: float) -> Circuit:
+    counted, is_failure = _noted(circuit, one), one.says is not Says.WELL
+    # Only a failure opens: one that went well may complete the number of calls, and is no reason.
+    if is_failure and counted.calls >= rules.min_calls and counted.share >= rules.failure_share:
+        return _opened(counted, one, rules=rules, draw=draw)
+    return counted
+
+
+def _noted(circuit: Circuit, one: Outcome) -> Circuit:
+    """With one call more, or several, in its bucket."""
     number, is_failure = int(one.at // BUCKET_S), one.says is not Says.WELL
     counts = {bucket.number: bucket for bucket in _within_window(circuit.buckets, at=one.at)}
     before = counts.get(number, Bucket(number, 0, 0))
     failures = before.failures + (one.times if is_failure else 0)
     calls = before.calls + (0 if one.was_counted else one.times)
     counts[number] = Bucket(number, max(calls, failures), failures)  # it may have been counted in another bucket
-    counted = replace(circuit, buckets=tuple(counts[each] for each in sorted(counts)))
-    # Only a failure opens: one that went well may complete the number of calls, and is no reason.
-    if is_failure and counted.calls >= rules.min_calls and counted.share >= rules.failure_share:
-        return _opened(counted, one, rules=rules, draw=draw)
-    return counted
+    return replace(circuit, buckets=tuple(counts[each] for each in sorted(counts)))
 
 
 def _opened(circuit: Circuit, one: Outcome, *, rules: Rules, draw: float) -> Circuit:
@@ -284,7 +307,7 @@ def _limited(circuit: Circuit, one: Outcome, *, rules: Rules, draw: float) -> Ci
 
 
 def _refused(circuit: Circuit, one: Outcome) -> Circuit:
-    is_known = circuit.state is State.OPEN and circuit.cause == one.cause
+    is_known = circuit.state is State.OPEN and circuit.cause == one.cause and circuit.until - circuit.since >= RELOOK_S
     if is_known or (circuit.state is State.HALF_OPEN and not _is_probe(circuit, one)):
         return circuit
     until = one.at + RELOOK_S
@@ -302,6 +325,7 @@ def _open(circuit: Circuit, one: Outcome, *, until: float, reopened: int) -> Cir
         opened_at=opened_at,
         reopened=reopened,
         probe="",
+        is_doubted=False,
     )
 
 
@@ -310,7 +334,9 @@ def _is_probe(circuit: Circuit, one: Outcome) -> bool:
 
 
 def _reopened(circuit: Circuit, one: Outcome) -> int:
-    return circuit.reopened + 1 if _is_probe(circuit, one) else circuit.reopened
+    """A refusal for the request's own sake makes no pause longer: one client could keep the model from all others."""
+    is_another = _is_probe(circuit, one) and one.says is not Says.DENIED
+    return circuit.reopened + 1 if is_another else circuit.reopened
 
 
 def _pause_s(reopened: int, *, rules: Rules, draw: float) -> float:

@@ -18,7 +18,7 @@ from analytics.counters.opening import open_store
 from analytics.counters.steps import Change
 from analytics.counters.store import Store
 from providers.types import Model
-from routing.circuit import BUCKET_S, WINDOW_S, Circuit, State
+from routing.circuit import BUCKET_S, WINDOW_S, Circuit, State, is_of
 
 KIND = "circuit"
 COUNTED_S = WINDOW_S + BUCKET_S
@@ -83,14 +83,6 @@ def fingerprint(model: Model) -> str:
     row = dataclasses.replace(model.provider, credential=None)
     called = [row, model.name, model.reasoning_control, model.inline_system]
     return f"{_digest(called)}.{_digest(model.provider.credential) if model.provider.credential else ''}"
-
-
-def is_of(circuit: Circuit, configured: str) -> bool:
-    """Whether it is a circuit of what has this fingerprint. Without the credential, as commands often are that read it
-    from an environment, nobody can tell whether that was changed."""
-    return circuit.fingerprint == configured or (
-        configured.endswith(".") and circuit.fingerprint.partition(".")[0] == configured[:-1]
-    )
 
 
 def of_now(known: Mapping[int, Circuit], *, fingerprints: Mapping[int, str]) -> dict[int, Circuit]:

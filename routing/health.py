@@ -21,7 +21,20 @@ from msgspec.structs import replace
 from analytics.counters.store import Store, StoreError
 from providers.types import Model
 from routing import circuits, snapshot, transitions
-from routing.circuit import BUCKET_S, CHANGED, WINDOW_S, Circuit, Outcome, Rules, Says, State, after, claimed, said
+from routing.circuit import (
+    BUCKET_S,
+    CHANGED,
+    WINDOW_S,
+    Circuit,
+    Outcome,
+    Rules,
+    Says,
+    State,
+    after,
+    claimed,
+    is_of,
+    said,
+)
 from routing.circuits import Kept, Wanted
 from routing.types import ALL_CLOSED
 
@@ -105,7 +118,7 @@ class Health(threading.Thread):
             before = kept.circuit if kept is not None else None
             if before is None or before.state is State.CLOSED:
                 return ""
-            if not circuits.is_of(before, circuits.fingerprint(model)):
+            if not is_of(before, circuits.fingerprint(model)):
                 return ""
             now = self._now()
             probing = claimed(before, probe=token, now=now, for_s=for_s)
@@ -224,9 +237,10 @@ class Health(threading.Thread):
 
     def _outcomes(self, number: int) -> Iterator[Outcome]:
         """All that the shared circuit has not been told of."""
-        waiting = self._waiting[number]
+        waiting = self._waiting.get(number, [])
+        fingerprint = waiting[0].fingerprint if waiting else self._fingerprints.get(number, "")
         for bucket, count in self._well.get(number, {}).items():  # nobody knows any more when they began
-            yield Outcome(Says.WELL, bucket * BUCKET_S, 0.0, fingerprint=waiting[0].fingerprint, times=count)
+            yield Outcome(Says.WELL, bucket * BUCKET_S, 0.0, fingerprint=fingerprint, times=count)
         yield from waiting
 
     # The shared circuits.
@@ -243,7 +257,9 @@ class Health(threading.Thread):
                 self._tell(number, known.get(number), wanted[number].circuit)
             with self._mine:
                 self._publish(_changed(known, {number: wanted[number].circuit for number in done}))
-            self._forget(done | (self._waiting.keys() - wanted.keys()))
+            for number in done:
+                self._well.pop(number, None)
+            self._forget(self._waiting.keys() - (wanted.keys() - done))
             self._own -= done
             if len(done) == len(wanted):
                 self._own.clear()
@@ -268,13 +284,14 @@ class Health(threading.Thread):
     def _after(self, number: int, before: Circuit | None) -> Circuit | None:
         if before is not None and self._is_of_the_past(number, before):
             before = None
-        if number not in self._waiting:
+        knows_better = before is not None and before.is_doubted and number in self._well
+        if number not in self._waiting and not knows_better:
             return before
         return after(before, self._outcomes(number), rules=self._rules, now=self._now(), draw=self._draw())
 
     def _is_of_the_past(self, number: int, circuit: Circuit) -> bool:
         """Whether what it is of was changed since; a process that has not heard of the last change cannot say so."""
-        is_another = not circuits.is_of(circuit, self._fingerprints.get(number, circuit.fingerprint))
+        is_another = not is_of(circuit, self._fingerprints.get(number, circuit.fingerprint))
         return is_another and self._confirmed_at > circuit.since
 
     def _go_on_alone(self) -> None:

@@ -20,7 +20,7 @@ from analytics.counters.opening import open_store
 from analytics.counters.store import StoreError
 from analytics.types import Caller
 from routing import circuits, listing, runtime, transitions
-from routing.circuit import RESET, Circuit, State
+from routing.circuit import RESET, Circuit, State, is_of
 from routing.decision import may_use
 from routing.models import CircuitTransition
 from routing.types import ALL_CLOSED, Candidate, Snapshot
@@ -82,7 +82,7 @@ def models(snapshot: Snapshot, *, caller: Caller | None) -> list[ModelHealth]:
     """Every model in each of its layers, cheapest first, that `caller` may use (None: a user, who sees all)."""
     found = known()
     prints = _fingerprints(snapshot, of=found)
-    current = {number: circuit for number, circuit in found.items() if circuits.is_of(circuit, prints.get(number, ""))}
+    current = {number: circuit for number, circuit in found.items() if is_of(circuit, prints.get(number, ""))}
     candidates = [one for layer in listing.layers(snapshot, caller=caller) for one in layer.candidates]
     candidates += [one for one in _outside(snapshot) if may_use(one, caller=caller)]
     last = _last({one.model.id for one in candidates})

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -140,11 +141,20 @@ def _first_looks(made: Runtime) -> None:
 
 
 async def _stop(made: Runtime) -> None:
+    """To its end, even if nobody waits for it any more."""
+    await asyncio.to_thread(_stop_threads, made)
+
+
+def _stop_threads(made: Runtime) -> None:
     """All threads at once: while the database is away each waits for it once more."""
     steps: list[Callable[[], object]] = [made.poller.stop, partial(_stop_health, made), partial(_stop_ledger, made)]
     if made.recorder is not None:
         steps.append(made.recorder.stop)
-    await asyncio.gather(*(asyncio.to_thread(step) for step in steps))
+    with ThreadPoolExecutor(len(steps), thread_name_prefix="stop") as pool:
+        stopped = [pool.submit(step) for step in steps]
+    for one in stopped:
+        if (error := one.exception()) is not None:
+            logger.error("Stopping failed", exc_info=error)
     made.guard.close()
     COUNTER.close()
 

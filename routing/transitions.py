@@ -82,8 +82,9 @@ class Writer(threading.Thread):
             while not self._stopping.is_set():
                 self._is_wanted.wait()
                 self._is_wanted.clear()
-                if not self.write() and not self._stopping.wait(self._again_s):
+                if not self._stopping.is_set() and not self.write() and not self._stopping.wait(self._again_s):
                     self._is_wanted.set()
+            self.write()
         finally:
             connection.close()
 

@@ -8,6 +8,7 @@ import time
 import httpx
 import pytest
 
+from gateway.short_way import AT_ONCE_S
 from tests.process import raw_http
 from tests.process.gateway_process import Gateway, eventually
 from tests.process.short_way import (
@@ -68,6 +69,33 @@ class TestTheBody:
                 connection.sendall(chunk(bytes([byte])))
             connection.sendall(chunk(b""))
             assert raw_http.receive(connection).status == 200
+
+    def test_a_body_that_takes_its_time_is_read_whole(self, gateway: Gateway) -> None:
+        """Longer than it may take without anybody asking whose it is."""
+        whole = raw_http.post(CHAT, gateway.headers(), chat_body())
+        with raw_http.connected(gateway.port) as connection:
+            connection.sendall(whole[:-20])
+            time.sleep(1.25 * AT_ONCE_S)
+            connection.sendall(whole[-20:])
+            assert raw_http.receive(connection).status == 200
+
+    def test_its_limit_holds_for_all_of_its_parts(self, gateway: Gateway) -> None:
+        headers = gateway.headers() | {"Transfer-Encoding": "chunked"}
+        half = chunk(b"x" * (MAX_BODY_BYTES // 2 + 1))
+        with raw_http.connected(gateway.port) as connection:
+            connection.sendall(raw_http.head("POST", CHAT, headers) + half)
+            time.sleep(1.25 * AT_ONCE_S)
+            connection.sendall(half)
+            assert raw_http.receive(connection).status == 413
+
+    @pytest.mark.parametrize(("method", "path", "status"), [("GET", "/health", 200), ("POST", "/health", 405)])
+    def test_nobody_waits_for_one_that_is_of_no_use(
+        self, gateway: Gateway, method: str, path: str, status: int
+    ) -> None:
+        began = time.monotonic()
+        received = raw_http.send(gateway.port, raw_http.head(method, path, {"Content-Length": "900000"}) + b"x" * 1000)
+        assert (received.status, time.monotonic() - began < BODY_READ_TIMEOUT_S) == (status, True)
+        assert_still_fine(gateway)
 
     def test_a_body_that_does_not_come_is_given_up(self, gateway: Gateway) -> None:
         with raw_http.connected(gateway.port) as connection:

@@ -14,11 +14,12 @@ from analytics.counters.store import StoreError
 from gateway.api.routes_health import health_json, transition_json
 from gateway.command_line import ActionParser
 from gateway.console import ConsoleCommand, counted
-from routing import health_listing, snapshot
+from routing import health_listing, listing, snapshot
 from routing.circuit import State, said
 from routing.decision import DecisionError, UnknownModel
 from routing.health_listing import ModelHealth
 from routing.models import CircuitTransition
+from routing.types import Snapshot
 
 SHOWN = 50
 """Rows of the history."""
@@ -97,12 +98,10 @@ examples:
         if bool(options["models"]) == options["every"]:
             self.fail("Name one or more models, or give --all.")
         config, closed = snapshot.load(), []
+        for wanted in options["models"]:  # all of them, before any is put back
+            self._refuse_unknown(wanted, config)
         for wanted in options["models"] or [None]:
-            try:
-                closed += health_listing.reset(wanted, snapshot=config)
-            except UnknownModel as error:
-                hint = f"Did you mean {' or '.join(error.near)}?" if error.near else "`manage.py models` lists all."
-                self.fail(f"No provider serves {wanted!r}. {hint}")
+            closed += health_listing.reset(wanted, snapshot=config)
         if options["json"]:
             self.print_json({"reset": closed})
         elif closed:
@@ -111,14 +110,21 @@ examples:
             named = ", ".join(options["models"])
             self.stdout.write(f"Not left alone, nothing to reset: {named}." if named else "No model is left alone.")
 
+    def _refuse_unknown(self, wanted: str, config: Snapshot) -> None:
+        try:
+            listing.model(wanted, snapshot=config, caller=None)
+        except UnknownModel as error:
+            hint = f"Did you mean {' or '.join(error.near)}?" if error.near else "`manage.py models` lists all."
+            self.fail(f"No provider serves {wanted!r}. {hint}")
+
 
 def _all_well(found: Sequence[ModelHealth]) -> str:
     if not found:
         return "No models yet. Load some: manage.py catalog load"
     keyless = sum(one.lacks_its_key for one in found)
     if keyless == len(found):
-        return "No model can be called: its provider's key is missing for each. See `manage.py providers`."
-    without = f" {counted(keyless, 'other')} lack their provider's key, and are not called." if keyless else ""
+        return "In this environment no model can be called: each provider's key is missing. See `manage.py providers`."
+    without = f" {counted(keyless, 'other')} lack their provider's key in this environment." if keyless else ""
     return f"All is well: {counted(len(found) - keyless, 'model')}.{without}"
 
 
@@ -140,9 +146,9 @@ def _row(one: ModelHealth) -> tuple[object, ...]:
 
 def _until(one: ModelHealth) -> str:
     """When it may be called again, in words where that is not a matter of time."""
-    if one.circuit.state is State.HALF_OPEN:
-        return "a request tries it"
-    return "the next request" if one.until is not None and one.until <= timezone.now() else _time(one.until)
+    if one.until is not None and one.until <= timezone.now():
+        return "the next request"
+    return "a request tries it" if one.circuit.state is State.HALF_OPEN else _time(one.until)
 
 
 def _time(at: datetime | None, *, is_whole: bool = False) -> str:

@@ -12,6 +12,7 @@ from django.http import Http404
 from django.test import RequestFactory
 from rest_framework import exceptions
 
+from analytics import ids
 from analytics.limits import LimitReached, Quota, Whose
 from analytics.types import Window
 from gateway.api import errors
@@ -209,6 +210,14 @@ class TestNobodyAnswered:
         told = handled(nobody_answered(error, trail=(refused, STEP)))[1]
         assert "abcd" not in str(told)
         assert [step["message"] for step in told["gateway"]["trail"]] == ["", STEP.message]
+
+    def test_nor_in_the_event_that_ends_a_stream(self):
+        refused = msgspec.structs.replace(STEP, outcome="credentials", message="no key sk-...abcd of org-acme")
+        told = errors.event(
+            ProviderError(FailureKind.BROKEN_STREAM, "it broke"), request_id=ids.new(), trail=(refused,)
+        )
+        assert b"abcd" not in told
+        assert b'"credentials"' in told
 
     def test_a_vendors_sentence_keeps_its_one_full_stop(self):
         _, body, _ = handled(nobody_answered(ProviderError(FailureKind.SERVER_ERROR, "No API.", status=503)))

@@ -128,7 +128,9 @@ class TestTheCommand:
 
     def test_models_without_their_key_are_none_of_those(self, run, layers):
         Provider.objects.update(needs_credential=True)
-        words = "No model can be called: its provider's key is missing for each. See `manage.py providers`.\n"
+        words = (
+            "In this environment no model can be called: each provider's key is missing. See `manage.py providers`.\n"
+        )
         assert run("health")[1] == words
         assert "no key" in run("health", "--all")[1]
         keyed = Provider.objects.create(slug="keyed", name="Keyed", base_url="https://api.keyed.test/v1")
@@ -136,15 +138,17 @@ class TestTheCommand:
         Candidate.objects.create(
             layer=Layer.objects.get(name="L1"), model=Model.objects.create(provider=keyed, name="m9")
         )
-        assert run("health")[1] == "All is well: 1 model. 4 others lack their provider's key, and are not called.\n"
+        assert run("health")[1] == "All is well: 1 model. 4 others lack their provider's key in this environment.\n"
 
     def test_until_is_a_time_or_says_whom_it_waits_for(self, run, out, layers):
         out("L1", for_s=-1.0)
         out("L2", state=State.HALF_OPEN)
         out("L3", for_s=2 * 86_400.0)
+        out("L0", state=State.HALF_OPEN, for_s=-3600.0)  # who tried it never came back
         told = {line.split()[1]: line for line in run("health")[1].splitlines()}
         assert "the next request" in told["m1"]
         assert "a request tries it" in told["m2"]
+        assert "the next request" in told["m0"]
         assert f"{datetime.now(UTC) + timedelta(days=2):%Y-%m-%d}" in told["m3"]
 
     def test_it_shows_what_is_not(self, run, out, layers):
@@ -190,9 +194,11 @@ class TestTheCommand:
         status, _, error = run("health", "reset", *words)
         assert (status, "Name one or more models, or give --all." in error) == (1, True)
 
-    def test_reset_of_one_that_does_not_exist_says_so(self, run, layers):
-        status, _, error = run("health", "reset", "m9")
+    def test_where_one_does_not_exist_none_is_reset(self, run, out):
+        out("L1")
+        status, _, error = run("health", "reset", "m1", "m9")
         assert (status, "No provider serves 'm9'" in error) == (1, True)
+        assert not AuditEntry.objects.filter(action="circuit.reset").exists()
 
 
 class TestDryRuns:

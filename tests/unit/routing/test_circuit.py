@@ -187,7 +187,7 @@ class TestWhatMayBeTheRequestsOwnFault:
         model = Model().sees(kind, status=status)
         assert (model.state, model.circuit.cause, model.out_s) == (State.OPEN, kind, 5.0)
         model.waits(5).claims()
-        assert model.sees(kind, status=status, probe="mine").out_s == 10.0
+        assert model.sees(kind, status=status, probe="mine").out_s == 5.0
 
     @pytest.mark.parametrize(("kind", "status"), [("credentials", 403), ("not_found", 404)])
     def test_where_others_have_answers_it_is_one_failure_of_several(self, kind, status):
