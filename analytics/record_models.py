@@ -140,6 +140,12 @@ class UsageRecord(models.Model):
     def __str__(self) -> str:
         return str(self.id)
 
+    @property
+    def read_tokens(self) -> int:
+        """All of the input: fresh, from a cache, and written to one."""
+        cached = self.cached_input_tokens + self.cache_write_5m_tokens + self.cache_write_1h_tokens
+        return self.input_tokens + cached
+
 
 class LedgerSpan(models.Model):
     """One row: since when the ledger has every row, and since when every row of it stands in the roll-ups.

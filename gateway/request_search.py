@@ -27,7 +27,9 @@ COLUMNS = tuple(field.attname for field in UsageRecord._meta.concrete_fields if 
 
 class Found(msgspec.Struct, frozen=True):
     span: Span
+    rows: tuple[UsageRecord, ...]
     data: list[dict[str, Any]]
+    """The same as plain values."""
     after: str | None
     """The id of the last one, where more follow."""
 
@@ -45,7 +47,7 @@ def search(asked: Parameters, *, among: QuerySet[UsageRecord], asker: Asker) -> 
     except SpanProblem as problem:
         raise usage_asking.refused(problem) from problem
     data = [as_json(row, zone=zone) for row in found.rows]
-    return Found(span, data, str(data[-1]["id"]) if found.has_more else None)
+    return Found(span, found.rows, data, str(data[-1]["id"]) if found.has_more else None)
 
 
 def answer(found: Found) -> dict[str, Any]:

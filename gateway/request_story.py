@@ -29,8 +29,8 @@ def lines(row: UsageRecord, *, zone: str) -> Iterator[str]:
     yield f"Request {row.id}"
     yield _line("when", f"{row.started_at.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M:%S.%f} {zone}")
     yield _line("who", f"{row.key_name} of {row.project}" + (f", session {row.session}" if row.session else ""))
-    yield _line("asked for", _asked(row, decision.get("need") or {}))
-    yield _line("ended", _ended(row))
+    yield _line("asked for", asked(row))
+    yield _line("ended", ended(row))
     yield from _judged(row, decision)
     yield from _planned(decision)
     yield from _tried(row)
@@ -41,7 +41,9 @@ def _line(name: str, words: str) -> str:
     return f"  {name:<12} {words}"
 
 
-def _asked(row: UsageRecord, need: Mapping[str, Any]) -> str:
+def asked(row: UsageRecord) -> str:
+    """For which model, and what it had to be able to do."""
+    need: Mapping[str, Any] = (row.decision.get("need") or {}) if isinstance(row.decision, dict) else {}
     told = [row.requested_model + (" as a stream" if row.is_stream else "")]
     told += [counted(need[f"{name}s"], name) for name in ("turn", "tool", "file") if need.get(f"{name}s")]
     if need.get("capabilities"):
@@ -53,7 +55,8 @@ def _asked(row: UsageRecord, need: Mapping[str, Any]) -> str:
     return f"{', '.join(told)} ({row.kind})"
 
 
-def _ended(row: UsageRecord) -> str:
+def ended(row: UsageRecord) -> str:
+    """How and when."""
     if row.outcome == Outcome.INTERRUPTED:
         return f"interrupted: {Outcome.INTERRUPTED.label.lower()}; {NOT_KNOWN_OF_INTERRUPTED}"
     told = f"{row.outcome} {row.status} after {row.duration_ms:,.0f} ms"

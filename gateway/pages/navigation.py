@@ -39,7 +39,7 @@ def _table(title: str, table: str) -> Entry:
 _GROUPS: dict[str, tuple[Entry, ...]] = {
     "Watch": (
         Entry("Overview", "index"),
-        _table("Requests", "analytics.usagerecord"),
+        Entry("Requests", "requests"),
         _table("Circuits", "routing.circuittransition"),
         Entry("Alerts", "alerts"),
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.contrib.admin import AdminSite
 from django.http import HttpRequest
@@ -32,6 +33,8 @@ class Dashboard(AdminSite):
         from gateway.pages import coming
 
         own = [
+            path("requests/", self.admin_view(self.requests), name="requests"),
+            path("requests/<uuid:request_id>/", self.admin_view(self.request), name="request"),
             path("tables/", self.admin_view(self.tables), name="tables"),
             path("alerts/", self.admin_view(coming.alerts), name="alerts"),
             path("terminal/", self.admin_view(coming.terminal), name="terminal"),
@@ -42,6 +45,16 @@ class Dashboard(AdminSite):
         from gateway.pages import overview
 
         return overview.page(request, {**self.each_context(request), **(extra_context or {})})
+
+    def requests(self, request: HttpRequest) -> TemplateResponse:
+        from gateway.pages import requests
+
+        return requests.search_page(request, self.each_context(request))
+
+    def request(self, request: HttpRequest, request_id: UUID) -> TemplateResponse:
+        from gateway.pages import requests
+
+        return requests.request_page(request, self.each_context(request), request_id)
 
     def tables(self, request: HttpRequest) -> TemplateResponse:
         """Every table that the user may see, as Django's own index lists them."""

@@ -1,7 +1,6 @@
-// The overview's charts, and its refresh in place. Without it the page has its tables, and the browser's own reload.
+// The overview's charts. Without them the page has its tables.
 "use strict";
 
-const EVERY_MS = 15000;
 const HEIGHT_PX = 180;
 const plots = new Map();
 
@@ -89,9 +88,6 @@ function keepWhatIsOurs() {
 document.addEventListener("DOMContentLoaded", () => {
     keepWhatIsOurs();
     draw();
-    setInterval(() => {
-        if (document.visibilityState === "visible") htmx.trigger("#overview", "refresh");
-    }, EVERY_MS);
     document.body.addEventListener("htmx:afterSettle", draw);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
     new MutationObserver(draw).observe(document.documentElement, {attributeFilter: ["data-theme"]});
