@@ -35,8 +35,21 @@ MOST_ROWS = 100
 USUAL_ROWS = 20
 LONGEST_TEXT = 1_000
 SHOWN_ONCE = {"Cache-Control": "no-store"}
+_NUMBERED = ("id", "position")
+"""Columns of whole numbers by which lists are paged."""
 
 _decode = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
+
+
+def who_acts(request: Request) -> Authority | None:
+    """Who asks, as the audit trail will name it; None for who may change nothing."""
+    if isinstance(request.auth, Caller):
+        found = authority.of_caller(request.auth)
+    else:
+        found = authority.of_user(request.user) if request.user else None
+    if found is not None:
+        audit_context.name(found.actor)
+    return found
 
 
 class MayManage(BasePermission):
@@ -47,13 +60,8 @@ class MayManage(BasePermission):
     def has_permission(self, request: Request, view: Any) -> bool:
         if isinstance(request.auth, Caller):
             self.message = "This API key lacks the scope 'admin'."
-            found = authority.of_caller(request.auth)
-        else:
-            found = authority.of_user(request.user) if request.user else None
-        view.authority = found
-        if found is not None:
-            audit_context.name(found.actor)
-        return found is not None
+        found = view.authority = who_acts(request)
+        return found is not None and found.has_projects
 
 
 class ManagingView(APIView):
