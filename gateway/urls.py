@@ -12,6 +12,7 @@ from gateway.api.admin_audit import AuditEntryView, AuditView
 from gateway.api.admin_budgets import BudgetsView, BudgetView
 from gateway.api.admin_keys import KeysView, KeyView, RotateView
 from gateway.api.admin_projects import ProjectsView, ProjectView
+from gateway.api.admin_providers import CredentialView, ProvidersView, ProviderView, TryView
 from gateway.api.analytics import ReportView, SavingsView
 from gateway.api.chat import ChatCompletionsView
 from gateway.api.health import HealthView, ReadyView
@@ -51,6 +52,10 @@ urlpatterns = [
     path("v1/admin/audit/<int:entry_id>", AuditEntryView.as_view()),
     path("v1/admin/projects", ProjectsView.as_view()),
     path("v1/admin/projects/<slug:slug>", ProjectView.as_view()),
+    path("v1/admin/providers", ProvidersView.as_view()),
+    path("v1/admin/providers/<slug:slug>", ProviderView.as_view()),
+    path("v1/admin/providers/<slug:slug>/credential", CredentialView.as_view()),
+    path("v1/admin/providers/<slug:slug>/test", TryView.as_view()),
     path("admin/", admin.site.urls),
     path("favicon.ico", RedirectView.as_view(url="/static/favicon.svg")),
     path("", RedirectView.as_view(url="/admin/")),

@@ -182,12 +182,8 @@ def _check_json(check: Check) -> dict[str, Any]:
         "latency_ms": None if check.took_s is None else round(check.took_s * 1000),
         "models_listed": check.listed,
         "models_enabled": check.models,
-        "problems": [_problem_json(problem) for problem in check.problems],
+        "problems": [mending.as_json(problem) for problem in check.problems],
     }
-
-
-def _problem_json(problem: mending.Problem) -> dict[str, str]:
-    return {"kind": problem.trouble.value, "says": problem.says, "mend": problem.mend}
 
 
 def _trial_text(trial: Trial) -> str:
@@ -214,7 +210,7 @@ def _trial_json(trial: Trial) -> dict[str, Any]:
         "input_tokens": bill.usage.all_input_tokens if bill else None,
         "output_tokens": bill.usage.output_tokens if bill else None,
         "cost_usd": cost_text(bill) if bill else None,
-        "problem": _problem_json(trial.problem) if trial.problem else None,
+        "problem": mending.as_json(trial.problem) if trial.problem else None,
     }
 
 
