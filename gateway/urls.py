@@ -8,9 +8,11 @@ from django.views.generic import RedirectView
 
 from analytics.sign_ins import DashboardForm
 from gateway import usage_answers
+from gateway.api import admin_layers
 from gateway.api.admin_audit import AuditEntryView, AuditView
 from gateway.api.admin_budgets import BudgetsView, BudgetView
 from gateway.api.admin_keys import KeysView, KeyView, RotateView
+from gateway.api.admin_layers import CandidatesView, CandidateView, LayerView, PolicyView
 from gateway.api.admin_projects import ProjectsView, ProjectView
 from gateway.api.admin_providers import CredentialView, ProvidersView, ProviderView, TryView
 from gateway.api.analytics import ReportView, SavingsView
@@ -56,6 +58,11 @@ urlpatterns = [
     path("v1/admin/providers/<slug:slug>", ProviderView.as_view()),
     path("v1/admin/providers/<slug:slug>/credential", CredentialView.as_view()),
     path("v1/admin/providers/<slug:slug>/test", TryView.as_view()),
+    path("v1/admin/layers", admin_layers.LayersView.as_view()),
+    path("v1/admin/layers/<slug:name>", LayerView.as_view()),
+    path("v1/admin/layers/<slug:name>/candidates", CandidatesView.as_view()),
+    path("v1/admin/layers/<slug:name>/candidates/<path:model>", CandidateView.as_view()),
+    path("v1/admin/policy", PolicyView.as_view()),
     path("admin/", admin.site.urls),
     path("favicon.ico", RedirectView.as_view(url="/static/favicon.svg")),
     path("", RedirectView.as_view(url="/admin/")),
