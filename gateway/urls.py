@@ -8,11 +8,12 @@ from django.views.generic import RedirectView
 
 from analytics.sign_ins import DashboardForm
 from gateway import usage_answers
-from gateway.api import admin_layers
+from gateway.api import admin_layers, admin_models
 from gateway.api.admin_audit import AuditEntryView, AuditView
 from gateway.api.admin_budgets import BudgetsView, BudgetView
 from gateway.api.admin_keys import KeysView, KeyView, RotateView
 from gateway.api.admin_layers import CandidatesView, CandidateView, LayerView, PolicyView
+from gateway.api.admin_models import PricesView, PriceView
 from gateway.api.admin_projects import ProjectsView, ProjectView
 from gateway.api.admin_providers import CredentialView, ProvidersView, ProviderView, TryView
 from gateway.api.analytics import ReportView, SavingsView
@@ -58,6 +59,10 @@ urlpatterns = [
     path("v1/admin/providers/<slug:slug>", ProviderView.as_view()),
     path("v1/admin/providers/<slug:slug>/credential", CredentialView.as_view()),
     path("v1/admin/providers/<slug:slug>/test", TryView.as_view()),
+    path("v1/admin/models", admin_models.ModelsView.as_view()),
+    path("v1/admin/models/<path:name>", admin_models.ModelView.as_view()),
+    path("v1/admin/prices", PricesView.as_view()),
+    path("v1/admin/prices/<int:price_id>", PriceView.as_view()),
     path("v1/admin/layers", admin_layers.LayersView.as_view()),
     path("v1/admin/layers/<slug:name>", LayerView.as_view()),
     path("v1/admin/layers/<slug:name>/candidates", CandidatesView.as_view()),
