@@ -8,7 +8,7 @@ from django.views.generic import RedirectView
 
 from analytics.sign_ins import DashboardForm
 from gateway import usage_answers
-from gateway.api import admin_layers, admin_models
+from gateway.api import admin_layers, admin_models, old_addresses
 from gateway.api.admin_audit import AuditEntryView, AuditView
 from gateway.api.admin_budgets import BudgetsView, BudgetView
 from gateway.api.admin_keys import KeysView, KeyView, RotateView
@@ -19,7 +19,7 @@ from gateway.api.admin_providers import CredentialView, ProvidersView, ProviderV
 from gateway.api.analytics import ReportView, SavingsView
 from gateway.api.chat import ChatCompletionsView
 from gateway.api.health import HealthView, ReadyView
-from gateway.api.models import LayersView, ModelsView, ModelView
+from gateway.api.models import LayersView
 from gateway.api.requests import RequestsView, RequestView
 from gateway.api.route import RouteView
 from gateway.api.routes_health import RoutesHealthView
@@ -37,9 +37,13 @@ short_way_views: dict[str, View] = {
 urlpatterns = [
     *(path(address.removeprefix("/"), view) for address, view in short_way_views.items()),
     path("health/ready", ReadyView.as_view()),
-    path("v1/models", ModelsView.as_view()),
+    path("v1/models", old_addresses.ModelsView.as_view()),
     path("v1/models/layers", LayersView.as_view()),
-    path("v1/models/<path:name>", ModelView.as_view()),
+    path("v1/models/<path:name>", old_addresses.ModelView.as_view()),
+    path("v1/layers/<slug:name>/reorder", old_addresses.ReorderView.as_view()),
+    path("v1/layers/<slug:name>/toggle", old_addresses.ToggleView.as_view()),
+    path("v1/providers", ProvidersView.as_view()),
+    path("v1/providers/<slug:slug>", old_addresses.ProviderView.as_view()),
     path("v1/route", RouteView.as_view()),
     path("v1/health/routes", RoutesHealthView.as_view()),
     *(path(f"v1/analytics/{report}", ReportView.as_view(report=report)) for report in usage_answers.REPORTS),

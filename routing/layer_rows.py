@@ -49,6 +49,15 @@ def edit(row: Layer, *, actor: str, changes: Mapping[str, object]) -> Layer:
     return fresh
 
 
+def toggle(row: Layer, *, actor: str, enabled: bool | None = None) -> Layer:
+    """Switches it on or off; over, where it is not said which. Raises: Layer.DoesNotExist."""
+    with configuring.changing(actor):
+        fresh = Layer.objects.get(pk=row.pk)
+        wanted = not fresh.enabled if enabled is None else enabled
+        configuring.put(fresh, {"enabled": wanted}, allowed=EDITABLE, fixed={})
+    return fresh
+
+
 def delete(row: Layer, *, actor: str) -> None:
     """Deletes it; its models stay, in no layer or in others.
 
