@@ -83,10 +83,9 @@ def reorder(names: Sequence[str], *, actor: str) -> list[Layer]:
         moving = [(row, place) for place, row in enumerate(ordered) if row.position != place]
         # Positions are unique at every moment, not only at the end: each row steps aside to a free one first.
         aside = _free(taken={row.position for row in held} | set(range(len(held))))
-        for positions in (zip(moving, aside, strict=False), ((one, one[1]) for one in moving)):
-            for (row, _), position in positions:
-                row.position = position
-                row.save(update_fields=["position"])
+        for row, position in [(row, next(aside)) for row, _ in moving] + moving:
+            row.position = position
+            row.save(update_fields=["position"])
         if list(names) != before:
             audit.record("layers.reordered", actor=actor, before={"layers": before}, after={"layers": list(names)})
     return ordered

@@ -67,7 +67,7 @@ def create(*, actor: str, provider: Provider | None, name: str, **fields: object
         at = Provider.objects.get(pk=provider.pk)
         if Model.objects.filter(provider=at, name=name).exists():
             raise ValidationError({"name": [f"{at.slug} has a model {name!r} already."]})
-        _refuse_nothing(fields)
+        _refuse_zero(fields)
         values = {**fields, "provider": at, "name": name}
         configuring.put(row, values, allowed=("provider", "name", *EDITABLE), fixed={})
     return row
@@ -77,7 +77,7 @@ def edit(row: Model, *, actor: str, changes: Mapping[str, object]) -> Model:
     """The row with `changes`, as it is then. Raises: ValidationError naming the fields; Model.DoesNotExist."""
     with configuring.changing(actor):
         fresh = Model.objects.select_related("provider").get(pk=row.pk)
-        _refuse_nothing(changes)
+        _refuse_zero(changes)
         configuring.put(fresh, changes, allowed=EDITABLE, fixed=FIXED)
     return fresh
 
@@ -96,7 +96,7 @@ def delete(row: Model, *, actor: str, with_candidates: bool = False) -> None:
         fresh.delete()
 
 
-def _refuse_nothing(values: Mapping[str, object]) -> None:
+def _refuse_zero(values: Mapping[str, object]) -> None:
     """The columns take 0, and say of it what only the database's own people understand."""
     if wrong := [name for name in ("context_tokens", "max_output_tokens") if values.get(name) == 0]:
         raise ValidationError({name: ["Use 1 or more; null where it is not known."] for name in wrong})

@@ -29,7 +29,7 @@ class _OpenToLookAt(InstallationView):
 
 
 class ModelsView(_OpenToLookAt, models.ModelsView, admin_models.ModelsView):
-    """GET is the first one's, POST the second one's."""
+    """Looked at by any key; made by who may change what all projects share."""
 
 
 class ModelView(_OpenToLookAt, models.ModelView, admin_models.ModelView):
