@@ -59,8 +59,7 @@ class ModelView(InstallationView):
         return JsonResponse(model_listing.one_model(changed))
 
     def delete(self, request: Request, name: str) -> HttpResponse:
-        row, asked = installation.model(name), managing.asked(request, "with_candidates")
-        with_candidates = bool(installation.is_asked(asked, "with_candidates"))
+        row, with_candidates = installation.model(name), installation.with_candidates(request, found=self.authority)
         model_rows.delete(row, actor=self.authority.actor, with_candidates=with_candidates)
         return JsonResponse({"id": name, "object": "model", "deleted": True})
 

@@ -48,8 +48,7 @@ class ProviderView(InstallationView):
         return JsonResponse(provider_listing.one(changed))
 
     def delete(self, request: Request, slug: str) -> HttpResponse:
-        row, asked = installation.provider(slug), managing.asked(request, "with_candidates")
-        with_candidates = bool(installation.is_asked(asked, "with_candidates"))
+        row, with_candidates = installation.provider(slug), installation.with_candidates(request, found=self.authority)
         vendor_rows.delete(row, actor=self.authority.actor, with_candidates=with_candidates)
         return JsonResponse({"slug": slug, "object": "provider", "deleted": True})
 

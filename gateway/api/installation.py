@@ -10,12 +10,13 @@ from typing import Any
 
 import msgspec
 from django.contrib.auth import get_permission_codename
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import models
 from django.http import Http404
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
+from analytics.authority import Authority
 from analytics.types import Caller
 from gateway.api import managing
 from gateway.api.managing import Kind, ManagingView
@@ -119,6 +120,17 @@ def plain(value: object) -> object:
         return msgspec.json.decode(encoded)
     except (msgspec.MsgspecError, UnicodeError, OverflowError, RecursionError) as error:
         raise ValidationError(OBJECT) from error
+
+
+def with_candidates(request: Request, *, found: Authority) -> bool:
+    """Whether models are to be taken out of their layers on the way, which asks for a permission of its own.
+
+    Raises: ValidationError, PermissionDenied.
+    """
+    is_wanted = bool(is_asked(managing.asked(request, "with_candidates"), "with_candidates"))
+    if is_wanted and not found.may("routing.delete_candidate"):
+        raise PermissionDenied("You lack the permission 'routing.delete_candidate', which with_candidates asks for.")
+    return is_wanted
 
 
 def is_asked(parameters: dict[str, str], name: str) -> bool | None:

@@ -134,6 +134,15 @@ def test_one_permission_opens_its_own_address_alone(price, signed_in, address):
     assert answers(user, [address], price)[address][0] == 400
 
 
+@pytest.mark.parametrize("path", ["providers/up", "models/up/m1"])
+def test_taking_models_out_of_layers_is_a_permission_of_its_own(layers, signed_in, path):
+    user = signed_in("providers.delete_provider", "providers.delete_model")
+    words = "You lack the permission 'routing.delete_candidate', which with_candidates asks for."
+    assert user.refused("delete", f"{path}?with_candidates=true")[::2] == (403, words)
+    assert user("delete", path)[0] == 409
+    assert Candidate.objects.count() == 4
+
+
 @pytest.mark.parametrize("who", ["root", "fitter"])
 def test_a_superuser_and_a_key_with_the_scope_pass_everywhere(request, price, who):
     asker = request.getfixturevalue(who)
