@@ -1,13 +1,16 @@
 """API keys as somebody with leave makes, changes and deletes them: who is a key itself gives no more than it has.
 
+The scope `installation`, which reaches beyond the project, is given by superusers and by keys that have it.
+
 A key that is held to models, layers or networks gives each of those lists out of its own. One that is held to paths or
-to a time gives the scope `admin` only with the same paths and no later end: what such a key may be used for says how it
-is used, and another key for chat needs other paths. Users hand on what they like within their projects.
+to a time gives a scope that changes configuration only with the same paths and no later end: what such a key may be
+used for says how it is used, and another key for chat needs other paths. Users hand on whatever else they like within
+their projects.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -21,14 +24,17 @@ from analytics.models import ApiKey, Project
 from analytics.types import Caller, Scope
 
 _LISTS = ("allowed_models", "allowed_layers", "allowed_networks")
-"""What a key hands on in any case; on with the scope `admin` also `allowed_endpoints` and `expires_at`."""
+"""What a key hands on in any case; on with a scope of `_CHANGING` also `allowed_endpoints` and `expires_at`."""
+_CHANGING = frozenset({Scope.ADMIN, Scope.INSTALLATION})
+"""Scopes of keys that change configuration."""
+NO_INSTALLATION = "Only superusers and keys with the scope 'installation' give that scope."
 
 
 def create(name: str, *, authority: Authority, project: Project, **fields: Any) -> NewKey:
     """As `keys.create`; lists that are not named are those of the key that acts. Raises: ValidationError."""
     caller = authority.caller
     given = {**(_own_lists(caller) if caller else {}), **fields}
-    if caller and (mistakes := _beyond(caller, given)):
+    if mistakes := _beyond(authority, given):
         raise ValidationError({field: [words] for field, words in mistakes.items()})
     return keys.create(name, actor=authority.actor, project=project, **given)
 
@@ -37,10 +43,9 @@ def create(name: str, *, authority: Authority, project: Project, **fields: Any) 
 def edit(row: ApiKey, *, authority: Authority, changes: Mapping[str, object]) -> ApiKey:
     """As `keys.edit`. Raises: ValidationError; PermissionDenied for a key that may do more already;
     ApiKey.DoesNotExist."""
-    if caller := authority.caller:
-        now = _held(row, caller=caller)
-        if mistakes := _beyond(caller, now | dict(changes)):
-            raise ValidationError({field: [words] for field, words in mistakes.items()})
+    now = _held(row, authority=authority)
+    if mistakes := _beyond(authority, now | dict(changes)):
+        raise ValidationError({field: [words] for field, words in mistakes.items()})
     return keys.edit(row, actor=authority.actor, changes=changes)
 
 
@@ -48,34 +53,40 @@ def edit(row: ApiKey, *, authority: Authority, changes: Mapping[str, object]) ->
 def rotate(row: ApiKey, *, authority: Authority, grace_s: int = GRACE_S, end_previous: bool = False) -> NewKey:
     """As `keys.rotate`. Raises: StillInGrace; ValidationError; PermissionDenied: who rotates a key has it;
     ApiKey.DoesNotExist."""
-    if authority.caller:
-        _held(row, caller=authority.caller)
+    _held(row, authority=authority)
     return keys.rotate(row, actor=authority.actor, grace_s=grace_s, end_previous=end_previous)
 
 
 @transaction.atomic
 def delete(row: ApiKey, *, authority: Authority) -> None:
     """As `keys.delete`. Raises: PermissionDenied for a key that may do more; ApiKey.DoesNotExist."""
-    if authority.caller:
-        _held(row, caller=authority.caller)
+    _held(row, authority=authority)
     keys.delete(row, actor=authority.actor)
 
 
-def _held(row: ApiKey, *, caller: Caller) -> dict[str, object]:
+def _held(row: ApiKey, *, authority: Authority) -> dict[str, object]:
     """The row's fields, locked until the transaction ends. Raises: PermissionDenied, ApiKey.DoesNotExist."""
     found = ApiKey.objects.select_for_update().get(pk=row.pk)
     now: dict[str, object] = {
         name: getattr(found, name) for name in (*_LISTS, "allowed_endpoints", "scopes", "expires_at")
     }
-    if mistakes := _beyond(caller, now):
-        raise PermissionDenied(f"The key {found.name} may do more than yours: see {', '.join(mistakes)}.")
+    if mistakes := _beyond(authority, now):
+        whose = "yours" if authority.caller else "you"
+        raise PermissionDenied(f"The key {found.name} may do more than {whose}: see {', '.join(mistakes)}.")
     return now
 
 
-def _beyond(caller: Caller, fields: Mapping[str, object]) -> dict[str, str]:
-    """In which of its fields a key would have more than `caller`, by name. What is no list is refused elsewhere."""
-    own = _own_lists(caller)
-    if _is_admin(fields.get("scopes")) and caller.allowed_endpoints:
+def _beyond(authority: Authority, fields: Mapping[str, object]) -> dict[str, str]:
+    """In which of its fields a key would have more than who gives it, by name. What is no list is refused elsewhere."""
+    found = _beyond_key(authority.caller, fields) if authority.caller else {}
+    if _has(fields.get("scopes"), {Scope.INSTALLATION}) and not authority.may_give_installation:
+        found["scopes"] = NO_INSTALLATION
+    return found
+
+
+def _beyond_key(caller: Caller, fields: Mapping[str, object]) -> dict[str, str]:
+    own, is_changing = _own_lists(caller), _has(fields.get("scopes"), _CHANGING)
+    if is_changing and caller.allowed_endpoints:
         own["allowed_endpoints"] = list(caller.allowed_endpoints)
     found = {}
     for name, entries in own.items():
@@ -83,7 +94,7 @@ def _beyond(caller: Caller, fields: Mapping[str, object]) -> dict[str, str]:
         asked = _compared(name, given if isinstance(given, list) else [])
         if entries and not (asked and asked <= _compared(name, entries)):
             found[name] = f"Your key is held to {', '.join(entries)}: use one or more of these."
-    if _is_admin(fields.get("scopes")) and caller.expires_at and not _ends_by(fields.get("expires_at"), caller=caller):
+    if is_changing and caller.expires_at and not _ends_by(fields.get("expires_at"), caller=caller):
         found["expires_at"] = f"Your key ends at {caller.expires_at.isoformat(timespec='seconds')}: use no later time."
     return found
 
@@ -104,8 +115,8 @@ def _network(text: object) -> object:
         return text
 
 
-def _is_admin(scopes: object) -> bool:
-    return isinstance(scopes, list) and Scope.ADMIN.value in scopes
+def _has(scopes: object, wanted: Iterable[Scope]) -> bool:
+    return isinstance(scopes, list) and any(scope.value in scopes for scope in wanted)
 
 
 def _ends_by(moment: object, *, caller: Caller) -> bool:

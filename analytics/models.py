@@ -154,7 +154,8 @@ class ApiKey(models.Model):
     scopes = models.JSONField(
         default=default_scopes,
         validators=[validate_scopes],
-        help_text='What it may do, a list of chat, usage:own, usage:project, admin. Example: ["chat", "usage:own"]',
+        help_text="What it may do, a list of chat, usage:own, usage:project, admin, installation. "
+        'Example: ["chat", "usage:own"]',
     )
     allowed_models = models.JSONField(
         default=list,

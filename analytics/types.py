@@ -28,6 +28,9 @@ class Scope(StrEnum):
     USAGE_OWN = "usage:own"
     USAGE_PROJECT = "usage:project"
     ADMIN = "admin"
+    """Changes keys, budgets and limits of its project."""
+    INSTALLATION = "installation"
+    """Changes what all projects share: providers, credentials, models, prices, layers, the policy."""
 
 
 class Limits(msgspec.Struct, frozen=True):

@@ -37,6 +37,10 @@ class Problem:
     mend: str
 
 
+def as_json(problem: Problem) -> dict[str, str]:
+    return {"kind": problem.trouble.value, "says": problem.says, "mend": problem.mend}
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """A provider as the sentences name it."""

@@ -7,14 +7,18 @@ from django.urls import path
 from django.views.generic import RedirectView
 
 from gateway import usage_answers
+from gateway.api import admin_layers, admin_models, old_addresses
 from gateway.api.admin_audit import AuditEntryView, AuditView
 from gateway.api.admin_budgets import BudgetsView, BudgetView
 from gateway.api.admin_keys import KeysView, KeyView, RotateView
+from gateway.api.admin_layers import CandidatesView, CandidateView, LayerView, PolicyView
+from gateway.api.admin_models import PricesView, PriceView
 from gateway.api.admin_projects import ProjectsView, ProjectView
+from gateway.api.admin_providers import CredentialView, ProvidersView, ProviderView, TryView
 from gateway.api.analytics import ReportView, SavingsView
 from gateway.api.chat import ChatCompletionsView
 from gateway.api.health import HealthView, ReadyView
-from gateway.api.models import LayersView, ModelsView, ModelView
+from gateway.api.models import LayersView
 from gateway.api.requests import RequestsView, RequestView
 from gateway.api.route import RouteView
 from gateway.api.routes_health import RoutesHealthView
@@ -28,9 +32,13 @@ short_way_views: dict[str, View] = {
 urlpatterns = [
     *(path(address.removeprefix("/"), view) for address, view in short_way_views.items()),
     path("health/ready", ReadyView.as_view()),
-    path("v1/models", ModelsView.as_view()),
+    path("v1/models", old_addresses.ModelsView.as_view()),
     path("v1/models/layers", LayersView.as_view()),
-    path("v1/models/<path:name>", ModelView.as_view()),
+    path("v1/models/<path:name>", old_addresses.ModelView.as_view()),
+    path("v1/layers/<slug:name>/reorder", old_addresses.ReorderView.as_view()),
+    path("v1/layers/<slug:name>/toggle", old_addresses.ToggleView.as_view()),
+    path("v1/providers", ProvidersView.as_view()),
+    path("v1/providers/<slug:slug>", old_addresses.ProviderView.as_view()),
     path("v1/route", RouteView.as_view()),
     path("v1/health/routes", RoutesHealthView.as_view()),
     *(path(f"v1/analytics/{report}", ReportView.as_view(report=report)) for report in usage_answers.REPORTS),
@@ -46,6 +54,19 @@ urlpatterns = [
     path("v1/admin/audit/<int:entry_id>", AuditEntryView.as_view()),
     path("v1/admin/projects", ProjectsView.as_view()),
     path("v1/admin/projects/<slug:slug>", ProjectView.as_view()),
+    path("v1/admin/providers", ProvidersView.as_view()),
+    path("v1/admin/providers/<slug:slug>", ProviderView.as_view()),
+    path("v1/admin/providers/<slug:slug>/credential", CredentialView.as_view()),
+    path("v1/admin/providers/<slug:slug>/test", TryView.as_view()),
+    path("v1/admin/models", admin_models.ModelsView.as_view()),
+    path("v1/admin/models/<path:name>", admin_models.ModelView.as_view()),
+    path("v1/admin/prices", PricesView.as_view()),
+    path("v1/admin/prices/<int:price_id>", PriceView.as_view()),
+    path("v1/admin/layers", admin_layers.LayersView.as_view()),
+    path("v1/admin/layers/<slug:name>", LayerView.as_view()),
+    path("v1/admin/layers/<slug:name>/candidates", CandidatesView.as_view()),
+    path("v1/admin/layers/<slug:name>/candidates/<path:model>", CandidateView.as_view()),
+    path("v1/admin/policy", PolicyView.as_view()),
     path("admin/", admin.site.urls),
     path("favicon.ico", RedirectView.as_view(url="/static/favicon.svg")),
     path("", RedirectView.as_view(url="/admin/")),

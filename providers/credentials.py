@@ -17,6 +17,8 @@ from providers.spelling import may_be_read
 
 logger = logging.getLogger(__name__)
 
+LONGEST = 4096
+"""Characters of a secret; tokens of some clouds take 2,000."""
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -26,6 +28,16 @@ class CredentialProblem(Exception):
 
 def seal(value: str) -> str:
     return _cipher().encrypt(value.encode()).decode()
+
+
+def mistake(value: str) -> str | None:
+    """What is wrong with a secret as it was typed; None when nothing is. It stays out of the message."""
+    secret = value.strip()
+    if not secret:
+        return "This is empty."
+    if CONTROL_CHARACTER.search(secret) or not secret.isascii() or len(secret) > LONGEST:
+        return "Use the key alone, on one line, as the provider's own site shows it."
+    return None
 
 
 def set_value(credential: Credential, value: str) -> None:

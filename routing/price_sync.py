@@ -109,21 +109,25 @@ def sync(
     return found
 
 
-def set_price(row: vendors.Model, *, unit: Unit, usd: Decimal, from_tokens: int = 0, actor: str) -> tuple[Step, ...]:
-    """Sets one price from now on; the unit's other tiers hold on. Returns what changed, nothing where it held already.
+def set_price(
+    row: vendors.Model, *, unit: Unit, usd: Decimal, from_tokens: int = 0, at: datetime | None = None, actor: str
+) -> tuple[Step, ...]:
+    """Sets one price from a moment on (None: now); the unit's other tiers hold on. Returns what changed, nothing where
+    it held already. A moment of the past is for a unit's first price alone: beside others it writes nothing.
 
     Raises: PriceProblem.
     """
     with one_at_a_time():
         now = timezone.now()
+        moment = at or now
         held = list(row.prices.all())
-        wanted = _held_tiers(unit, held, now=now)
+        wanted = _held_tiers(unit, held, now=moment)
         if 0 not in wanted and from_tokens:
             raise PriceProblem(
                 f"{row} has no price of {unit} below {from_tokens} tokens: set that first, without --from-tokens."
             )
         wanted[from_tokens] = usd
-        listed: PriceList = {(now, tokens): each for tokens, each in wanted.items()}
+        listed: PriceList = {(moment, tokens): each for tokens, each in wanted.items()}
         compared = price_rows.compare(unit, wanted=listed, held=held, model=row, now=now)
         _write(row, [compared], actor=actor, source="by hand")
     return compared.steps

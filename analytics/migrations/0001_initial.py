@@ -66,7 +66,7 @@ class Migration(migrations.Migration):
                 ('prefix', models.CharField(editable=False, help_text="The key's first characters, to recognise it.", max_length=16)),
                 ('key_hash', models.BinaryField(max_length=32)),
                 ('hash_version', models.PositiveSmallIntegerField(default=1, editable=False)),
-                ('scopes', models.JSONField(default=analytics.models.default_scopes, help_text='What it may do, a list of chat, usage:own, usage:project, admin. Example: ["chat", "usage:own"]', validators=[analytics.models.validate_scopes])),
+                ('scopes', models.JSONField(default=analytics.models.default_scopes, help_text='What it may do, a list of chat, usage:own, usage:project, admin, installation. Example: ["chat", "usage:own"]', validators=[analytics.models.validate_scopes])),
                 ('allowed_models', models.JSONField(blank=True, default=list, help_text='Patterns of model ids; an empty list allows all. Example: ["gpt-*", "openrouter/*"]', validators=[analytics.models.validate_patterns])),
                 ('allowed_layers', models.JSONField(blank=True, default=list, help_text='Patterns of layer names; an empty list allows all. Example: ["L0", "L1"]', validators=[analytics.models.validate_patterns])),
                 ('allowed_endpoints', models.JSONField(blank=True, default=list, help_text='Patterns of paths; an empty list allows all. Example: ["/v1/chat/*", "/v1/models*"]', validators=[analytics.models.validate_endpoints])),

@@ -30,6 +30,7 @@ from gateway.api.over_limit import Said
 from gateway.middleware import OPEN_PATHS
 from providers.types import FailureKind, ProviderError
 from routing import chat, decision, listing, need, runtime, snapshot
+from routing.configuring import ConfigurationProblem
 from routing.trails import Step
 from routing.types import Dropped, DropReason
 
@@ -302,6 +303,7 @@ _ANSWERS: dict[type[Exception], Callable[[Any], HttpResponse]] = {
         503, "stopping", "The gateway is stopping.", headers={"Retry-After": "1"}
     ),
     ValidationError: _wrong_fields,
+    ConfigurationProblem: lambda error: problem(409, error.code, str(error)),
     PermissionDenied: lambda error: problem(403, "permission_denied", str(error)),
     ObjectDoesNotExist: lambda error: problem(404, "not_found", "It was deleted meanwhile."),
     chat.NotRecordable: lambda error: problem(503, "spool_not_writable", str(error), detail=_tried(error)),

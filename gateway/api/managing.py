@@ -35,8 +35,21 @@ MOST_ROWS = 100
 USUAL_ROWS = 20
 LONGEST_TEXT = 1_000
 SHOWN_ONCE = {"Cache-Control": "no-store"}
+_NUMBERED = ("id", "position")
+"""Columns of whole numbers by which lists are paged."""
 
 _decode = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
+
+
+def who_acts(request: Request) -> Authority | None:
+    """Who asks, as the audit trail will name it; None for who may change nothing."""
+    if isinstance(request.auth, Caller):
+        found = authority.of_caller(request.auth)
+    else:
+        found = authority.of_user(request.user) if request.user else None
+    if found is not None:
+        audit_context.name(found.actor)
+    return found
 
 
 class MayManage(BasePermission):
@@ -47,13 +60,8 @@ class MayManage(BasePermission):
     def has_permission(self, request: Request, view: Any) -> bool:
         if isinstance(request.auth, Caller):
             self.message = "This API key lacks the scope 'admin'."
-            found = authority.of_caller(request.auth)
-        else:
-            found = authority.of_user(request.user) if request.user else None
-        view.authority = found
-        if found is not None:
-            audit_context.name(found.actor)
-        return found is not None
+        found = view.authority = who_acts(request)
+        return found is not None and found.has_projects
 
 
 class ManagingView(APIView):
@@ -210,10 +218,12 @@ def page(
     *,
     by: str,
     told: Callable[[list[Row]], list[dict[str, Any]]],
+    told_as: str = "",
     newest_first: bool = False,
 ) -> HttpResponse:
     """As many of `rows` as were asked for, from after the one that `after` names, in OpenAI's form of a list. A row
-    that is made or deleted meanwhile makes no other one appear twice or not at all."""
+    that is made or deleted meanwhile makes no other one appear twice or not at all. The column `by` is unique, and
+    stands under its own name in what is told, or under `told_as`."""
     limit = _limit(request.query_params.get("limit"))
     after = request.query_params.get("after")
     found = rows.order_by(f"-{by}" if newest_first else by)
@@ -221,7 +231,8 @@ def page(
         found = found.filter(**{f"{by}__{'lt' if newest_first else 'gt'}": _after(after, by=by)})
     shown = list(found[: limit + 1])
     data = told(shown[:limit])
-    ends = {"first_id": data[0][by], "last_id": data[-1][by]} if data else {"first_id": None, "last_id": None}
+    key = told_as or by
+    ends = {"first_id": data[0][key], "last_id": data[-1][key]} if data else {"first_id": None, "last_id": None}
     return JsonResponse({"object": "list", "data": data, **ends, "has_more": len(shown) > limit})
 
 
@@ -250,8 +261,8 @@ def _limit(given: str | None) -> int:
 
 
 def _after(given: str, *, by: str) -> int | str:
-    if by == "id" and not (given.isascii() and given.isdecimal() and len(given) < 19):
+    if by in _NUMBERED and not (given.isascii() and given.isdecimal() and len(given) < 19):
         raise ValidationError({"after": ["Use the last_id of the page before."]})
     if "\0" in given:
         raise ValidationError({"after": [key_rules.UNSEEN]})
-    return int(given) if by == "id" else given
+    return int(given) if by in _NUMBERED else given

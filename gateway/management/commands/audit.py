@@ -16,7 +16,7 @@ from gateway import audit_asking, key_options
 from gateway.console import ACTOR, ConsoleCommand
 
 MOST_ROWS = 1_000
-EVERYTHING = Authority(ACTOR, None)
+EVERYTHING = Authority(ACTOR, None, permissions=None)
 
 
 class BadOption(Exception):

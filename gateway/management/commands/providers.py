@@ -9,17 +9,15 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.core.management.base import CommandParser
-from django.db.models import Count
 from rich.console import Console
 
 from analytics.spool import SpoolError
-from gateway import checking, mending, serving, trying
+from gateway import checking, mending, provider_listing, serving, trying
 from gateway.api.chat import cost_text
 from gateway.checking import Check, Subject
 from gateway.command_line import ActionParser
 from gateway.console import ConsoleCommand, plain
 from gateway.trying import Trial
-from providers import credentials
 from providers.models import Provider
 
 SOMETHING_IS_WRONG = 3
@@ -75,7 +73,7 @@ what it needs, 1 error
         getattr(self, f"_{options['action'] or 'list'}")(options)
 
     def _list(self, options: Mapping[str, Any]) -> None:
-        rows = [_shown(row) for row in Provider.objects.annotate(model_count=Count("models")).order_by("slug")]
+        rows = [_shown(row) for row in provider_listing.rows().order_by("slug")]
         if options["json"]:
             self.print_json(rows)
             return
@@ -182,12 +180,8 @@ def _check_json(check: Check) -> dict[str, Any]:
         "latency_ms": None if check.took_s is None else round(check.took_s * 1000),
         "models_listed": check.listed,
         "models_enabled": check.models,
-        "problems": [_problem_json(problem) for problem in check.problems],
+        "problems": [mending.as_json(problem) for problem in check.problems],
     }
-
-
-def _problem_json(problem: mending.Problem) -> dict[str, str]:
-    return {"kind": problem.trouble.value, "says": problem.says, "mend": problem.mend}
 
 
 def _trial_text(trial: Trial) -> str:
@@ -214,7 +208,7 @@ def _trial_json(trial: Trial) -> dict[str, Any]:
         "input_tokens": bill.usage.all_input_tokens if bill else None,
         "output_tokens": bill.usage.output_tokens if bill else None,
         "cost_usd": cost_text(bill) if bill else None,
-        "problem": _problem_json(trial.problem) if trial.problem else None,
+        "problem": mending.as_json(trial.problem) if trial.problem else None,
     }
 
 
@@ -232,13 +226,9 @@ def _shown(row: Any) -> dict[str, Any]:
 
 def _credential(row: Provider) -> str:
     """Where the credential comes from and whether it is there."""
-    if not row.needs_credential:
-        return "not needed"
-    for credential in row.credentials.filter(enabled=True):
-        source = credential.env_var or f"stored, ends in {credential.last_four or '...'}"
-        try:
-            is_there = credentials.opened(credential) is not None
-        except credentials.CredentialProblem:
-            return f"{source} (cannot be used; the log says why)"
-        return source if is_there else f"{source} is not set"
-    return "missing"
+    stands = provider_listing.credential_json(row)
+    if not row.needs_credential or stands["source"] is None:
+        return "missing" if row.needs_credential else "not needed"
+    source = stands["env_var"] or f"stored, ends in {stands['last_four'] or '...'}"
+    says = {"unreadable": " (cannot be used; the log says why)", "missing": " is not set"}
+    return source + says.get(stands["state"], "")

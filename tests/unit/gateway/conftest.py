@@ -37,7 +37,8 @@ class Asker:
             snapshot.load()
             self._seen.update(versions)
         sent = {} if method == "get" else {"data": body or "", "content_type": "application/json"}
-        return getattr(self.client, method)(f"/v1/admin/{path}", headers=self.headers, **sent)
+        address = path if path.startswith("/") else f"/v1/admin/{path}"
+        return getattr(self.client, method)(address, headers=self.headers, **sent)
 
     def refused(self, method: str, path: str, body: object = None, **fields: object) -> tuple[int, str | None, str]:
         """Status, field and words of a refusal."""
@@ -62,6 +63,13 @@ def us(ours: Tenant) -> Asker:
 @pytest.fixture
 def them(theirs: Tenant) -> Asker:
     return made_admin(theirs)
+
+
+@pytest.fixture
+def fitter(ours: Tenant) -> Asker:
+    """A key with the scope `installation`, and no other."""
+    made = keys.create("fitter", actor="tests", project=ours.project, scopes=["installation"])
+    return bearing(made.secret)
 
 
 @pytest.fixture

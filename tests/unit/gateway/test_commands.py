@@ -39,9 +39,16 @@ class TestProviders:
         }
         assert "secret" not in out
 
+    def test_of_several_it_tells_the_one_that_is_used(self, run, monkeypatch):
+        monkeypatch.setenv("SET_KEY", "sk-secret-of-the-environment")
+        Provider.objects.create(slug="several", name="several", base_url="https://example.org/v1")
+        add_credential("several", name="a", env_var="UNSET_KEY")
+        add_credential("several", name="b", env_var="SET_KEY")
+        assert [row["credential"] for row in json.loads(run("providers", "--json")[1])] == ["SET_KEY"]
 
-def add_credential(slug, *, env_var="", value=""):
-    row = Credential(provider=Provider.objects.get(slug=slug), env_var=env_var)
+
+def add_credential(slug, *, name="default", env_var="", value=""):
+    row = Credential(provider=Provider.objects.get(slug=slug), name=name, env_var=env_var)
     if value:
         credentials.set_value(row, value)
     row.save()
