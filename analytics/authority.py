@@ -46,3 +46,9 @@ def of_user(user: AbstractBaseUser | AnonymousUser) -> Authority | None:
         return Authority(user.get_username(), None)
     projects = frozenset(Membership.objects.filter(user=user.pk, role=Role.ADMIN).values_list("project_id", flat=True))
     return Authority(user.get_username(), projects) if projects else None
+
+
+def roles_of(user: AbstractBaseUser) -> list[tuple[str, str]]:
+    """The projects a user belongs to, by slug, with the role there."""
+    found = Membership.objects.filter(user=user.pk).order_by("project__slug")
+    return list(found.values_list("project__slug", "role"))

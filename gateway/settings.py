@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+
+from django.utils.crypto import salted_hmac
 
 from gateway import client_address, secrets
 from gateway.env import env, read_dotenv
@@ -49,7 +52,7 @@ ASGI_APPLICATION = "gateway.asgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "gateway.apps.DashboardConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -58,6 +61,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "corsheaders",
     "rest_framework",
+    "rest_framework_simplejwt.token_blacklist",
     "providers.apps.ProvidersConfig",
     "analytics.apps.AnalyticsConfig",
     "routing.apps.RoutingConfig",
@@ -165,6 +169,20 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 
+# -- signing in: docs/signing-in.md ------------------------------------------------------------------------------------
+
+SIMPLE_JWT: dict[str, Any] = {
+    "ALGORITHM": "HS256",
+    # A key of its own: what signs tokens signs nothing else, and SECRET_KEY does not lie in another library's settings.
+    "SIGNING_KEY": salted_hmac("gateway.user_tokens", "HS256", secret=SECRET_KEY, algorithm="sha256").hexdigest(),
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=15),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=1),
+    # A changed password ends tokens as it ends sessions.
+    "CHECK_REVOKE_TOKEN": True,
+}
+
+# -- other sites' pages ------------------------------------------------------------------------------------------------
+
 CORS_ALLOWED_ORIGINS: list[str] = env.list("CORS_ALLOWED_ORIGINS", [])
 CORS_URLS_REGEX = r"^/(v1/|health)"
 CORS_ALLOW_HEADERS = [
@@ -201,7 +219,7 @@ CORS_EXPOSE_HEADERS = [
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "gateway.api.authentication.ApiKeyAuthentication",
+        "gateway.api.authentication.BearerAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["gateway.api.authentication.IsCallerOrUser"],

@@ -13,6 +13,7 @@ from gateway.api.admin_budgets import BudgetsView, BudgetView
 from gateway.api.admin_keys import KeysView, KeyView, RotateView
 from gateway.api.admin_projects import ProjectsView, ProjectView
 from gateway.api.analytics import ReportView, SavingsView
+from gateway.api.auth import LoginView, LogoutView, RefreshView, StatusView, VerifyView
 from gateway.api.chat import ChatCompletionsView
 from gateway.api.health import HealthView, ReadyView
 from gateway.api.models import LayersView, ModelsView, ModelView
@@ -42,6 +43,11 @@ urlpatterns = [
     path("v1/analytics/savings", SavingsView.as_view()),
     path("v1/requests", RequestsView.as_view()),
     path("v1/requests/<str:request_id>", RequestView.as_view()),
+    path("v1/auth/login", LoginView.as_view()),
+    path("v1/auth/refresh", RefreshView.as_view()),
+    path("v1/auth/status", StatusView.as_view()),
+    path("v1/auth/verify", VerifyView.as_view()),
+    path("v1/auth/logout", LogoutView.as_view()),
     path("v1/admin/keys", KeysView.as_view()),
     path("v1/admin/keys/<int:key_id>", KeyView.as_view()),
     path("v1/admin/keys/<int:key_id>/rotate", RotateView.as_view()),
