@@ -1,5 +1,5 @@
-"""System events of signing in: `login.accepted`, `.refused`, `.token_reused`. Decides nothing; Django's own signals
-call it, and who sees a token twice (`analytics.user_tokens`).
+"""System events of signing in: `login.accepted`, `.refused`, `.locked`, `.token_reused`. Decides nothing; Django's own
+signals call it, and those who lock out (`analytics.guessing`) or see a token twice (`analytics.user_tokens`).
 
 A name is written down only where such a user exists: people type passwords into that field. At most one refusal a
 minute is written for the same address and name, and the next one says how many were left out.
@@ -23,7 +23,7 @@ from analytics import audit, audit_context
 from analytics.models import AuditEntry, Severity
 
 REFUSED, ACCEPTED = "login.refused", "login.accepted"
-REUSED = "login.token_reused"
+LOCKED, REUSED = "login.locked", "login.token_reused"
 NOBODY = "an unknown user"
 ONCE_IN = timedelta(minutes=1)
 MOST_COUNTED = 10_000
@@ -57,6 +57,12 @@ def is_a_user(name: object) -> bool:
     users = get_user_model()
     by_name = {users.USERNAME_FIELD: name}
     return isinstance(name, str) and "\0" not in name and users._default_manager.filter(**by_name).exists()
+
+
+def locked(target: str, *, failures: int, for_s: float) -> None:
+    """Whoever tries next as `target` from here is turned away."""
+    after = {"failures": failures, "for_s": int(for_s)}
+    audit.record(LOCKED, actor=audit_context.UNKNOWN, target=target, after=after, severity=Severity.WARNING)
 
 
 def reused(user: Any) -> None:

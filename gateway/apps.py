@@ -6,8 +6,8 @@ from django.apps import AppConfig, apps
 from django.contrib.admin.apps import SimpleAdminConfig
 from django.utils.module_loading import module_has_submodule
 
-WITHOUT_PAGES = {"rest_framework_simplejwt.token_blacklist"}
-"""Tokens are nothing to look at; importing what would show them takes 40 ms of every command."""
+WITHOUT_PAGES = {"axes", "rest_framework_simplejwt.token_blacklist"}
+"""Attempts and tokens are nothing to look at; importing what would show them takes 45 ms of every command."""
 
 
 class DashboardConfig(SimpleAdminConfig):

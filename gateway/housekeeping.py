@@ -1,9 +1,9 @@
 """Clears what has grown old: files in a few folders under `var/`, rows that only say what changed, and gauges.
 
 Touches the folders named here, the changes of configuration that every process has seen, old samples of gauges and
-processes that are no more, what became of circuits 90 days ago, tokens and sessions that have ended, nothing else:
-never the ledger, the secrets or the spool. Follows no symbolic link and leaves files alone that somebody holds locked
-(the logs of running children).
+processes that are no more, what became of circuits 90 days ago, attempts to sign in, tokens and sessions that have
+ended, nothing else: never the ledger, the secrets or the spool. Follows no symbolic link and leaves files alone that
+somebody holds locked (the logs of running children).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 from django.conf import settings
 from django.utils import timezone
 
-from analytics import gauges, user_tokens
+from analytics import gauges, guessing, user_tokens
 from providers.models import ConfigChange
 from routing import transitions
 
@@ -56,7 +56,7 @@ def clear(var_dir: Path, *, days: int) -> Cleared:
 def _clear_sign_ins() -> int:
     """Sessions that have expired go as well; how many, nobody tells."""
     import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
-    return user_tokens.clear()
+    return guessing.clear() + user_tokens.clear()
 
 
 def clear_files(var_dir: Path, *, before: float, deadline_s: float) -> Cleared:

@@ -62,6 +62,7 @@ INSTALLED_APPS = [
     "corsheaders",
     "rest_framework",
     "rest_framework_simplejwt.token_blacklist",
+    "axes",
     "providers.apps.ProvidersConfig",
     "analytics.apps.AnalyticsConfig",
     "routing.apps.RoutingConfig",
@@ -81,6 +82,7 @@ MIDDLEWARE = [
     "gateway.middleware.audit_origin",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 
 TEMPLATES = [
@@ -159,8 +161,8 @@ SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 12 * 3600
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("TRUST_X_FORWARDED_PROTO", False) else None
 TRUSTED_PROXIES = client_address.trusted(env.list("TRUSTED_PROXIES", []))
-"""Networks of the proxies whose `X-Forwarded-For` is believed: for API keys that are held to addresses, and for
-the audit trail."""
+"""Networks of the proxies whose `X-Forwarded-For` is believed: for API keys that are held to addresses, for the
+audit trail, and for the brake on guessing passwords."""
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 AUTH_PASSWORD_VALIDATORS = [
@@ -171,9 +173,24 @@ AUTH_PASSWORD_VALIDATORS = [
 
 # -- signing in: docs/signing-in.md ------------------------------------------------------------------------------------
 
+AUTHENTICATION_BACKENDS = ["analytics.guessing.CountingBackend"]
+AXES_HANDLER = "analytics.guessing.Attempts"
+AXES_FAILURE_LIMIT = 5
+"""Wrong passwords for a user name from an address; then both together are locked out."""
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+"""For so long; and so long after the last of them they are forgotten."""
+ADDRESS_FAILURE_LIMIT = 100
+"""Wrong passwords from an address, whatever the names."""
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_CLIENT_IP_CALLABLE = "gateway.client_address.counted"
+AXES_LOCKOUT_CALLABLE = "gateway.locked_out.answer"
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = AXES_VERBOSE = False
+
 SIMPLE_JWT: dict[str, Any] = {
     "ALGORITHM": "HS256",
-    # A key of its own: what signs tokens signs nothing else, and SECRET_KEY does not lie in another library's settings.
+    # A key of its own: what signs tokens signs nothing else.
     "SIGNING_KEY": salted_hmac("gateway.user_tokens", "HS256", secret=SECRET_KEY, algorithm="sha256").hexdigest(),
     "ACCESS_TOKEN_LIFETIME": timedelta(minutes=15),
     "REFRESH_TOKEN_LIFETIME": timedelta(days=1),

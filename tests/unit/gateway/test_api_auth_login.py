@@ -12,6 +12,7 @@ from analytics.models import AuditEntry, Membership
 from tests.unit.gateway.signing_in import HERE, PASSWORD, WRONG, Api, refusal
 
 pytestmark = pytest.mark.django_db
+QUERIES_OF_A_REFUSAL = 15
 
 
 def claims(token):
@@ -134,9 +135,6 @@ class TestRefused:
 
     def test_only_post_signs_in(self, api):
         assert api.get("/v1/auth/login").status_code == 405
-
-
-QUERIES_OF_A_REFUSAL = 4
 
 
 def test_a_wrong_token_beside_a_right_password_is_no_hindrance(ann):

@@ -36,6 +36,16 @@ def forged(token, *, algorithm, key):
     return jwt.encode(payload, key, algorithm=algorithm)
 
 
+def change_password(ann):
+    ann.set_password("another long password")
+    ann.save()
+
+
+def switch_off(ann):
+    ann.is_active = False
+    ann.save()
+
+
 class TestRefresh:
     def test_it_gives_another_pair_that_works(self, api, pair, refresh):
         answer = refresh(pair["refresh"])
@@ -92,14 +102,6 @@ class TestRefresh:
 
 class TestTheUser:
     """A changed password, a user who is switched off or gone: no token works any more."""
-
-    def change_password(ann):
-        ann.set_password("another long password")
-        ann.save()
-
-    def switch_off(ann):
-        ann.is_active = False
-        ann.save()
 
     @pytest.mark.parametrize("change", [change_password, switch_off, lambda ann: ann.delete()])
     def test_ends_tokens(self, api, ann, pair, refresh, change):

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from axes.models import AccessAttempt
 from django.contrib.sessions.models import Session
 from django.utils import timezone
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
@@ -109,6 +110,15 @@ def test_old_gauges_and_dead_processes_go(tmp_path):
         )
     assert housekeeping.clear(tmp_path, days=14).rows == 3
     assert GaugeSample.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_old_attempts_to_sign_in_go(tmp_path):
+    for hours in (23, 25):
+        row = AccessAttempt.objects.create(username=str(hours), ip_address="192.0.2.7", failures_since_start=1)
+        AccessAttempt.objects.filter(pk=row.pk).update(attempt_time=timezone.now() - timedelta(hours=hours))
+    assert housekeeping.clear(tmp_path, days=14).rows == 1
+    assert AccessAttempt.objects.get().username == "23"
 
 
 @pytest.mark.django_db
