@@ -89,3 +89,9 @@ def installation_permissions() -> frozenset[str]:
         for model in apps.get_app_config(app).get_models()
         for verb in model._meta.default_permissions
     )
+
+
+def roles_of(user: AbstractBaseUser) -> list[tuple[str, str]]:
+    """The projects a user belongs to, by slug, with the role there."""
+    found = Membership.objects.filter(user=user.pk).order_by("project__slug")
+    return list(found.values_list("project__slug", "role"))

@@ -1,4 +1,5 @@
-"""System events of signing in: `login.accepted`, `login.refused`. Decides nothing; Django's own signals call it.
+"""System events of signing in: `login.accepted`, `.refused`, `.locked`, `.token_reused`. Decides nothing; Django's own
+signals call it, and those who lock out (`analytics.guessing`) or see a token twice (`analytics.user_tokens`).
 
 A name is written down only where such a user exists: people type passwords into that field. At most one refusal a
 minute is written for the same address and name, and the next one says how many were left out.
@@ -22,6 +23,7 @@ from analytics import audit, audit_context, visibility
 from analytics.models import AuditEntry, Severity
 
 REFUSED, ACCEPTED = "login.refused", "login.accepted"
+LOCKED, REUSED = "login.locked", "login.token_reused"
 NOBODY = "an unknown user"
 ONCE_IN = timedelta(minutes=1)
 MOST_COUNTED = 10_000
@@ -39,7 +41,7 @@ def begin() -> None:
 
 def refused(name: object, *, why: str = "") -> None:
     """Somebody could not sign in under this name; `why`, where the password was right."""
-    target, address = name if _is_a_user(name) else NOBODY, audit_context.address()
+    target, address = name if is_a_user(name) else NOBODY, audit_context.address()
     since = timezone.now() - ONCE_IN
     # Two at once may both find nothing: then there are two entries.
     is_told = AuditEntry.objects.filter(action=REFUSED, target=target, address=address, at__gt=since).exists()
@@ -49,6 +51,24 @@ def refused(name: object, *, why: str = "") -> None:
         audit.record(
             REFUSED, actor=audit_context.UNKNOWN, target=str(target), after=after or None, severity=Severity.WARNING
         )
+
+
+def is_a_user(name: object) -> bool:
+    users = get_user_model()
+    by_name = {users.USERNAME_FIELD: name}
+    return isinstance(name, str) and "\0" not in name and users._default_manager.filter(**by_name).exists()
+
+
+def locked(target: str, *, failures: int, for_s: float) -> None:
+    """Whoever tries next as `target` from here is turned away."""
+    after = {"failures": failures, "for_s": int(for_s)}
+    audit.record(LOCKED, actor=audit_context.UNKNOWN, target=target, after=after, severity=Severity.WARNING)
+
+
+def reused(user: Any) -> None:
+    """A refresh token came a second time, and what came of its first was ended: one of the two has stolen it."""
+    name = user.get_username()
+    audit.record(REUSED, actor=audit_context.UNKNOWN, target=name, severity=Severity.WARNING)
 
 
 class DashboardForm(AuthenticationForm):
@@ -72,12 +92,6 @@ def _failed(credentials: Mapping[str, Any], **_: Any) -> None:
 
 def _logged_in(user: Any, **_: Any) -> None:
     audit.record(ACCEPTED, actor=user.get_username(), target=user.get_username())
-
-
-def _is_a_user(name: object) -> bool:
-    users = get_user_model()
-    by_name = {users.USERNAME_FIELD: name}
-    return isinstance(name, str) and "\0" not in name and users._default_manager.filter(**by_name).exists()
 
 
 def _count(address: str | None, name: str, *, is_told: bool) -> int:

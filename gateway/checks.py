@@ -102,6 +102,20 @@ def check_way_out(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> lis
     return found
 
 
+@register()
+def check_proxies_are_named(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Behind a proxy that nobody named all clients have its address: wrong passwords of one lock out all."""
+    if settings.SECURE_PROXY_SSL_HEADER and not settings.TRUSTED_PROXIES:
+        return [
+            Warning(
+                "TRUST_X_FORWARDED_PROTO says there is a proxy in front, and TRUSTED_PROXIES does not name it.",
+                hint="Name its address: else one client's wrong passwords lock out everybody (docs/signing-in.md).",
+                id="gateway.W002",
+            )
+        ]
+    return []
+
+
 def _file_mistake(path: str) -> str | None:
     """OpenSSL passes over a file it cannot use and says nothing, and then trusts nobody."""
     if not os.path.exists(path):

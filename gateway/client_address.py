@@ -7,13 +7,19 @@ that is none of theirs. What stands left of that anyone may have made up.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from ipaddress import ip_network
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
 from analytics import networks
 from analytics.networks import Address, Network
 from gateway.env import EnvError
+
+if TYPE_CHECKING:  # the settings import this module
+    from django.http import HttpRequest
+
+NOWHERE = "0.0.0.0"  # noqa: S104 - nobody's address, and nothing is bound to it
 
 
 def of(meta: Mapping[str, Any]) -> Address | None:
@@ -28,6 +34,16 @@ def of(meta: Mapping[str, Any]) -> Address | None:
             return found
         found = networks.address(_without_port(entry.strip()))
     return found
+
+
+def counted(request: HttpRequest) -> str:
+    """What failures to sign in are counted for: the address, of IPv6 its /64, as whoever has one has all of that. Those
+    without an address count as one."""
+    found = of(request.META)
+    if found is None:
+        return NOWHERE
+    text = str(found).partition("%")[0]
+    return text if found.version == 4 else str(ip_network(f"{text}/64", strict=False).network_address)
 
 
 def is_within(address: Address, among: Iterable[Network]) -> bool:

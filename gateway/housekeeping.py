@@ -1,9 +1,9 @@
 """Clears what has grown old: files in a few folders under `var/`, rows that only say what changed, and gauges.
 
 Touches the folders named here, the changes of configuration that every process has seen, old samples of gauges and
-processes that are no more, what became of circuits 90 days ago, nothing else: never the
-ledger, the secrets or the spool. Follows no symbolic link and leaves files alone that somebody holds locked (the logs
-of running children).
+processes that are no more, what became of circuits 90 days ago, attempts to sign in, tokens and sessions that have
+ended, nothing else: never the ledger, the secrets or the spool. Follows no symbolic link and leaves files alone that
+somebody holds locked (the logs of running children).
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from fnmatch import fnmatch
+from importlib import import_module
 from pathlib import Path
 
+from django.conf import settings
 from django.utils import timezone
 
-from analytics import gauges
+from analytics import gauges, guessing, user_tokens
 from providers.models import ConfigChange
 from routing import transitions
 
@@ -44,11 +46,17 @@ class Cleared:
 
 
 def clear(var_dir: Path, *, days: int) -> Cleared:
-    """Deletes files older than `days` and old rows: of `ConfigChange`, of gauges, of circuits' transitions; what the
-    deadline cuts off is left for next time."""
+    """Deletes files older than `days` and old rows: of `ConfigChange`, of gauges, of circuits' transitions, of signing
+    in; what the deadline cuts off is left for next time."""
     files = clear_files(var_dir, before=time.time() - days * _DAY_S, deadline_s=DEADLINE_S)
     rows, _ = ConfigChange.objects.filter(changed_at__lt=timezone.now() - KEEP_CHANGES).delete()
-    return Cleared(files.files, files.bytes, rows + gauges.clear() + transitions.clear())
+    return Cleared(files.files, files.bytes, rows + gauges.clear() + transitions.clear() + _clear_sign_ins())
+
+
+def _clear_sign_ins() -> int:
+    """Sessions that have expired go as well; how many, nobody tells."""
+    import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
+    return guessing.clear() + user_tokens.clear()
 
 
 def clear_files(var_dir: Path, *, before: float, deadline_s: float) -> Cleared:

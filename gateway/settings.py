@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from csp.constants import NONCE, SELF
 from csp.constants import NONE as NOBODY
+from django.utils.crypto import salted_hmac
 
 from gateway import client_address, secrets
 from gateway.env import env, read_dotenv
@@ -63,6 +65,8 @@ INSTALLED_APPS = [
     "csp",
     "django_htmx",
     "rest_framework",
+    "rest_framework_simplejwt.token_blacklist",
+    "axes",
     "providers.apps.ProvidersConfig",
     "analytics.apps.AnalyticsConfig",
     "routing.apps.RoutingConfig",
@@ -84,6 +88,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 
 TEMPLATES = [
@@ -162,8 +167,8 @@ SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 12 * 3600
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("TRUST_X_FORWARDED_PROTO", False) else None
 TRUSTED_PROXIES = client_address.trusted(env.list("TRUSTED_PROXIES", []))
-"""Networks of the proxies whose `X-Forwarded-For` is believed: for API keys that are held to addresses, and for
-the audit trail."""
+"""Networks of the proxies whose `X-Forwarded-For` is believed: for API keys that are held to addresses, for the
+audit trail, and for the brake on guessing passwords."""
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
@@ -185,6 +190,35 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+
+# -- signing in: docs/signing-in.md ------------------------------------------------------------------------------------
+
+AUTHENTICATION_BACKENDS = ["analytics.guessing.CountingBackend"]
+AXES_HANDLER = "analytics.guessing.Attempts"
+AXES_FAILURE_LIMIT = 5
+"""Wrong passwords for a user name from an address; then both together are locked out."""
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+"""For so long; and so long after the last of them they are forgotten."""
+ADDRESS_FAILURE_LIMIT = 100
+"""Wrong passwords from an address, whatever the names."""
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_CLIENT_IP_CALLABLE = "gateway.client_address.counted"
+AXES_LOCKOUT_CALLABLE = "gateway.locked_out.answer"
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = AXES_VERBOSE = False
+
+SIMPLE_JWT: dict[str, Any] = {
+    "ALGORITHM": "HS256",
+    # A key of its own: what signs tokens signs nothing else.
+    "SIGNING_KEY": salted_hmac("gateway.user_tokens", "HS256", secret=SECRET_KEY, algorithm="sha256").hexdigest(),
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=15),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=1),
+    # A changed password ends tokens as it ends sessions.
+    "CHECK_REVOKE_TOKEN": True,
+}
+
+# -- other sites' pages ------------------------------------------------------------------------------------------------
 
 CORS_ALLOWED_ORIGINS: list[str] = env.list("CORS_ALLOWED_ORIGINS", [])
 CORS_URLS_REGEX = r"^/(v1/|health)"
@@ -222,7 +256,7 @@ CORS_EXPOSE_HEADERS = [
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "gateway.api.authentication.ApiKeyAuthentication",
+        "gateway.api.authentication.BearerAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["gateway.api.authentication.IsCallerOrUser"],

@@ -16,6 +16,7 @@ from gateway.api.admin_models import PricesView, PriceView
 from gateway.api.admin_projects import ProjectsView, ProjectView
 from gateway.api.admin_providers import CredentialView, ProvidersView, ProviderView, TryView
 from gateway.api.analytics import ReportView, SavingsView
+from gateway.api.auth import LoginView, LogoutView, RefreshView, StatusView, VerifyView
 from gateway.api.chat import ChatCompletionsView
 from gateway.api.health import HealthView, ReadyView
 from gateway.api.models import LayersView
@@ -45,6 +46,11 @@ urlpatterns = [
     path("v1/analytics/savings", SavingsView.as_view()),
     path("v1/requests", RequestsView.as_view()),
     path("v1/requests/<str:request_id>", RequestView.as_view()),
+    path("v1/auth/login", LoginView.as_view()),
+    path("v1/auth/refresh", RefreshView.as_view()),
+    path("v1/auth/status", StatusView.as_view()),
+    path("v1/auth/verify", VerifyView.as_view()),
+    path("v1/auth/logout", LogoutView.as_view()),
     path("v1/admin/keys", KeysView.as_view()),
     path("v1/admin/keys/<int:key_id>", KeyView.as_view()),
     path("v1/admin/keys/<int:key_id>/rotate", RotateView.as_view()),

@@ -1,5 +1,5 @@
 """Who is asking: an API key looked up in the snapshot, and whether it may be used here. No query, no I/O; the same
-class on both ways in."""
+class on both ways in. Beside it, on Django's own way alone: users by their access tokens, which asks the database."""
 
 from __future__ import annotations
 
@@ -13,31 +13,59 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from analytics import keys
+from analytics import keys, user_tokens
 from analytics.types import Caller, Scope
 from gateway import client_address
 from routing import snapshot
 
+CHALLENGE = 'Bearer realm="gateway"'
 NO_KEY = "Send an API key as 'Authorization: Bearer KEY'."
+KEYS_ALONE = "This is a user's access token: this address takes API keys (agw_...) alone."
 LONGEST_PATH_TOLD = 200
+_TOKENS_BEGIN = "eyJ"
+"""What `{"` is in base64."""
 
 
 class ApiKeyAuthentication(BaseAuthentication):
     """`Authorization: Bearer KEY`, as every OpenAI client sends it."""
 
-    def authenticate(self, request: Request) -> tuple[None, Caller] | None:
+    def authenticate(self, request: Request) -> tuple[Any, Any] | None:
         """The caller becomes `request.auth`. None when no bearer token was sent: another class may know the user."""
         header = request._request.META.get("HTTP_AUTHORIZATION", "")
         kind, _, secret = header.partition(" ")
         if kind.lower() != "bearer" or not secret.strip():
             return None
-        caller = caller_of(secret.strip())
+        secret = secret.strip()
+        if not secret.startswith(keys.START) and _is_token(secret):
+            return self.of_token(secret)
+        caller = caller_of(secret)
         if caller.allowed_networks or caller.allowed_endpoints:
             _refuse_elsewhere(caller, request=request._request)
         return None, caller
 
+    def of_token(self, token: str) -> tuple[Any, Any]:
+        """Who sends a user's token. Raises: AuthenticationFailed."""
+        raise exceptions.AuthenticationFailed(KEYS_ALONE, code="api_key_required")
+
     def authenticate_header(self, request: Request) -> str:
-        return 'Bearer realm="gateway"'
+        return CHALLENGE
+
+
+class BearerAuthentication(ApiKeyAuthentication):
+    """An API key, or the access token of a user, who then has the authority that a session would give. Not for the
+    short way: users are looked up in the database."""
+
+    def of_token(self, token: str) -> tuple[Any, Any]:
+        """The user, and what their token says of itself. Raises: AuthenticationFailed."""
+        try:
+            return user_tokens.user_of(token)
+        except user_tokens.TokenProblem as problem:
+            raise exceptions.AuthenticationFailed(str(problem), code=problem.code) from problem
+
+
+def _is_token(secret: str) -> bool:
+    """Whether it has the form of a JSON Web Token, or of one that was cut off."""
+    return secret.startswith(_TOKENS_BEGIN) or secret.count(".") == 2
 
 
 def caller_of(secret: str) -> Caller:

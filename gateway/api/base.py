@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from analytics import ids
+from gateway.api.authentication import ApiKeyAuthentication
 from gateway.api.opening import Opening
 
 
@@ -26,6 +27,7 @@ class GatewayRequest(ASGIRequest):
 class AsyncAPIView(APIView):
     """Authentication, permissions and errors as in DRF; all of them must be free of I/O, as they run on the loop."""
 
+    authentication_classes = [ApiKeyAuthentication]
     request_id: UUID
 
     async def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]  # DRF's is sync

@@ -64,10 +64,8 @@ class MayManage(BasePermission):
         return found is not None and found.has_projects
 
 
-class ManagingView(APIView):
-    permission_classes = [MayManage]
-    authority: Authority
-    """Set by the permission."""
+class BodyView(APIView):
+    """Reads its request's body before anything else."""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """The body is read first: DRF's look for a CSRF token would leave nothing of it, and it takes a chunked one for
@@ -77,6 +75,12 @@ class ManagingView(APIView):
         except RequestDataTooBig as error:
             raise TooLarge from error
         super().initial(request, *args, **kwargs)
+
+
+class ManagingView(BodyView):
+    permission_classes = [MayManage]
+    authority: Authority
+    """Set by the permission."""
 
 
 class TooLarge(exceptions.APIException):

@@ -16,6 +16,7 @@ from analytics import keys
 from providers.models import ConfigVersion
 from routing import snapshot
 from tests.conftest import Tenant
+from tests.unit.gateway.signing_in import PASSWORD, Api
 
 
 @dataclass(frozen=True)
@@ -112,3 +113,14 @@ def refused_form(rf: RequestFactory, admin_user: User) -> Callable[..., dict[str
         return {field: " ".join(said) for field, said in errors.items()}
 
     return refused_form
+
+
+@pytest.fixture
+def api() -> Api:
+    """A client of `/v1/auth/*` that holds no cookie."""
+    return Api()
+
+
+@pytest.fixture
+def ann(django_user_model: type[User]) -> User:
+    return django_user_model.objects.create_user("ann", password=PASSWORD)

@@ -41,6 +41,13 @@ def test_each_list_and_form_opens(admin_client, layers, ours, model):
     assert admin_client.get(f"{base}add/").status_code in (200, 403)
 
 
+def test_tokens_and_attempts_to_sign_in_have_none(admin_client):
+    shown = {model._meta.app_label for model in admin.site._registry}
+    assert shown == {*OURS, "auth"}
+    for path in ("token_blacklist/outstandingtoken/", "axes/accessattempt/"):
+        assert admin_client.get(f"/admin/{path}").status_code == 404
+
+
 def test_labels_name_units_and_spell_abbreviations(admin_client, layers):
     """In the words of the code, a label would end in a unit ("Deadline s") or shout too little ("Base url")."""
     for path in ("providers/provider/add/", "providers/model/add/", "providers/price/add/", "routing/policy/1/change/"):

@@ -6,7 +6,7 @@ import resource
 import pytest
 import trustme
 
-from gateway import checks, env
+from gateway import checks, client_address, env
 
 
 def test_missing_secrets_stop_the_start(settings):
@@ -39,6 +39,14 @@ def test_too_few_descriptors_are_a_warning(monkeypatch):
     monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 4096))
     (found,) = checks.check_descriptors(None)
     assert (found.id, found.is_serious()) == ("gateway.W001", False)
+
+
+def test_a_proxy_that_is_spoken_of_and_not_named_is_a_warning(settings):
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    (found,) = checks.check_proxies_are_named(None)
+    assert (found.id, found.is_serious()) == ("gateway.W002", False)
+    settings.TRUSTED_PROXIES = client_address.trusted(["127.0.0.1"])
+    assert checks.check_proxies_are_named(None) == []
 
 
 @pytest.fixture

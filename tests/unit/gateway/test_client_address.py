@@ -72,3 +72,17 @@ def test_a_wrong_setting_is_refused_by_name(text, says):
 
 def test_space_around_an_entry_does_not_matter():
     assert [str(network) for network in client_address.trusted([" 10.0.0.0/8", "::1 "])] == ["10.0.0.0/8", "::1/128"]
+
+
+@pytest.mark.parametrize(
+    ("remote", "counted"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3::7", "2001:db8:1:2::"),
+        ("fe80::1%eth0", "fe80::"),
+        ("", client_address.NOWHERE),
+    ],
+)
+def test_what_is_counted_for_is_an_address_or_a_network_of_ipv6(rf, remote, counted):
+    assert client_address.counted(rf.get("/", REMOTE_ADDR=remote)) == counted

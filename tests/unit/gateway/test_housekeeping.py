@@ -6,7 +6,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from axes.models import AccessAttempt
+from django.contrib.sessions.models import Session
 from django.utils import timezone
+from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 
 from analytics.models import GaugeSample, ProcessGauges
 from gateway import housekeeping
@@ -107,3 +110,25 @@ def test_old_gauges_and_dead_processes_go(tmp_path):
         )
     assert housekeeping.clear(tmp_path, days=14).rows == 3
     assert GaugeSample.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_old_attempts_to_sign_in_go(tmp_path):
+    for hours in (23, 25):
+        row = AccessAttempt.objects.create(username=str(hours), ip_address="192.0.2.7", failures_since_start=1)
+        AccessAttempt.objects.filter(pk=row.pk).update(attempt_time=timezone.now() - timedelta(hours=hours))
+    assert housekeeping.clear(tmp_path, days=14).rows == 1
+    assert AccessAttempt.objects.get().username == "23"
+
+
+@pytest.mark.django_db
+def test_tokens_and_sessions_go_that_have_expired(tmp_path):
+    for minutes in (-1, 1):
+        expires_at = timezone.now() + timedelta(minutes=minutes)
+        row = OutstandingToken.objects.create(jti=str(minutes), token="family", expires_at=expires_at)
+        BlacklistedToken.objects.create(token=row)
+        Session.objects.create(session_key=str(minutes), session_data="", expire_date=expires_at)
+    assert housekeeping.clear(tmp_path, days=14).rows == 2
+    assert [row.jti for row in OutstandingToken.objects.all()] == ["1"]
+    assert BlacklistedToken.objects.get().token.jti == "1"
+    assert Session.objects.get().session_key == "1"
