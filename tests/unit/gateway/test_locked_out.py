@@ -118,7 +118,7 @@ class TestPage:
         client = Client()
         client.post(PAGE, {"username": "ann", "password": PASSWORD}, REMOTE_ADDR=HERE)
         fail()
-        assert client.get("/admin/", REMOTE_ADDR=HERE).status_code == 200
+        assert client.get("/admin/tables/", REMOTE_ADDR=HERE).status_code == 200
 
     def test_the_form_itself_is_still_shown(self, ann):
         fail()
