@@ -101,7 +101,8 @@ def test_so_is_one_amid_a_stream(client: httpx.Client) -> None:
         ("GET", "/v1/models/nothing", {}, 404),
         ("GET", "/v1/nothing", {}, 404),
         ("GET", "/v1/chat/completions", {}, 405),
-        ("POST", "/v1/models", {}, 405),
+        ("POST", "/v1/models", {}, 403),
+        ("POST", "/v1/models/layers", {}, 405),
     ],
 )
 def test_so_is_every_other(client: httpx.Client, method: str, path: str, headers: dict[str, str], status: int) -> None:
