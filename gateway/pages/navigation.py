@@ -44,8 +44,7 @@ _GROUPS: dict[str, tuple[Entry, ...]] = {
         Entry("Alerts", "alerts"),
     ),
     "Route": (
-        _table("Models", "providers.model"),
-        _table("Layers", "routing.layer"),
+        Entry("Models", "models", "providers.model"),
         _table("Providers", "providers.provider"),
         _table("Prices", "providers.price"),
         _table("Policy", "routing.policy"),

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.admin import AdminSite
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path
 
@@ -35,6 +35,7 @@ class Dashboard(AdminSite):
         own = [
             path("requests/", self.admin_view(self.requests), name="requests"),
             path("requests/<uuid:request_id>/", self.admin_view(self.request), name="request"),
+            path("models/", self.admin_view(self.models), name="models"),
             path("tables/", self.admin_view(self.tables), name="tables"),
             path("alerts/", self.admin_view(coming.alerts), name="alerts"),
             path("terminal/", self.admin_view(coming.terminal), name="terminal"),
@@ -55,6 +56,11 @@ class Dashboard(AdminSite):
         from gateway.pages import requests
 
         return requests.request_page(request, self.each_context(request), request_id)
+
+    def models(self, request: HttpRequest) -> HttpResponse:
+        from gateway.pages import models
+
+        return models.page(request, self.each_context(request))
 
     def tables(self, request: HttpRequest) -> TemplateResponse:
         """Every table that the user may see, as Django's own index lists them."""
