@@ -35,3 +35,24 @@ def test_no_page_has_styles_or_scripts_within(admin_client, layers):
 
 def test_the_api_carries_none(client):
     assert "Content-Security-Policy" not in client.get("/v1/models")
+
+
+class TestPagesOfFailures:
+    def test_what_is_not_there_is_said_in_our_look(self, admin_client):
+        answer = admin_client.get("/admin/requests/none/")
+        assert (answer.status_code, "There is nothing here" in answer.content.decode()) == (404, True)
+
+    def test_what_is_not_allowed_says_what_is_missing(self, client, django_user_model):
+        client.force_login(django_user_model.objects.create_user("staff", is_staff=True))
+        page = client.get("/admin/models/")
+        assert (page.status_code, "providers.view_model" in page.content.decode()) == (403, True)
+
+    def test_a_failure_says_where_to_look(self, admin_client, monkeypatch):
+        def fail(*_):
+            raise RuntimeError("secret words")
+
+        monkeypatch.setattr("gateway.pages.models.page", fail)
+        admin_client.raise_request_exception = False
+        answer = admin_client.get("/admin/models/")
+        page = answer.content.decode()
+        assert (answer.status_code, "The gateway failed at this page" in page, "secret" in page) == (500, True, False)
