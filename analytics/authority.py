@@ -1,17 +1,22 @@
-"""Who changes the configuration, and how far that reaches: everything, certain projects, what all projects share.
-Frozen; checks no rows.
+"""Who looks at and changes the configuration, and how far that reaches: everything, certain projects by a role there,
+what all projects share. Frozen; checks no rows.
+
+A viewer sees a project's usage, keys, budgets and members; an operator also makes, changes and rotates the keys that
+change no configuration; an admin does everything within the project.
 
 `analytics.visibility` filters by it, `analytics.handing_on` holds a key to what it has itself.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 
 import msgspec
 from django.apps import apps
 from django.contrib.auth import get_permission_codename
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.core.exceptions import PermissionDenied
 
 from analytics.models import Membership, Role
 from analytics.types import Caller, Scope
@@ -20,11 +25,17 @@ INSTALLATION_APPS = ("providers", "routing")
 """Django's names of the apps whose tables all projects share."""
 
 
+_RANKS = (Role.VIEWER, Role.OPERATOR, Role.ADMIN)
+"""Each may what the one before may, and more."""
+IN_WORDS = {Role.VIEWER: "members", Role.OPERATOR: "operators and admins", Role.ADMIN: "admins"}
+"""Who has this role or a higher one."""
+
+
 class Authority(msgspec.Struct, frozen=True):
     actor: str
     """As the audit trail names it."""
-    project_ids: frozenset[int] | None
-    """None: all of them, and the installation itself."""
+    roles: Mapping[int, Role] | None
+    """By project. None: admin of all of them, and of the installation itself."""
     caller: Caller | None = None
     """The API key that acts, if it is one."""
     permissions: frozenset[str] | None = frozenset()
@@ -32,16 +43,29 @@ class Authority(msgspec.Struct, frozen=True):
 
     @property
     def is_everything(self) -> bool:
-        return self.project_ids is None
+        return self.roles is None
 
-    @property
-    def has_projects(self) -> bool:
-        return self.project_ids is None or bool(self.project_ids)
+    def within(self, least: Role) -> frozenset[int] | None:
+        """The projects in which it has this role or a higher one. None: all of them."""
+        if self.roles is None:
+            return None
+        rank = _RANKS.index(least)
+        return frozenset(project_id for project_id, role in self.roles.items() if _RANKS.index(role) >= rank)
 
-    @property
-    def home_id(self) -> int | None:
+    def has(self, least: Role, *, project_id: int | None) -> bool:
+        """Whether it has this role or a higher one there; of what belongs to no project, whether it may do all."""
+        projects = self.within(least)
+        return projects is None or project_id in projects
+
+    def require(self, least: Role, *, project_id: int | None) -> None:
+        """Raises: PermissionDenied where the role there is a lower one."""
+        if not self.has(least, project_id=project_id):
+            raise PermissionDenied(f"This is for {IN_WORDS[least]} of the project.")
+
+    def home_id(self, least: Role) -> int | None:
         """The one project it is about where none is named."""
-        return next(iter(self.project_ids)) if self.project_ids and len(self.project_ids) == 1 else None
+        projects = self.within(least)
+        return next(iter(projects)) if projects and len(projects) == 1 else None
 
     @property
     def may_give_installation(self) -> bool:
@@ -58,26 +82,27 @@ class Authority(msgspec.Struct, frozen=True):
 def of_caller(caller: Caller) -> Authority | None:
     """An API key with the scope `admin` acts within its project, one with `installation` on what all projects share.
     None: it may change nothing."""
-    projects = frozenset({caller.project_id} if Scope.ADMIN in caller.scopes else ())
+    roles = {caller.project_id: Role.ADMIN} if Scope.ADMIN in caller.scopes else {}
     permissions = installation_permissions() if Scope.INSTALLATION in caller.scopes else frozenset()
-    if not projects and not permissions:
+    if not roles and not permissions:
         return None
-    return Authority(f"key {caller.key_name} ({caller.key_prefix}...)", projects, caller, permissions)
+    return Authority(f"key {caller.key_name} ({caller.key_prefix}...)", roles, caller, permissions)
 
 
 def of_user(user: AbstractBaseUser | AnonymousUser) -> Authority | None:
-    """A superuser acts everywhere, a project's admin within it, who was given Django's permissions on their tables.
-    None: they may change nothing."""
+    """A superuser acts everywhere, a member of a project within it by their role, who was given Django's permissions
+    on their tables. None: they are none of these."""
     if isinstance(user, AnonymousUser) or not user.is_active:
         return None
     if getattr(user, "is_superuser", False):
         return Authority(user.get_username(), None, permissions=None)
-    projects = frozenset(Membership.objects.filter(user=user.pk, role=Role.ADMIN).values_list("project_id", flat=True))
+    rows = Membership.objects.filter(user=user.pk).values_list("project_id", "role")
+    roles = {project_id: Role(role) for project_id, role in rows}
     given: set[str] = getattr(user, "get_all_permissions", set)()
     permissions = installation_permissions() & given
-    if not projects and not permissions:
+    if not roles and not permissions:
         return None
-    return Authority(user.get_username(), projects, permissions=permissions)
+    return Authority(user.get_username(), roles, permissions=permissions)
 
 
 @cache

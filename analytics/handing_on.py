@@ -1,6 +1,7 @@
 """API keys as somebody with leave makes, changes and deletes them: who is a key itself gives no more than it has.
 
-The scope `installation`, which reaches beyond the project, is given by superusers and by keys that have it.
+The scope `installation`, which reaches beyond the project, is given by superusers and by keys that have it; the scope
+`admin` by admins of the project: its operators have neither, and no leave with keys that have them.
 
 A key that is held to models, layers or networks gives each of those lists out of its own. One that is held to paths or
 to a time gives a scope that changes configuration only with the same paths and no later end: what such a key may be
@@ -20,7 +21,7 @@ from django.db import transaction
 from analytics import keys, networks
 from analytics.authority import Authority
 from analytics.keys import GRACE_S, NewKey
-from analytics.models import ApiKey, Project
+from analytics.models import ApiKey, Project, Role
 from analytics.types import Caller, Scope
 
 _LISTS = ("allowed_models", "allowed_layers", "allowed_networks")
@@ -28,23 +29,30 @@ _LISTS = ("allowed_models", "allowed_layers", "allowed_networks")
 _CHANGING = frozenset({Scope.ADMIN, Scope.INSTALLATION})
 """Scopes of keys that change configuration."""
 NO_INSTALLATION = "Only superusers and keys with the scope 'installation' give that scope."
+NO_ADMIN = "Only admins of the project give the scope 'admin'."
 
 
 def create(name: str, *, authority: Authority, project: Project, **fields: Any) -> NewKey:
-    """As `keys.create`; lists that are not named are those of the key that acts. Raises: ValidationError."""
+    """As `keys.create`; lists that are not named are those of the key that acts. Raises: ValidationError;
+    PermissionDenied for who may not look after the project's keys."""
+    authority.require(Role.OPERATOR, project_id=project.pk)
     caller = authority.caller
     given = {**(_own_lists(caller) if caller else {}), **fields}
-    if mistakes := _beyond(authority, given):
+    if mistakes := _beyond(authority, given, projects={project.pk}):
         raise ValidationError({field: [words] for field, words in mistakes.items()})
     return keys.create(name, actor=authority.actor, project=project, **given)
 
 
 @transaction.atomic
 def edit(row: ApiKey, *, authority: Authority, changes: Mapping[str, object]) -> ApiKey:
-    """As `keys.edit`. Raises: ValidationError; PermissionDenied for a key that may do more already;
-    ApiKey.DoesNotExist."""
-    now = _held(row, authority=authority)
-    if mistakes := _beyond(authority, now | dict(changes)):
+    """As `keys.edit`. Raises: ValidationError; PermissionDenied for a key that may do more already, and for who may not
+    look after the keys of its project, or of the one it would move to; ApiKey.DoesNotExist."""
+    found, now = _held(row, authority=authority)
+    to = changes.get("project")
+    projects = {found.project_id, to.pk if isinstance(to, Project) else found.project_id}
+    for project_id in projects:
+        authority.require(Role.OPERATOR, project_id=project_id)
+    if mistakes := _beyond(authority, now | dict(changes), projects=projects):
         raise ValidationError({field: [words] for field, words in mistakes.items()})
     return keys.edit(row, actor=authority.actor, changes=changes)
 
@@ -59,26 +67,33 @@ def rotate(row: ApiKey, *, authority: Authority, grace_s: int = GRACE_S, end_pre
 
 @transaction.atomic
 def delete(row: ApiKey, *, authority: Authority) -> None:
-    """As `keys.delete`. Raises: PermissionDenied for a key that may do more; ApiKey.DoesNotExist."""
-    _held(row, authority=authority)
+    """As `keys.delete`, for admins of the project: its budgets go with it. Raises: PermissionDenied for who is none,
+    and for a key that may do more; ApiKey.DoesNotExist."""
+    found, _ = _held(row, authority=authority)
+    authority.require(Role.ADMIN, project_id=found.project_id)
     keys.delete(row, actor=authority.actor)
 
 
-def _held(row: ApiKey, *, authority: Authority) -> dict[str, object]:
-    """The row's fields, locked until the transaction ends. Raises: PermissionDenied, ApiKey.DoesNotExist."""
+def _held(row: ApiKey, *, authority: Authority) -> tuple[ApiKey, dict[str, object]]:
+    """The row, locked until the transaction ends, and its fields. Raises: PermissionDenied, ApiKey.DoesNotExist."""
     found = ApiKey.objects.select_for_update().get(pk=row.pk)
+    authority.require(Role.OPERATOR, project_id=found.project_id)
     now: dict[str, object] = {
         name: getattr(found, name) for name in (*_LISTS, "allowed_endpoints", "scopes", "expires_at")
     }
-    if mistakes := _beyond(authority, now):
+    if mistakes := _beyond(authority, now, projects={found.project_id}):
         whose = "yours" if authority.caller else "you"
         raise PermissionDenied(f"The key {found.name} may do more than {whose}: see {', '.join(mistakes)}.")
-    return now
+    return found, now
 
 
-def _beyond(authority: Authority, fields: Mapping[str, object]) -> dict[str, str]:
-    """In which of its fields a key would have more than who gives it, by name. What is no list is refused elsewhere."""
+def _beyond(authority: Authority, fields: Mapping[str, object], *, projects: Iterable[int]) -> dict[str, str]:
+    """In which of its fields a key of these projects would have more than who gives it, by name. What is no list is
+    refused elsewhere."""
     found = _beyond_key(authority.caller, fields) if authority.caller else {}
+    is_admin = all(authority.has(Role.ADMIN, project_id=project_id) for project_id in projects)
+    if _has(fields.get("scopes"), {Scope.ADMIN}) and not is_admin:
+        found["scopes"] = NO_ADMIN
     if _has(fields.get("scopes"), {Scope.INSTALLATION}) and not authority.may_give_installation:
         found["scopes"] = NO_INSTALLATION
     return found

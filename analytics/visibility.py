@@ -10,7 +10,7 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db.models import Q, QuerySet
 
 from analytics.authority import Authority
-from analytics.models import ApiKey, AuditEntry, Budget, Membership, Project, UsageRecord
+from analytics.models import ApiKey, AuditEntry, Budget, Membership, Project, Role, UsageRecord
 from analytics.queries.filters import Filters
 from analytics.types import Caller, Scope
 
@@ -66,35 +66,34 @@ def reach_of_user(user: AbstractBaseUser | AnonymousUser) -> Filters:
     return Filters(projects=frozenset(Membership.objects.filter(user=user.pk).values_list("project_id", flat=True)))
 
 
-def projects_of(authority: Authority) -> QuerySet[Project]:
-    """Projects it may see and change."""
-    rows = Project.objects.all()
-    return rows if authority.project_ids is None else rows.filter(pk__in=authority.project_ids)
+def projects_of(authority: Authority, *, least: Role = Role.VIEWER) -> QuerySet[Project]:
+    """Projects in which it has this role or a higher one."""
+    projects = authority.within(least)
+    return Project.objects.all() if projects is None else Project.objects.filter(pk__in=projects)
 
 
-def keys_of(authority: Authority) -> QuerySet[ApiKey]:
-    """API keys it may see and change."""
-    rows = ApiKey.objects.select_related("project", "owner")
-    return rows if authority.project_ids is None else rows.filter(project__in=authority.project_ids)
+def keys_of(authority: Authority, *, least: Role = Role.VIEWER) -> QuerySet[ApiKey]:
+    """API keys of projects in which it has this role or a higher one."""
+    rows, projects = ApiKey.objects.select_related("project", "owner"), authority.within(least)
+    return rows if projects is None else rows.filter(project__in=projects)
 
 
 def budgets_of(authority: Authority) -> QuerySet[Budget]:
-    """Budgets it may see and change: of its projects and their keys; the installation's only for who may do all."""
-    rows = Budget.objects.select_related("project", "api_key__project")
-    if authority.project_ids is None:
-        return rows
-    return rows.filter(Q(project__in=authority.project_ids) | Q(api_key__project__in=authority.project_ids))
+    """Budgets it may see: of its projects and their keys; the installation's only for who may do all."""
+    rows, projects = Budget.objects.select_related("project", "api_key__project"), authority.within(Role.VIEWER)
+    return rows if projects is None else rows.filter(Q(project__in=projects) | Q(api_key__project__in=projects))
 
 
 def entries_of(authority: Authority) -> QuerySet[AuditEntry]:
-    """Entries of the audit trail it may read: those about its projects; what is about none is for who may do all."""
-    rows = AuditEntry.objects.all()
-    return rows if authority.project_ids is None else rows.filter(project_id__in=authority.project_ids)
+    """Entries of the audit trail it may read: those about projects it is an admin of; what is about none is for who may
+    do all."""
+    rows, projects = AuditEntry.objects.all(), authority.within(Role.ADMIN)
+    return rows if projects is None else rows.filter(project_id__in=projects)
 
 
-def users_of(authority: Authority) -> QuerySet[Any]:
-    """Users it may name: members of its projects."""
-    rows = get_user_model().objects.all()
-    if authority.project_ids is None:
+def users_of(authority: Authority, *, least: Role = Role.OPERATOR) -> QuerySet[Any]:
+    """Users it may name: members of projects in which it has this role or a higher one."""
+    rows, projects = get_user_model().objects.all(), authority.within(least)
+    if projects is None:
         return rows
-    return rows.filter(pk__in=Membership.objects.filter(project__in=authority.project_ids).values("user_id"))
+    return rows.filter(pk__in=Membership.objects.filter(project__in=projects).values("user_id"))

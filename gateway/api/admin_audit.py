@@ -8,7 +8,7 @@ from rest_framework.request import Request
 
 from analytics import audit_listing, visibility
 from analytics.audit_listing import Wanted
-from analytics.models import Severity
+from analytics.models import Role, Severity
 from gateway import audit_asking
 from gateway.api import managing
 from gateway.api.managing import ManagingView
@@ -17,6 +17,8 @@ FILTERS = ("since", "until", "actor", "action", "target", "project", "severity")
 
 
 class AuditView(ManagingView):
+    roles = {"GET": Role.ADMIN}
+
     def get(self, request: Request) -> HttpResponse:
         asked = managing.asked(request, *FILTERS)
         slug, times = asked.get("project"), audit_asking.times(asked.get("since"), asked.get("until"))
@@ -26,7 +28,7 @@ class AuditView(ManagingView):
             actor=asked.get("actor", ""),
             action=asked.get("action", ""),
             target=asked.get("target", ""),
-            project_id=None if slug is None else managing.project(slug, found=self.authority).pk,
+            project_id=None if slug is None else managing.project(slug, found=self.authority, least=self.least).pk,
             severity=_severity(asked.get("severity")),
         )
         rows = audit_listing.entries(self.authority, wanted)
@@ -34,6 +36,8 @@ class AuditView(ManagingView):
 
 
 class AuditEntryView(ManagingView):
+    roles = {"GET": Role.ADMIN}
+
     def get(self, request: Request, entry_id: int) -> HttpResponse:
         rows = visibility.entries_of(self.authority).filter(pk=entry_id) if entry_id < 1 << 63 else ()
         told = audit_listing.as_json(rows)

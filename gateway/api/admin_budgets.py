@@ -39,7 +39,7 @@ class _BudgetsView(ManagingView):
         row = self.among().filter(pk=budget_id).first()
         if row is None:
             raise Http404(f"There is no budget {budget_id}.")
-        return row
+        return self.hold(row, of=row.api_key.project_id if row.api_key else row.project_id)
 
     def target(self, fields: dict[str, Any]) -> tuple[Project | None, ApiKey | None]:
         """Takes out of the fields whose budget it is; both where the key is another project's: the row refuses it."""
@@ -49,8 +49,8 @@ class _BudgetsView(ManagingView):
         if bool(is_all) == (slug is not None or key_id is not None):
             words = "Say whose budget it is: project, api_key, or installation: true, which goes with neither."
             raise ValidationError({"project": [words]})
-        project = None if slug is None else managing.project(slug, found=self.authority)
-        key = None if key_id is None else managing.api_key(key_id, found=self.authority)
+        project = None if slug is None else managing.project(slug, found=self.authority, least=self.least)
+        key = None if key_id is None else managing.api_key(key_id, found=self.authority, least=self.least)
         return (None if key and project == key.project else project), key
 
 

@@ -11,7 +11,7 @@ from django.http import Http404, HttpResponse, JsonResponse
 from rest_framework.request import Request
 
 from analytics import handing_on, key_rules, keys, visibility
-from analytics.models import ApiKey
+from analytics.models import ApiKey, Role
 from gateway import key_listing
 from gateway.api import managing
 from gateway.api.managing import SHOWN_ONCE, Conflict, ManagingView
@@ -34,6 +34,8 @@ _ROTATION: dict[str, managing.Kind] = {"grace_s": managing.as_it_is, "end_previo
 
 
 class _KeysView(ManagingView):
+    roles = {"POST": Role.OPERATOR, "PATCH": Role.OPERATOR}
+
     def among(self) -> QuerySet[ApiKey]:
         return visibility.keys_of(self.authority)
 
@@ -41,14 +43,14 @@ class _KeysView(ManagingView):
         row = self.among().filter(pk=key_id).first()
         if row is None:
             raise Http404(f"There is no key {key_id}.")
-        return row
+        return self.hold(row, of=row.project_id)
 
     def fields(self, request: Request) -> dict[str, Any]:
         fields = managing.changes(request, _KINDS)
         if fields.get("owner") is not None:
             fields["owner"] = self._owner(fields["owner"])
         if fields.get("project") is not None:
-            fields["project"] = managing.project(fields["project"], found=self.authority)
+            fields["project"] = managing.project(fields["project"], found=self.authority, least=self.least)
         return fields
 
     def _owner(self, name: str) -> Any:
@@ -71,7 +73,7 @@ class KeysView(_KeysView):
     def post(self, request: Request) -> HttpResponse:
         fields = self.fields(request)
         name = fields.pop("name", "")
-        project = fields.pop("project", None) or managing.project(None, found=self.authority)
+        project = fields.pop("project", None) or managing.project(None, found=self.authority, least=self.least)
         made = handing_on.create(name, authority=self.authority, project=project, **fields)
         told = {"key": made.secret, "warnings": key_listing.warnings(made.row, about=fields)}
         return JsonResponse(key_json(made.row) | told, status=201, headers=SHOWN_ONCE)

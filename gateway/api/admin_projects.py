@@ -32,7 +32,7 @@ class _ProjectsView(ManagingView):
         row = self.among().filter(slug=slug).first()
         if row is None:
             raise Http404(f"There is no project {slug!r}.")
-        return row
+        return self.hold(row, of=row.pk)
 
 
 class ProjectsView(_ProjectsView):

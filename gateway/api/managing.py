@@ -17,13 +17,13 @@ from django.db.models import Model, QuerySet
 from django.http import HttpResponse, JsonResponse
 from django.utils.dateparse import parse_datetime
 from rest_framework import exceptions
-from rest_framework.permissions import BasePermission
+from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from analytics import audit_context, authority, key_rules, visibility
 from analytics.authority import Authority
-from analytics.models import ApiKey, Project
+from analytics.models import ApiKey, Project, Role
 from analytics.types import Caller
 from gateway.api import bodies
 
@@ -53,15 +53,17 @@ def who_acts(request: Request) -> Authority | None:
 
 
 class MayManage(BasePermission):
-    """An API key with the scope `admin`, a superuser, a project's admin. The view learns how far that reaches."""
+    """An API key with the scope `admin`, a superuser, who has the role in a project that the view asks for. The view
+    learns how far that reaches."""
 
-    message = "You are an admin of no project."
+    message = ""
 
     def has_permission(self, request: Request, view: Any) -> bool:
+        found = view.authority = who_acts(request)
+        self.message = f"This is for {authority.IN_WORDS[view.least]} of a project."
         if isinstance(request.auth, Caller):
             self.message = "This API key lacks the scope 'admin'."
-        found = view.authority = who_acts(request)
-        return found is not None and found.has_projects
+        return found is not None and found.within(view.least) != frozenset()
 
 
 class BodyView(APIView):
@@ -81,6 +83,19 @@ class ManagingView(BodyView):
     permission_classes = [MayManage]
     authority: Authority
     """Set by the permission."""
+    roles: Mapping[str, Role] = {}
+    """By method: the least role in a project that it asks for, where it is not the usual one."""
+
+    @property
+    def least(self) -> Role:
+        """The role that the request asks for: to look, any; to change, an admin's."""
+        method = self.request.method or ""
+        return self.roles.get(method, Role.VIEWER if method in SAFE_METHODS else Role.ADMIN)
+
+    def hold(self, row: Row, *, of: int | None) -> Row:
+        """The row, of this project. Raises: PermissionDenied for who may see it and not do what is asked."""
+        self.authority.require(self.least, project_id=of)
+        return row
 
 
 class TooLarge(exceptions.APIException):
@@ -192,12 +207,14 @@ def row_id(value: object) -> int | None:
     return value
 
 
-def project(wanted: str | None, *, found: Authority) -> Project:
-    """The project of this slug; the one there is to choose where none is named. Raises: ValidationError."""
+def project(wanted: str | None, *, found: Authority, least: Role = Role.VIEWER) -> Project:
+    """The project of this slug; the one there is to choose where none is named. Raises: ValidationError,
+    PermissionDenied where the role there is a lower one."""
     among = visibility.projects_of(found)
     if wanted is None:
-        at_home = {"pk": found.home_id} if found.home_id is not None else {"slug": "default"}
-        row = among.filter(**at_home).first()
+        home = found.home_id(least)
+        at_home = {"pk": home} if home is not None else {"slug": "default"}
+        row = visibility.projects_of(found, least=least).filter(**at_home).first()
         if row is None:
             raise ValidationError({"project": ["Name the project."]})
         return row
@@ -205,14 +222,16 @@ def project(wanted: str | None, *, found: Authority) -> Project:
     if row is None:
         known = ", ".join(among.values_list("slug", flat=True))
         raise ValidationError({"project": [f"There is no project {wanted!r}; there is {known or 'none'}."]})
+    found.require(least, project_id=row.pk)
     return row
 
 
-def api_key(wanted: int, *, found: Authority) -> ApiKey:
-    """Raises: ValidationError."""
+def api_key(wanted: int, *, found: Authority, least: Role = Role.VIEWER) -> ApiKey:
+    """Raises: ValidationError; PermissionDenied where the role in its project is a lower one."""
     row = visibility.keys_of(found).filter(pk=wanted).first()
     if row is None:
         raise ValidationError({"api_key": [f"There is no key {wanted}; GET /v1/admin/keys shows them."]})
+    found.require(least, project_id=row.project_id)
     return row
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from django.contrib import admin
+from collections.abc import Mapping
+from typing import Any
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 
-def alerts(request: HttpRequest) -> HttpResponse:
-    return _page(request, "Alerts", "gateway/alerts.html")
+def alerts(request: HttpRequest, context: Mapping[str, Any]) -> HttpResponse:
+    return render(request, "gateway/alerts.html", {**context, "title": "Alerts"})
 
 
-def terminal(request: HttpRequest) -> HttpResponse:
-    return _page(request, "Terminal", "gateway/terminal.html")
-
-
-def _page(request: HttpRequest, title: str, template: str) -> HttpResponse:
-    return render(request, template, {**admin.site.each_context(request), "title": title})
+def terminal(request: HttpRequest, context: Mapping[str, Any]) -> HttpResponse:
+    return render(request, "gateway/terminal.html", {**context, "title": "Terminal"})

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
-from uuid import UUID
 
 from django.contrib.admin import AdminSite
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path
+from django.utils.module_loading import import_string
 
 from analytics import visibility
 from analytics.sign_ins import DashboardForm
 from gateway.pages import navigation
+
+_PAGES = (
+    ("requests/", "requests", "requests.search_page"),
+    ("requests/<uuid:request_id>/", "request", "requests.request_page"),
+    ("models/", "models", "models.page"),
+    ("alerts/", "alerts", "coming.alerts"),
+    ("terminal/", "terminal", "coming.terminal"),
+)
+"""Below `/admin/`: the path, the name of the address, and what answers: it takes the request, the context that all
+pages share, and the path's parts by name."""
 
 
 class Dashboard(AdminSite):
@@ -30,37 +41,23 @@ class Dashboard(AdminSite):
         return {**super().each_context(request), "navigation": navigation.of(request, self)}
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
-        from gateway.pages import coming
-
-        own = [
-            path("requests/", self.admin_view(self.requests), name="requests"),
-            path("requests/<uuid:request_id>/", self.admin_view(self.request), name="request"),
-            path("models/", self.admin_view(self.models), name="models"),
-            path("tables/", self.admin_view(self.tables), name="tables"),
-            path("alerts/", self.admin_view(coming.alerts), name="alerts"),
-            path("terminal/", self.admin_view(coming.terminal), name="terminal"),
-        ]
+        own = [path(at, self.admin_view(self._view(page)), name=name) for at, name, page in _PAGES]
+        own.append(path("tables/", self.admin_view(self.tables), name="tables"))
         return own + super().get_urls()
+
+    def _view(self, page: str) -> Callable[..., HttpResponse]:
+        """Imported by the first request: pages need the tables, which are not there yet while addresses are made."""
+
+        def view(request: HttpRequest, **parts: Any) -> HttpResponse:
+            answer: HttpResponse = import_string(f"gateway.pages.{page}")(request, self.each_context(request), **parts)
+            return answer
+
+        return view
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         from gateway.pages import overview
 
         return overview.page(request, {**self.each_context(request), **(extra_context or {})})
-
-    def requests(self, request: HttpRequest) -> TemplateResponse:
-        from gateway.pages import requests
-
-        return requests.search_page(request, self.each_context(request))
-
-    def request(self, request: HttpRequest, request_id: UUID) -> TemplateResponse:
-        from gateway.pages import requests
-
-        return requests.request_page(request, self.each_context(request), request_id)
-
-    def models(self, request: HttpRequest) -> HttpResponse:
-        from gateway.pages import models
-
-        return models.page(request, self.each_context(request))
 
     def tables(self, request: HttpRequest) -> TemplateResponse:
         """Every table that the user may see, as Django's own index lists them."""

@@ -1,6 +1,7 @@
 """Who may use the management API, and how far it reaches: an admin key, a superuser, a project's admin, nobody else."""
 
 import pytest
+from django.db import transaction
 from django.test import Client
 
 from analytics import budget_rows, keys
@@ -65,11 +66,92 @@ class TestNobodyElse:
         refusal = (403, "This API key lacks the scope 'admin'.")
         assert self.refusals(bearing(theirs.secret), rows) == dict.fromkeys(ADDRESSES, refusal)
 
-    @pytest.mark.parametrize("role", [None, "viewer", "operator"])
-    def test_a_user_who_is_no_admin_403(self, rows, theirs, signed_in, role):
-        refusal = (403, "You are an admin of no project.")
-        user = signed_in(role=role, project=theirs.project)
-        assert self.refusals(user, rows) == dict.fromkeys(ADDRESSES, refusal)
+    def test_a_user_who_is_in_no_project_403(self, rows, signed_in):
+        assert {words for _, words in self.refusals(signed_in(), rows).values()} == {
+            "This is for members of a project.",
+            "This is for operators and admins of a project.",
+            "This is for admins of a project.",
+        }
+
+
+class TestRoles:
+    """A viewer looks, an operator looks after keys as well, an admin does the rest of what is the project's."""
+
+    LOOKING = {address for address in ADDRESSES if address[0] == "get"}
+    OF_KEYS = {("post", "keys"), ("patch", "keys/{key}"), ("post", "keys/{key}/rotate")}
+
+    def refused(self, asker, rows):
+        """The addresses that answer with 403."""
+        found = {}
+        for method, path in ADDRESSES:
+            with transaction.atomic():
+                found[method, path] = asker(method, path.format(**rows), name="made", enabled=True)[0]
+                transaction.set_rollback(True)
+        assert set(found.values()) <= {200, 201, 400, 403}  # 400: the body that suits a key suits no budget
+        return {address for address, status in found.items() if status == 403}
+
+    def test_a_viewer_looks(self, rows, theirs, signed_in):
+        viewer = signed_in(role="viewer", project=theirs.project)
+        assert self.refused(viewer, rows) == {*ADDRESSES} - self.LOOKING
+
+    def test_an_operator_looks_after_the_keys(self, rows, theirs, signed_in):
+        operator = signed_in(role="operator", project=theirs.project)
+        assert self.refused(operator, rows) == {*ADDRESSES} - self.LOOKING - self.OF_KEYS
+
+    def test_an_admin_does_all_but_make_and_delete_projects(self, rows, theirs, signed_in):
+        admin = signed_in(role="admin", project=theirs.project)
+        assert self.refused(admin, rows) == {("post", "projects"), ("delete", "projects/theirs")}
+
+    def test_the_audit_trail_is_for_admins(self, rows, theirs, signed_in):
+        operator = signed_in(role="operator", project=theirs.project)
+        assert operator.refused("get", "audit")[::2] == (403, "This is for admins of a project.")
+        assert operator.refused("get", "audit/1")[::2] == (403, "This is for admins of a project.")
+
+    def test_a_role_in_one_project_is_none_in_another(self, rows, ours, theirs, signed_in):
+        """Who is an admin of ours and a viewer of theirs sees theirs, and is told why nothing more."""
+        user = signed_in(role="admin", project=ours.project)
+        Membership.objects.create(user_id=user.client.session["_auth_user_id"], project=theirs.project, role="viewer")
+        assert user("get", f"keys/{rows['key']}")[0] == 200
+        assert user.refused("patch", f"keys/{rows['key']}", enabled=False)[::2] == (
+            403,
+            "This is for operators and admins of the project.",
+        )
+        budget = {"window": "day", "limit_usd": 5}
+        for fields in ({"project": "theirs"}, {"api_key": rows["key"]}):
+            assert user.refused("post", "budgets", **fields, **budget)[::2] == (
+                403,
+                "This is for admins of the project.",
+            )
+        assert user.refused("patch", f"keys/{ours.key.pk}", project="theirs")[0] == 403
+        assert {row["project"] for row in user("get", "keys")[1]["data"]} == {"default", "theirs"}
+        assert ApiKey.objects.get(pk=ours.key.pk).project == ours.project
+
+
+class TestAnOperator:
+    """Looks after keys that chat and report, and gives none that changes configuration."""
+
+    @pytest.fixture
+    def operator(self, theirs, signed_in):
+        return signed_in(role="operator", project=theirs.project)
+
+    def test_makes_and_rotates_a_key(self, operator, theirs):
+        status, made = operator("post", "keys", name="new", project="theirs")
+        assert (status, made["project"]) == (201, "theirs")
+        assert operator("post", f"keys/{made['id']}/rotate", grace_s=0)[0] == 200
+
+    @pytest.mark.parametrize("scope", ["admin", "installation"])
+    def test_gives_no_scope_that_changes_configuration(self, operator, rows, scope):
+        for method, path in (("post", "keys"), ("patch", f"keys/{rows['key']}")):
+            status, param, words = operator.refused(method, path, name="new", scopes=["chat", scope])
+            assert (status, param) == (400, "scopes")
+            assert words.startswith("Only ")
+        assert ApiKey.objects.get(pk=rows["key"]).scopes != ["chat", scope]
+
+    def test_leaves_a_key_alone_that_has_one(self, operator, theirs):
+        made = keys.create("steward", actor="tests", project=theirs.project, scopes=["admin"])
+        for method, path in (("patch", f"keys/{made.row.pk}"), ("post", f"keys/{made.row.pk}/rotate")):
+            status, _, words = operator.refused(method, path)
+            assert (status, words) == (403, "The key steward may do more than you: see scopes.")
 
 
 class TestAnotherProject:

@@ -78,7 +78,7 @@ def test_permissions_alone_reach_no_project(client, django_user_model, ours):
     user = django_user_model.objects.create_user("ann")
     user.user_permissions.set(Permission.objects.all())
     client.force_login(user)
-    assert Asker(client).refused("get", "keys")[::2] == (403, "You are an admin of no project.")
+    assert Asker(client).refused("get", "keys")[::2] == (403, "This is for members of a project.")
 
 
 def test_the_scope_has_every_permission_of_both_apps_and_no_other():

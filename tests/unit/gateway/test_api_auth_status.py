@@ -96,7 +96,7 @@ class TestAuthority:
     """That of the same user's session, no more and no less."""
 
     def test_without_a_project_nothing_is_managed(self, by_token):
-        assert by_token.refused("get", "keys")[::2] == (403, "You are an admin of no project.")
+        assert by_token.refused("get", "keys")[::2] == (403, "This is for members of a project.")
 
     def test_a_projects_admin_manages_it_and_no_other(self, by_token, ann, ours, theirs):
         made_member(ann, ours.project, "admin")
