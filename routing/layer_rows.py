@@ -49,6 +49,21 @@ def edit(row: Layer, *, actor: str, changes: Mapping[str, object]) -> Layer:
     return fresh
 
 
+def set_thresholds(scores: Mapping[str, float], *, actor: str) -> list[Layer]:
+    """Has requests enter these layers from other scores on: all of them, or none. Returns the rows that differ now.
+
+    Raises: ValidationError naming the layers that are not there, or the field of one that is wrong.
+    """
+    with configuring.changing(actor):
+        rows = {row.name: row for row in Layer.objects.filter(name__in=scores)}
+        if gone := sorted(scores.keys() - rows.keys()):
+            raise ValidationError({name: [f"There is no layer {name!r} any more."] for name in gone})
+        changed = [row for name, row in rows.items() if row.from_score != scores[name]]
+        for row in changed:
+            configuring.put(row, {"from_score": scores[row.name]}, allowed=EDITABLE, fixed={})
+    return changed
+
+
 def toggle(row: Layer, *, actor: str, enabled: bool | None = None) -> Layer:
     """Switches it on or off; over, where it is not said which. Raises: Layer.DoesNotExist."""
     with configuring.changing(actor):

@@ -106,13 +106,18 @@ def _least_cost(model: Model, *, need: Need, at: float) -> Decimal:
     return worst_cost(model, need=need, at=at, answer_tokens=1) or cost.ZERO
 
 
+def entered_by(score: float, *, layers: Sequence[Layer]) -> str:
+    """Name of the layer that a request which looks so hard enters; '' where it is too easy for all of them."""
+    return next((layer.name for layer in reversed(layers) if score >= layer.from_score), "")
+
+
 def _entry(need: Need, *, score: Score, layers: Sequence[Layer], caller: Caller, policy: Policy) -> tuple[str, str]:
     if need.enter is not None:
         wanted, reason = need.enter, "asked for by the caller"
     elif score.value is None:
         wanted, reason = policy.default_layer, "the default layer: the request could not be judged"
     else:
-        wanted = next((layer.name for layer in reversed(layers) if score.value >= layer.from_score), "")
+        wanted = entered_by(score.value, layers=layers)
         reason = f"score {score.value:.2f}"
     names = [layer.name for layer in layers]
     allowed = [name for name in names if is_layer_allowed(name, caller=caller)] if caller.allowed_layers else names

@@ -45,6 +45,7 @@ _GROUPS: dict[str, tuple[Entry, ...]] = {
     ),
     "Route": (
         Entry("Models", "models", "providers.model"),
+        Entry("Explorer", "route"),
         _table("Providers", "providers.provider"),
         _table("Prices", "providers.price"),
         _table("Policy", "routing.policy"),

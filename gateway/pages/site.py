@@ -19,6 +19,7 @@ _PAGES = (
     ("requests/", "requests", "requests.search_page"),
     ("requests/<uuid:request_id>/", "request", "requests.request_page"),
     ("models/", "models", "models.page"),
+    ("route/", "route", "explorer.page"),
     ("alerts/", "alerts", "coming.alerts"),
     ("terminal/", "terminal", "coming.terminal"),
 )

@@ -82,6 +82,12 @@ def width(value: float | None) -> str:
     return f"{min(max(value * 100, 0.5), 100):.2f}%"
 
 
+@register.filter
+def plain(name: str) -> str:
+    """A name of ours in words: json_schema is json schema."""
+    return name.replace("_", " ")
+
+
 def _decimals(number: float) -> int:
     return max(0, 3 - len(str(int(abs(number)))))
 
