@@ -12,6 +12,7 @@ from gateway.api.admin_audit import AuditEntryView, AuditView
 from gateway.api.admin_budgets import BudgetsView, BudgetView
 from gateway.api.admin_keys import KeysView, KeyView, RotateView
 from gateway.api.admin_layers import CandidatesView, CandidateView, LayerView, PolicyView
+from gateway.api.admin_members import MembersView, MemberView
 from gateway.api.admin_models import PricesView, PriceView
 from gateway.api.admin_projects import ProjectsView, ProjectView
 from gateway.api.admin_providers import CredentialView, ProvidersView, ProviderView, TryView
@@ -60,6 +61,8 @@ urlpatterns = [
     path("v1/admin/audit/<int:entry_id>", AuditEntryView.as_view()),
     path("v1/admin/projects", ProjectsView.as_view()),
     path("v1/admin/projects/<slug:slug>", ProjectView.as_view()),
+    path("v1/admin/projects/<slug:slug>/members", MembersView.as_view()),
+    path("v1/admin/projects/<slug:slug>/members/<str:user>", MemberView.as_view()),
     path("v1/admin/providers", ProvidersView.as_view()),
     path("v1/admin/providers/<slug:slug>", ProviderView.as_view()),
     path("v1/admin/providers/<slug:slug>/credential", CredentialView.as_view()),
