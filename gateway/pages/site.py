@@ -19,6 +19,9 @@ _PAGES = (
     ("requests/", "requests", "requests.search_page"),
     ("requests/<uuid:request_id>/", "request", "requests.request_page"),
     ("models/", "models", "models.page"),
+    ("projects/", "projects", "projects.list_page"),
+    ("projects/new/", "project_new", "projects.new_page"),
+    ("projects/<slug:slug>/", "project", "projects.page"),
     ("alerts/", "alerts", "coming.alerts"),
     ("terminal/", "terminal", "coming.terminal"),
 )
