@@ -64,7 +64,7 @@ _GROUPS: dict[str, tuple[Entry, ...]] = {
     ),
     "Run": (
         Entry("Terminal", "terminal"),
-        _table("Audit", "analytics.auditentry"),
+        Entry("Audit", "audit", least=Role.ADMIN),
         Entry("All tables", "tables"),
     ),
 }
