@@ -67,8 +67,7 @@ def entries(found: Authority, wanted: Wanted) -> QuerySet[AuditEntry]:
 def as_json(rows: Iterable[AuditEntry]) -> list[dict[str, Any]]:
     """With the projects' slugs, null for those that are gone: one query for all of them."""
     listed = list(rows)
-    ids = {row.project_id for row in listed if row.project_id is not None}
-    slugs = dict(Project.objects.filter(pk__in=ids).values_list("pk", "slug")) if ids else {}
+    slugs = slugs_of(listed)
     return [
         {
             "object": "audit_entry",
@@ -85,6 +84,12 @@ def as_json(rows: Iterable[AuditEntry]) -> list[dict[str, Any]]:
         }
         for row in listed
     ]
+
+
+def slugs_of(rows: Iterable[AuditEntry]) -> dict[int, str]:
+    """Of the projects that they are about and that are still there, by id."""
+    ids = {row.project_id for row in rows if row.project_id is not None}
+    return dict(Project.objects.filter(pk__in=ids).values_list("pk", "slug")) if ids else {}
 
 
 def about(row: AuditEntry) -> str:
@@ -105,9 +110,10 @@ def differences(row: AuditEntry) -> list[Difference]:
 
 def in_short(row: AuditEntry, *, most: int = 100) -> str:
     """What was changed, in a line; of rows that were made or deleted nothing, as their names stand beside it."""
-    if not row.before or not row.after:
+    if row.before is None or row.after is None:
         return ""
-    line = ", ".join(f"{one.field}: {one.before or '-'} -> {one.after or '-'}" for one in differences(row))
+    changed = [one for one in differences(row) if one.before != one.after]
+    line = ", ".join(f"{one.field}: {one.before or '-'} -> {one.after or '-'}" for one in changed)
     return line if len(line) <= most else f"{line[: most - 3]}..."
 
 

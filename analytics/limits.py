@@ -115,6 +115,20 @@ def slots_of(key_id: int | None, project_id: int) -> tuple[str, ...]:
     return (*own, f"p{project_id}:{PLACES}")
 
 
+def rates_of_key(key_id: int, own: Limits) -> tuple[Rate, ...]:
+    """What is counted of its limits per minute, of requests first; each with nothing asked for."""
+    return _with_nothing(_terms(key_id, 0, own=own, shared=NO_LIMITS))
+
+
+def rates_of_project(project_id: int, shared: Limits) -> tuple[Rate, ...]:
+    """Likewise, of all its keys together."""
+    return _with_nothing(_terms(None, project_id, own=NO_LIMITS, shared=shared))
+
+
+def _with_nothing(terms: _Terms) -> tuple[Rate, ...]:
+    return tuple(Rate(rate.name, rate.limit, 0) for rate in terms.rates)
+
+
 class _Terms(msgspec.Struct, frozen=True):
     """All limits of a caller, as far as they are the same for each of its requests."""
 

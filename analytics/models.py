@@ -100,6 +100,10 @@ class Role(models.TextChoices):
     ADMIN = "admin", "Admin"
 
 
+NEW = "new"
+"""No project's slug: the page that makes them is at `/admin/projects/new/`."""
+
+
 class Project(models.Model):
     slug = models.CharField(max_length=64, unique=True, validators=[slug_validator])
     name = models.CharField(max_length=200)
@@ -117,6 +121,10 @@ class Project(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        if self._state.adding and self.slug == NEW:
+            raise ValidationError({"slug": f"{NEW!r} is where projects are made; choose another slug."})
 
     def unique_error_message(self, model_class: type[models.Model], unique_check: Sequence[str]) -> ValidationError:
         """As other names that are taken: it says what to do."""

@@ -12,6 +12,7 @@ from gateway.api.admin_audit import AuditEntryView, AuditView
 from gateway.api.admin_budgets import BudgetsView, BudgetView
 from gateway.api.admin_keys import KeysView, KeyView, RotateView
 from gateway.api.admin_layers import CandidatesView, CandidateView, LayerView, PolicyView
+from gateway.api.admin_members import MembersView, MemberView
 from gateway.api.admin_models import PricesView, PriceView
 from gateway.api.admin_projects import ProjectsView, ProjectView
 from gateway.api.admin_providers import CredentialView, ProvidersView, ProviderView, TryView
@@ -20,6 +21,8 @@ from gateway.api.auth import LoginView, LogoutView, RefreshView, StatusView, Ver
 from gateway.api.chat import ChatCompletionsView
 from gateway.api.health import HealthView, ReadyView
 from gateway.api.models import LayersView
+from gateway.api.old_quota import QuotaStatusView, QuotaUpdateView
+from gateway.api.old_stats import StatsView
 from gateway.api.requests import RequestsView, RequestView
 from gateway.api.route import RouteView
 from gateway.api.routes_health import RoutesHealthView
@@ -40,6 +43,10 @@ urlpatterns = [
     path("v1/layers/<slug:name>/toggle", old_addresses.ToggleView.as_view()),
     path("v1/providers", ProvidersView.as_view()),
     path("v1/providers/<slug:slug>", old_addresses.ProviderView.as_view()),
+    path("v1/stats", StatsView.as_view()),
+    path("v1/quota/status", QuotaStatusView.as_view()),
+    path("v1/quota/update", QuotaUpdateView.as_view()),
+    path("v1/traces/<str:request_id>", RequestView.as_view()),
     path("v1/route", RouteView.as_view()),
     path("v1/health/routes", RoutesHealthView.as_view()),
     *(path(f"v1/analytics/{report}", ReportView.as_view(report=report)) for report in usage_answers.REPORTS),
@@ -60,6 +67,8 @@ urlpatterns = [
     path("v1/admin/audit/<int:entry_id>", AuditEntryView.as_view()),
     path("v1/admin/projects", ProjectsView.as_view()),
     path("v1/admin/projects/<slug:slug>", ProjectView.as_view()),
+    path("v1/admin/projects/<slug:slug>/members", MembersView.as_view()),
+    path("v1/admin/projects/<slug:slug>/members/<str:user>", MemberView.as_view()),
     path("v1/admin/providers", ProvidersView.as_view()),
     path("v1/admin/providers/<slug:slug>", ProviderView.as_view()),
     path("v1/admin/providers/<slug:slug>/credential", CredentialView.as_view()),

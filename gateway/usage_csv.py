@@ -10,10 +10,12 @@ from typing import Any
 _STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-def written(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
+def written(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], *, with_header: bool = True) -> str:
+    """Without its header it is a later part of a file that is written piece by piece."""
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(columns)
+    if with_header:
+        writer.writerow(columns)
     writer.writerows([[_cell(row.get(column)) for column in columns] for row in rows])
     return text.getvalue()
 

@@ -24,7 +24,7 @@ _KINDS: dict[str, managing.Kind] = {
 }
 
 
-class _ProjectsView(ManagingView):
+class ProjectRowView(ManagingView):
     def among(self) -> QuerySet[Project]:
         return visibility.projects_of(self.authority)
 
@@ -35,7 +35,7 @@ class _ProjectsView(ManagingView):
         return self.hold(row, of=row.pk)
 
 
-class ProjectsView(_ProjectsView):
+class ProjectsView(ProjectRowView):
     def get(self, request: Request) -> HttpResponse:
         managing.asked(request)
         return managing.page(request, self.among(), by="slug", told=lambda found: [project_json(row) for row in found])
@@ -47,7 +47,7 @@ class ProjectsView(_ProjectsView):
         return JsonResponse(project_json(row), status=201)
 
 
-class ProjectView(_ProjectsView):
+class ProjectView(ProjectRowView):
     def get(self, request: Request, slug: str) -> HttpResponse:
         return JsonResponse(project_json(self.one(slug)))
 

@@ -20,6 +20,12 @@ _PAGES = (
     ("requests/<uuid:request_id>/", "request", "requests.request_page"),
     ("models/", "models", "models.page"),
     ("route/", "route", "explorer.page"),
+    ("projects/", "projects", "projects.list_page"),
+    ("projects/new/", "project_new", "projects.new_page"),
+    ("projects/<slug:slug>/", "project", "projects.page"),
+    ("audit/", "audit", "audit.list_page"),
+    ("audit/csv/", "audit_csv", "audit.csv_file"),
+    ("audit/<int:entry_id>/", "audit_entry", "audit.entry_page"),
     ("alerts/", "alerts", "coming.alerts"),
     ("terminal/", "terminal", "coming.terminal"),
 )

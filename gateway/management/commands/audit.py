@@ -90,17 +90,9 @@ examples:
 
 
 def _wanted(options: Mapping[str, Any]) -> Wanted:
-    slug, severity = options["project"], options["severity"]
-    times = audit_asking.times(options["since"], options["until"])
-    return Wanted(
-        since=times.since,
-        until=times.until,
-        actor=options["actor"],
-        action=options["action"],
-        target=options["target"],
-        project_id=None if slug is None else key_options.project(slug).pk,
-        severity=None if severity is None else Severity(severity),
-    )
+    slug = options["project"]
+    asked = {name: options[name] for name in audit_asking.FILTERS if options[name] not in (None, "")}
+    return audit_asking.wanted(asked, project_id=None if slug is None else key_options.project(slug).pk)
 
 
 def _one(given: str | None) -> AuditEntry:

@@ -1,4 +1,4 @@
-"""Several writers of budgets, or of a key, at the same moment, each with a connection of its own and committed for
+"""Several writers of budgets, a key or members at the same moment, each with a connection of its own and committed for
 real.
 
 Nothing is audited here: entries could not be deleted again.
@@ -11,11 +11,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import connection
 
-from analytics import audit, budget_rows, keys, projects
-from analytics.models import Budget
+from analytics import audit, budget_rows, keys, members, projects
+from analytics.authority import Authority
+from analytics.models import Budget, Membership, Role
 
 
 @pytest.fixture
@@ -39,7 +41,7 @@ def at_once(*works: Callable[[], object]) -> list[object]:
         try:
             start.wait()
             return work()
-        except (ValidationError, keys.KeyProblem) as error:
+        except (ValidationError, keys.KeyProblem, members.MembersProblem) as error:
             return error
         finally:
             connection.close()
@@ -88,3 +90,18 @@ def test_a_project_moves_zone_while_budgets_of_its_keys_are_made_and_changed(tar
     row.refresh_from_db()
     assert (moved.time_zone, made.window, changed.limit_usd, row.limit_usd) == ("Asia/Kathmandu", "day", 9, 9)
     assert row.defined_at > was
+
+
+def test_of_admins_who_take_each_other_out_one_stays(targets):
+    project = targets["project"]["project"]
+    both = User.objects.bulk_create(User(username=name) for name in ("ada", "bob"))
+    Membership.objects.bulk_create(Membership(project=project, user=user, role=Role.ADMIN) for user in both)
+    admin = Authority("an admin", {project.pk: Role.ADMIN})
+    try:
+        outcomes = at_once(
+            *[lambda user=user: members.take_out(project, user.username, authority=admin) for user in both]
+        )
+        assert sorted(type(outcome).__name__ for outcome in outcomes) == ["LastAdmin", "NoneType"]
+        assert members.of(project).count() == 1
+    finally:
+        User.objects.filter(username__in=["ada", "bob"]).delete()

@@ -200,7 +200,7 @@ class TestAnotherProject:
         assert made[::2] == (403, "Only superusers make budgets of the installation.")
 
     def test_projects_are_neither_made_nor_deleted(self, ours_alone):
-        assert ours_alone.refused("post", "projects", slug="new")[::2] == (403, "Only superusers make projects.")
+        assert ours_alone.refused("post", "projects", slug="lab")[::2] == (403, "Only superusers make projects.")
         assert ours_alone.refused("delete", "projects/default")[::2] == (403, "Only superusers delete projects.")
 
     def test_users_who_are_no_members_are_not_told_of(self, us, ours, django_user_model):

@@ -22,6 +22,7 @@ def test_a_superuser_makes_one(root):
         ({"slug": ""}, "slug"),
         ({"slug": 5}, "slug"),
         ({"slug": "default"}, "slug"),
+        ({"slug": "new"}, "slug"),
         ({"name": 5}, "name"),
         ({"name": "a\0b"}, "name"),
         ({"time_zone": None}, "time_zone"),

@@ -106,13 +106,13 @@ class TestAuthority:
 
     def test_a_superuser_manages_all(self, by_token, superuser, ours, theirs):
         assert {row["project"] for row in by_token("get", "keys")[1]["data"]} == {"default", "theirs"}
-        assert by_token("post", "projects", slug="new", name="New")[0] == 201
+        assert by_token("post", "projects", slug="lab", name="Lab")[0] == 201
 
     def test_the_audit_trail_names_the_user_and_where(self, token, superuser, ours):
-        body = {"slug": "new", "name": "New"}
+        body = {"slug": "lab", "name": "Lab"}
         headers = {"Authorization": f"Bearer {token}"}
         Client().post("/v1/admin/projects", body, "application/json", headers=headers, REMOTE_ADDR="192.0.2.9")
-        entry = AuditEntry.objects.get(action="project.created", target="new")
+        entry = AuditEntry.objects.get(action="project.created", target="lab")
         assert (entry.actor, entry.address) == ("ann", "192.0.2.9")
 
     @pytest.mark.parametrize(

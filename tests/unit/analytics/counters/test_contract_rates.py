@@ -25,6 +25,12 @@ class TestARate:
         assert (refused.refused, refused.states[0].used) == (0, 9)
         assert (await store.admit(admit("r3", cost=1))).refused is None
 
+    async def test_of_which_nothing_is_asked_tells_what_is_used_and_counts_nothing(self, store):
+        await store.admit(admit(cost=8))
+        for limit in (10, 10, 5):
+            assert (await store.admit(admit("look", cost=0, limit=limit))).states[0].used == 8
+        assert (await store.admit(admit("r2", cost=2))).refused is None
+
     async def test_is_shared_by_processes(self, store, open_store):
         await store.admit(admit(cost=9))
         assert (await open_store().admit(admit("r2", cost=2))).refused == 0

@@ -1,0 +1,62 @@
+"""The form of a project's settings: what is shown in it, and what is read out of it. Checks nothing: the row does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.http import QueryDict
+
+from analytics.models import Project, time_zones
+from gateway.pages.requests import Field
+
+LIMITS = {
+    "requests_per_minute": "Requests a minute",
+    "tokens_per_minute": "Tokens a minute",
+    "concurrent_requests": "Requests at once",
+}
+_TITLES = {"slug": "Slug", "name": "Name", "time_zone": "Time zone", **LIMITS}
+_HINTS = {"slug": "stands in the ledger: it stays", **dict.fromkeys(LIMITS, "no limit")}
+USUAL: Mapping[str, Any] = {"slug": "", "name": "", "time_zone": "UTC", **dict.fromkeys(LIMITS)}
+
+
+def of(row: Project) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in USUAL if name != "slug"}
+
+
+def read(sent: QueryDict) -> dict[str, Any]:
+    """The fields that were sent, by name; a limit as a whole number where it is one, None where it is empty."""
+    given = {name: str(sent[name]).replace("\0", "").strip() for name in USUAL if name in sent}
+    return {name: _limit(text) if name in LIMITS else text for name, text in given.items()}
+
+
+def fields(given: Mapping[str, Any], mistakes: Mapping[str, str], *, is_new: bool = False) -> list[Field]:
+    return [
+        Field(
+            name,
+            title,
+            "" if given.get(name) is None else str(given[name]),
+            mistakes.get(name, ""),
+            choices=_zones(given) if name == "time_zone" else (),
+            hint=_HINTS.get(name, ""),
+            kind="choice" if name == "time_zone" else "text",
+        )
+        for name, title in _TITLES.items()
+        if is_new or name != "slug"
+    ]
+
+
+def mistakes(error: ValidationError) -> dict[str, str]:
+    """In words, by field; none where it is about no field."""
+    return {name: " ".join(words) for name, words in error.message_dict.items()} if hasattr(error, "error_dict") else {}
+
+
+def _limit(text: str) -> int | str | None:
+    if not text:
+        return None
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else text
+
+
+def _zones(given: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, name) for name in sorted(time_zones() | {str(given.get("time_zone") or "UTC")}))
