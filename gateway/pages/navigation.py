@@ -9,6 +9,10 @@ from django.apps import apps
 from django.http import HttpRequest
 from django.urls import reverse
 
+from analytics import authority
+from analytics.authority import Authority
+from analytics.models import Role
+
 if TYPE_CHECKING:
     from django.contrib.admin import AdminSite
 
@@ -19,6 +23,8 @@ class Entry(msgspec.Struct, frozen=True):
     """Of its address, below `admin:`."""
     table: str = ""
     """Whose rows one must be allowed to see, as `app.model`; '' for a page that every user of the dashboard has."""
+    least: Role | None = None
+    """The role that one must have in a project, whichever."""
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -50,7 +56,7 @@ _GROUPS: dict[str, tuple[Entry, ...]] = {
         _table("Policy", "routing.policy"),
     ),
     "Allow": (
-        _table("Tokens", "analytics.apikey"),
+        Entry("Tokens", "tokens", least=Role.VIEWER),
         _table("Budgets", "analytics.budget"),
         _table("Projects", "analytics.project"),
         _table("Users", "auth.user"),
@@ -67,14 +73,17 @@ def of(request: HttpRequest, site: AdminSite) -> list[Group]:
     """The groups in which there is somewhere to go; none for who has not signed in."""
     if not site.has_permission(request):
         return []
+    found = authority.of_user(request.user)
     groups = [
-        Group(title, tuple(_link(entry, request) for entry in entries if _is_open(entry, request, site)))
+        Group(title, tuple(_link(entry, request) for entry in entries if _is_open(entry, request, site, found)))
         for title, entries in _GROUPS.items()
     ]
     return [group for group in groups if group.links]
 
 
-def _is_open(entry: Entry, request: HttpRequest, site: AdminSite) -> bool:
+def _is_open(entry: Entry, request: HttpRequest, site: AdminSite, found: Authority | None) -> bool:
+    if entry.least is not None:
+        return found is not None and found.within(entry.least) != frozenset()
     if not entry.table:
         return True
     return site.get_model_admin(apps.get_model(entry.table)).has_view_permission(request)

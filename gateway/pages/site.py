@@ -19,6 +19,12 @@ _PAGES = (
     ("requests/", "requests", "requests.search_page"),
     ("requests/<uuid:request_id>/", "request", "requests.request_page"),
     ("models/", "models", "models.page"),
+    ("tokens/", "tokens", "tokens.page"),
+    ("tokens/new/", "token_new", "token_made.new_page"),
+    ("tokens/<int:key_id>/", "token", "token.page"),
+    ("tokens/<int:key_id>/change/", "token_change", "token.change_page"),
+    ("tokens/<int:key_id>/rotate/", "token_rotate", "token_made.rotate_page"),
+    ("tokens/<int:key_id>/delete/", "token_delete", "token.delete_page"),
     ("alerts/", "alerts", "coming.alerts"),
     ("terminal/", "terminal", "coming.terminal"),
 )

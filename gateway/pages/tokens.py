@@ -1,0 +1,93 @@
+"""`/admin/tokens/`: the API keys that a user may see, found by project, state and text, the newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+
+from analytics import keys, visibility
+from analytics.authority import Authority
+from analytics.models import ApiKey, Role
+from gateway import token_listing
+from gateway.pages import members
+from gateway.pages.form_fields import Field, Option
+
+ASKED = ("project", "state", "q", "after")
+LONGEST = 200
+MOST_SHOWN = 50
+MOST_OFFERED = 1_000
+
+
+def page(request: HttpRequest, context: Mapping[str, Any]) -> TemplateResponse:
+    """Raises: PermissionDenied."""
+    found = members.authority_of(request)
+    given = _given(request)
+    rows, mistakes = _rows(given, found)
+    newest = list(_after(rows, given, mistakes).order_by("-pk")[: MOST_SHOWN + 1]) if not mistakes else []
+    has_more, shown = len(newest) > MOST_SHOWN, newest[:MOST_SHOWN]
+    words = {name: value for name, value in given.items() if name != "after"}
+    told = {
+        **context,
+        "title": "Tokens",
+        "lines": token_listing.lines(shown, found=found, now=datetime.now(UTC)),
+        "fields": _fields(given, found, mistakes),
+        "mistakes": [said for name, said in mistakes.items() if name == "after"],
+        "is_narrowed": bool(words),
+        "may_make": found.within(Role.OPERATOR) != frozenset(),
+        "older": "?" + urlencode(words | {"after": str(shown[-1].pk)}) if has_more else "",
+        "newest": "?" + urlencode(words) if "after" in given else "",
+    }
+    return TemplateResponse(request, "gateway/tokens.html", told, status=400 if mistakes else 200)
+
+
+def _given(request: HttpRequest) -> dict[str, str]:
+    """What is filled in; a field left empty asks for nothing."""
+    found = {name: str(request.GET.get(name, "")).strip()[:LONGEST] for name in ASKED}
+    return {name: value for name, value in found.items() if value}
+
+
+def _rows(given: Mapping[str, str], found: Authority) -> tuple[QuerySet[ApiKey], dict[str, str]]:
+    """Those asked for, and what is wrong with the question, by field."""
+    rows, mistakes = visibility.keys_of(found), {}
+    if (slug := given.get("project")) is not None:
+        if slug not in _slugs(found):
+            mistakes["project"] = f"There is no project {slug!r}."
+        rows = rows.filter(project__slug=slug)
+    if (word := given.get("state")) is not None:
+        if word in set(keys.State):
+            rows = keys.in_state(rows, keys.State(word))
+        else:
+            mistakes["state"] = f"Use one of {', '.join(keys.State)}."
+    return (token_listing.matching(rows, given["q"]) if "q" in given else rows), mistakes
+
+
+def _after(rows: QuerySet[ApiKey], given: Mapping[str, str], mistakes: dict[str, str]) -> QuerySet[ApiKey]:
+    """From the one that `after` names on; where it names none, that is a mistake more."""
+    if (mark := given.get("after")) is None:
+        return rows
+    if not (mark.isascii() and mark.isdecimal() and len(mark) < 19):
+        mistakes["after"] = "This is no page of the list: begin with the newest."
+        return rows.none()
+    return rows.filter(pk__lt=int(mark))
+
+
+def _slugs(found: Authority) -> list[str]:
+    return list(visibility.projects_of(found).order_by("slug").values_list("slug", flat=True)[:MOST_OFFERED])
+
+
+def _fields(given: Mapping[str, str], found: Authority, mistakes: Mapping[str, str]) -> list[Field]:
+    def field(name: str, title: str, among: list[str]) -> Field:
+        options = tuple(Option(value, value or "any", is_chosen=given.get(name, "") == value) for value in ("", *among))
+        return Field(name=name, title=title, value="", kind="choice", options=options, mistake=mistakes.get(name, ""))
+
+    return [
+        Field(name="q", title="Name, first characters, owner or project", value=given.get("q", "")),
+        field("project", "Project", _slugs(found)),
+        field("state", "State", [state.value for state in keys.State]),
+    ]
