@@ -45,6 +45,11 @@ class Bar(msgspec.Struct, frozen=True):
         return "near" if self.share >= NEAR else ""
 
     @property
+    def limit(self) -> str:
+        """In full: nobody wants to guess what a million was rounded from."""
+        return f"${self.budget.limit_usd.normalize():,f}"
+
+    @property
     def per(self) -> str:
         return "in total" if self.budget.window == Window.TOTAL else f"per {self.budget.window}"
 
@@ -55,8 +60,9 @@ class Bar(msgspec.Struct, frozen=True):
         return words.get(self.budget.action, self.budget.action)
 
     @property
-    def zone(self) -> str:
-        return budget_listing.zone_of(self.budget)
+    def until(self) -> str:
+        """When its window ends, by the budget's own clock, which is named; '' where it has no end."""
+        return budget_listing.moment(self.window_ends_at, self.budget)
 
     @property
     def is_on(self) -> bool:

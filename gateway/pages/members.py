@@ -8,7 +8,7 @@ from django.http import Http404, HttpRequest
 
 from analytics import authority, visibility
 from analytics.authority import Authority
-from analytics.models import ApiKey, Role
+from analytics.models import ApiKey, Budget, Project, Role
 
 LARGEST_ID = 2**63 - 1
 """Databases know no larger one, and one of them fails at it."""
@@ -27,4 +27,26 @@ def key(key_id: int, *, found: Authority) -> ApiKey:
     row = visibility.keys_of(found).filter(pk=key_id).first() if key_id <= LARGEST_ID else None
     if row is None:
         raise Http404("There is no such token, or it is not yours to see.")
+    return row
+
+
+def budget(budget_id: str, *, found: Authority) -> Budget:
+    """Raises: Http404, for one that the user may not see as well."""
+    is_id = budget_id.isascii() and budget_id.isdecimal() and len(budget_id) < 19
+    row = visibility.budgets_of(found).filter(pk=int(budget_id)).first() if is_id else None
+    if row is None:
+        raise Http404("There is no such budget, or it is not yours to see.")
+    return row
+
+
+def project_of(row: Budget) -> int | None:
+    """Whose admins change it; None for the installation's."""
+    return row.api_key.project_id if row.api_key else row.project_id
+
+
+def project(slug: str, *, found: Authority) -> Project:
+    """Raises: Http404, for one that the user may not see as well."""
+    row = visibility.projects_of(found).filter(slug=slug).first() if "\0" not in slug else None
+    if row is None:
+        raise Http404("There is no such project, or it is not yours to see.")
     return row

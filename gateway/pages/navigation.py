@@ -57,7 +57,7 @@ _GROUPS: dict[str, tuple[Entry, ...]] = {
     ),
     "Allow": (
         Entry("Tokens", "tokens", least=Role.VIEWER),
-        _table("Budgets", "analytics.budget"),
+        Entry("Budgets and limits", "budgets", least=Role.VIEWER),
         _table("Projects", "analytics.project"),
         _table("Users", "auth.user"),
     ),

@@ -25,6 +25,10 @@ _PAGES = (
     ("tokens/<int:key_id>/change/", "token_change", "token.change_page"),
     ("tokens/<int:key_id>/rotate/", "token_rotate", "token_made.rotate_page"),
     ("tokens/<int:key_id>/delete/", "token_delete", "token.delete_page"),
+    ("budgets/", "budgets", "budgets.page"),
+    ("budgets/new/", "budget_new", "budget.new_page"),
+    ("budgets/<int:budget_id>/", "budget", "budget.change_page"),
+    ("budgets/<int:budget_id>/delete/", "budget_delete", "budget.delete_page"),
     ("alerts/", "alerts", "coming.alerts"),
     ("terminal/", "terminal", "coming.terminal"),
 )

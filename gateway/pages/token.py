@@ -59,6 +59,7 @@ def _told(request: HttpRequest, row: ApiKey, found: Authority) -> dict[str, Any]
         "snippets": token_snippets.of(row.scopes, base=base, secret=f"{row.prefix}..."),
         "may_change": handing_on.may_change(row, authority=found),
         "may_delete": handing_on.may_delete(row, authority=found),
+        "may_budget": found.has(Role.ADMIN, project_id=row.project_id),
     }
 
 

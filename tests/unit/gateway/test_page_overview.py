@@ -17,7 +17,7 @@ from routing import snapshot
 from tests.unit.analytics.test_ledger import usage_row
 
 pytestmark = pytest.mark.django_db
-OPEN_TO_MEMBERS = {"Overview", "Requests", "Alerts", "Tokens", "Terminal", "All tables"}
+OPEN_TO_MEMBERS = {"Overview", "Requests", "Alerts", "Tokens", "Budgets and limits", "Terminal", "All tables"}
 
 
 def ago(**span):

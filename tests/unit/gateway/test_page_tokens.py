@@ -85,7 +85,7 @@ def test_of_its_budgets_the_one_nearest_to_its_end_is_told(admin_client, ours, m
     )
     [line] = lines(admin_client)
     assert (line.budget.budget, line.budget.share, line.budget.level) == (day, 0.9, "near")
-    assert "90.0 % of $5.00 per day" in admin_client.get(LIST).content.decode()
+    assert "90.0 % of $5 per day" in admin_client.get(LIST).content.decode()
 
 
 class TestFinding:
