@@ -47,7 +47,8 @@ class Bar(msgspec.Struct, frozen=True):
     @property
     def limit(self) -> str:
         """In full: nobody wants to guess what a million was rounded from."""
-        return f"${self.budget.limit_usd.normalize():,f}"
+        plain = f"{self.budget.limit_usd.normalize():,f}"
+        return f"${self.budget.limit_usd:,.2f}" if plain[-2:-1] == "." else f"${plain}"
 
     @property
     def per(self) -> str:

@@ -14,7 +14,7 @@ from analytics import keys, visibility
 from analytics.authority import Authority
 from analytics.models import ApiKey, Budget, Project, Role, Severity
 from analytics.types import BudgetAction, NearEdge, Window
-from gateway.pages import form_fields
+from gateway.pages import form_fields, members
 from gateway.pages.form_fields import Field, Option
 from routing.models import Layer
 
@@ -91,21 +91,12 @@ def target(whose: str, *, found: Authority) -> tuple[Project | None, ApiKey | No
             raise PermissionDenied("Only superusers make budgets of the installation.")
         return None, None
     kind, _, name = whose.partition(":")
-    project = _project(name, found) if kind == "project" else None
-    key = _key(name, found) if kind == "key" else None
+    project = members.project_called(name, found=found) if kind == "project" else None
+    key = members.key_numbered(name, found=found) if kind == "key" else None
     if project is None and key is None:
         raise ValidationError({"whose": [WHOSE]})
     found.require(Role.ADMIN, project_id=key.project_id if key else project.pk if project else None)
     return project, key
-
-
-def _project(slug: str, found: Authority) -> Project | None:
-    return visibility.projects_of(found).filter(slug=slug).first() if "\0" not in slug else None
-
-
-def _key(number: str, found: Authority) -> ApiKey | None:
-    is_id = number.isascii() and number.isdecimal() and len(number) < 19
-    return visibility.keys_of(found).filter(pk=int(number)).first() if is_id else None
 
 
 def groups(
@@ -158,7 +149,8 @@ def _targets(chosen: str, found: Authority) -> list[tuple[str, str]]:
     offered = [(f"project:{row.slug}", f"project {row.slug}") for row in rows]
     if found.is_everything:
         offered.insert(0, (INSTALLATION, "the whole installation"))
-    if key := _key(chosen.removeprefix("key:"), found) if chosen.startswith("key:") else None:
+    kind, _, number = chosen.partition(":")
+    if kind == "key" and (key := members.key_numbered(number, found=found)):
         offered.append((chosen, f"token {key.name} of {key.project.slug}"))
     return offered if chosen in dict(offered) else [("", "Choose one"), *offered]
 

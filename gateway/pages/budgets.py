@@ -75,8 +75,8 @@ def _projects(request: HttpRequest, found: Authority) -> tuple[list[Project], st
     rows = visibility.projects_of(found).order_by("slug")
     slug, after = (str(request.GET.get(name, "")).replace("\0", "")[:LONGEST] for name in ("project", "after"))
     if slug:
-        chosen = list(rows.filter(slug=slug))
-        return (chosen, slug, "") if chosen else ([], "", f"There is no project {slug!r}.")
+        row = members.project_called(slug, found=found)
+        return ([row], slug, "") if row else ([], "", f"There is no project {slug!r}.")
     return list(rows.filter(slug__gt=after)[: MOST_SHOWN + 1]), "", ""
 
 

@@ -79,6 +79,11 @@ def whole(text: str) -> int | str | None:
     return int(text) if re.fullmatch(r"[+-]?[0-9]{1,30}", text, re.ASCII) else text
 
 
+def row_id(text: str) -> int | None:
+    """None for what is none: databases know no number of more digits, and one of them fails at it."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
+
+
 def moment(text: str) -> datetime | str | None:
     """By the clock of the installation where no zone is named; None for an empty field, else the text it is."""
     if not text:

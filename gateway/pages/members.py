@@ -9,9 +9,7 @@ from django.http import Http404, HttpRequest
 from analytics import authority, visibility
 from analytics.authority import Authority
 from analytics.models import ApiKey, Budget, Project, Role
-
-LARGEST_ID = 2**63 - 1
-"""Databases know no larger one, and one of them fails at it."""
+from gateway.pages import form_fields
 
 
 def authority_of(request: HttpRequest, *, least: Role = Role.VIEWER) -> Authority:
@@ -24,16 +22,22 @@ def authority_of(request: HttpRequest, *, least: Role = Role.VIEWER) -> Authorit
 
 def key(key_id: int, *, found: Authority) -> ApiKey:
     """Raises: Http404, for one that the user may not see as well."""
-    row = visibility.keys_of(found).filter(pk=key_id).first() if key_id <= LARGEST_ID else None
+    row = key_numbered(str(key_id), found=found)
     if row is None:
         raise Http404("There is no such token, or it is not yours to see.")
     return row
 
 
+def key_numbered(key_id: str, *, found: Authority) -> ApiKey | None:
+    """None for one that the user may not see as well."""
+    number = form_fields.row_id(key_id)
+    return None if number is None else visibility.keys_of(found).filter(pk=number).first()
+
+
 def budget(budget_id: str, *, found: Authority) -> Budget:
     """Raises: Http404, for one that the user may not see as well."""
-    is_id = budget_id.isascii() and budget_id.isdecimal() and len(budget_id) < 19
-    row = visibility.budgets_of(found).filter(pk=int(budget_id)).first() if is_id else None
+    number = form_fields.row_id(budget_id)
+    row = None if number is None else visibility.budgets_of(found).filter(pk=number).first()
     if row is None:
         raise Http404("There is no such budget, or it is not yours to see.")
     return row
@@ -46,7 +50,12 @@ def project_of(row: Budget) -> int | None:
 
 def project(slug: str, *, found: Authority) -> Project:
     """Raises: Http404, for one that the user may not see as well."""
-    row = visibility.projects_of(found).filter(slug=slug).first() if "\0" not in slug else None
+    row = project_called(slug, found=found)
     if row is None:
         raise Http404("There is no such project, or it is not yours to see.")
     return row
+
+
+def project_called(slug: str, *, found: Authority) -> Project | None:
+    """None for one that the user may not see as well."""
+    return visibility.projects_of(found).filter(slug=slug).first() if "\0" not in slug else None

@@ -15,7 +15,7 @@ from analytics import keys, visibility
 from analytics.authority import Authority
 from analytics.models import ApiKey, Role
 from gateway import token_listing
-from gateway.pages import members
+from gateway.pages import form_fields, members
 from gateway.pages.form_fields import Field, Option
 
 ASKED = ("project", "state", "q", "after")
@@ -28,9 +28,9 @@ def page(request: HttpRequest, context: Mapping[str, Any]) -> TemplateResponse:
     """Raises: PermissionDenied."""
     found = members.authority_of(request)
     given = _given(request)
-    rows, mistakes = _rows(given, found)
-    newest = list(_after(rows, given, mistakes).order_by("-pk")[: MOST_SHOWN + 1]) if not mistakes else []
-    has_more, shown = len(newest) > MOST_SHOWN, newest[:MOST_SHOWN]
+    mistakes = _mistakes(given, found)
+    rows = [] if mistakes else list(_rows(given, found).order_by("-pk")[: MOST_SHOWN + 1])
+    has_more, shown = len(rows) > MOST_SHOWN, rows[:MOST_SHOWN]
     words = {name: value for name, value in given.items() if name != "after"}
     told = {
         **context,
@@ -52,29 +52,27 @@ def _given(request: HttpRequest) -> dict[str, str]:
     return {name: value for name, value in found.items() if value}
 
 
-def _rows(given: Mapping[str, str], found: Authority) -> tuple[QuerySet[ApiKey], dict[str, str]]:
-    """Those asked for, and what is wrong with the question, by field."""
-    rows, mistakes = visibility.keys_of(found), {}
-    if (slug := given.get("project")) is not None:
-        if slug not in _slugs(found):
-            mistakes["project"] = f"There is no project {slug!r}."
-        rows = rows.filter(project__slug=slug)
-    if (word := given.get("state")) is not None:
-        if word in set(keys.State):
-            rows = keys.in_state(rows, keys.State(word))
-        else:
-            mistakes["state"] = f"Use one of {', '.join(keys.State)}."
-    return (token_listing.matching(rows, given["q"]) if "q" in given else rows), mistakes
+def _mistakes(given: Mapping[str, str], found: Authority) -> dict[str, str]:
+    """What is wrong with the question, by field."""
+    wrong: dict[str, str] = {}
+    if "project" in given and members.project_called(given["project"], found=found) is None:
+        wrong["project"] = f"There is no project {given['project']!r}."
+    if "state" in given and given["state"] not in set(keys.State):
+        wrong["state"] = f"Use one of {', '.join(keys.State)}."
+    if form_fields.row_id(given.get("after", "0")) is None:
+        wrong["after"] = "This is no page of the list: begin with the newest."
+    return wrong
 
 
-def _after(rows: QuerySet[ApiKey], given: Mapping[str, str], mistakes: dict[str, str]) -> QuerySet[ApiKey]:
-    """From the one that `after` names on; where it names none, that is a mistake more."""
-    if (mark := given.get("after")) is None:
-        return rows
-    if not (mark.isascii() and mark.isdecimal() and len(mark) < 19):
-        mistakes["after"] = "This is no page of the list: begin with the newest."
-        return rows.none()
-    return rows.filter(pk__lt=int(mark))
+def _rows(given: Mapping[str, str], found: Authority) -> QuerySet[ApiKey]:
+    rows = visibility.keys_of(found)
+    if "project" in given:
+        rows = rows.filter(project__slug=given["project"])
+    if "state" in given:
+        rows = keys.in_state(rows, keys.State(given["state"]))
+    if "after" in given:
+        rows = rows.filter(pk__lt=int(given["after"]))
+    return token_listing.matching(rows, given["q"]) if "q" in given else rows
 
 
 def _slugs(found: Authority) -> list[str]:

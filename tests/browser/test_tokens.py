@@ -69,7 +69,7 @@ def test_everyone_can_fill_in_its_forms(admin: Page) -> None:
         admin.get_by_role("link", name="Back to the token").click()
 
 
-def test_a_token_is_made_copied_and_used(admin: Page, gateway: Gateway) -> None:
+def test_a_token_is_made_copied_used_and_ended(admin: Page, gateway: Gateway, watch: Watch) -> None:
     admin.context.grant_permissions(["clipboard-read", "clipboard-write"])
     key = make(admin, "laptop")
     admin.get_by_role("button", name="Copy the key").click()
@@ -92,7 +92,14 @@ def test_a_token_is_made_copied_and_used(admin: Page, gateway: Gateway) -> None:
     admin.goto("/admin/tokens/")
     admin.get_by_label("State").select_option("disabled")
     admin.wait_for_url("**state=disabled**")
-    admin.get_by_role("link", name="laptop", exact=True).wait_for()
+    admin.get_by_role("link", name="laptop", exact=True).click()
+    admin.get_by_role("button", name="Enable").wait_for()
+    watch.forgiven = ("404: ", "console: Failed to load resource: the server responded with a status of 404")
+    elsewhere = admin.context.new_page()
+    elsewhere.goto(f"{admin.url}delete/")
+    elsewhere.get_by_role("button", name="Delete it").click()
+    admin.get_by_role("button", name="Enable").click()
+    admin.get_by_role("heading", name="There is nothing here").wait_for()
 
 
 def test_each_flow_works_without_scripts(plain: Page, gateway: Gateway, watch: Watch) -> None:

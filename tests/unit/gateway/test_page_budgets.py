@@ -86,6 +86,14 @@ class TestSeen:
         assert "$45.00 spent, $20.00 held, until 2031-07-01 00:00 Europe/Berlin" in page
         assert "90.0 %" in page
 
+    @pytest.mark.parametrize(
+        ("limit", "words"),
+        [("1000000", "$1,000,000"), ("5000.5", "$5,000.50"), ("0.25", "$0.25"), ("0.0000000015", "$0.0000000015")],
+    )
+    def test_limits_stand_there_in_full(self, admin, ours, limit, words):
+        make(limit, project=ours.project)
+        assert f"<strong>{words}</strong> per day" in admin.get(PAGE).content.decode()
+
     def test_what_nobody_can_tell_is_said(self, admin, rows, monkeypatch):
         monkeypatch.setattr(standing, "of", lambda found, at: {row.pk: Standing() for row in found})
         assert "cannot be told right now" in admin.get(PAGE).content.decode()
