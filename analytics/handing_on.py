@@ -11,7 +11,7 @@ their projects.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -74,17 +74,69 @@ def delete(row: ApiKey, *, authority: Authority) -> None:
     keys.delete(row, actor=authority.actor)
 
 
+@transaction.atomic
+def switch(row: ApiKey, *, authority: Authority, is_on: bool) -> None:
+    """As `keys.enable` and `keys.disable`. Raises: PermissionDenied, as `edit`; ApiKey.DoesNotExist."""
+    found, _ = _held(row, authority=authority)
+    (keys.enable if is_on else keys.disable)(found, actor=authority.actor)
+
+
+@transaction.atomic
+def expire(row: ApiKey, *, authority: Authority) -> None:
+    """As `keys.expire`, now. Raises: PermissionDenied, as `edit`; ApiKey.DoesNotExist."""
+    _held(row, authority=authority)
+    keys.expire(row, actor=authority.actor)
+
+
+def require_change(row: ApiKey, *, authority: Authority) -> None:
+    """Raises: PermissionDenied where `edit`, `rotate`, `switch` and `expire` would."""
+    authority.require(Role.OPERATOR, project_id=row.project_id)
+    if mistakes := _beyond(authority, _fields(row), projects={row.project_id}):
+        whose = "yours" if authority.caller else "you"
+        raise PermissionDenied(f"The key {row.name} may do more than {whose}: see {', '.join(mistakes)}.")
+
+
+def require_delete(row: ApiKey, *, authority: Authority) -> None:
+    """Raises: PermissionDenied where `delete` would."""
+    require_change(row, authority=authority)
+    authority.require(Role.ADMIN, project_id=row.project_id)
+
+
+def may_change(row: ApiKey, *, authority: Authority) -> bool:
+    """What pages offer a change by."""
+    return _is_open(require_change, row, authority)
+
+
+def may_delete(row: ApiKey, *, authority: Authority) -> bool:
+    return _is_open(require_delete, row, authority)
+
+
+def _is_open(require: Callable[..., None], row: ApiKey, authority: Authority) -> bool:
+    try:
+        require(row, authority=authority)
+    except PermissionDenied:
+        return False
+    return True
+
+
+def scopes_to_give(authority: Authority) -> list[Scope]:
+    """Those that a user may give in one of their projects at least."""
+    kept = set() if authority.may_give_installation else {Scope.INSTALLATION}
+    if authority.within(Role.ADMIN) == frozenset():
+        kept.add(Scope.ADMIN)
+    return [scope for scope in Scope if scope not in kept]
+
+
 def _held(row: ApiKey, *, authority: Authority) -> tuple[ApiKey, dict[str, object]]:
     """The row, locked until the transaction ends, and its fields. Raises: PermissionDenied, ApiKey.DoesNotExist."""
     found = ApiKey.objects.select_for_update().get(pk=row.pk)
-    authority.require(Role.OPERATOR, project_id=found.project_id)
-    now: dict[str, object] = {
-        name: getattr(found, name) for name in (*_LISTS, "allowed_endpoints", "scopes", "expires_at")
-    }
-    if mistakes := _beyond(authority, now, projects={found.project_id}):
-        whose = "yours" if authority.caller else "you"
-        raise PermissionDenied(f"The key {found.name} may do more than {whose}: see {', '.join(mistakes)}.")
-    return found, now
+    require_change(found, authority=authority)
+    return found, _fields(found)
+
+
+def _fields(row: ApiKey) -> dict[str, object]:
+    """By which `_beyond` judges a key."""
+    return {name: getattr(row, name) for name in (*_LISTS, "allowed_endpoints", "scopes", "expires_at")}
 
 
 def _beyond(authority: Authority, fields: Mapping[str, object], *, projects: Iterable[int]) -> dict[str, str]:

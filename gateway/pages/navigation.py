@@ -58,8 +58,8 @@ _GROUPS: dict[str, tuple[Entry, ...]] = {
         _table("Policy", "routing.policy"),
     ),
     "Allow": (
-        _table("Tokens", "analytics.apikey"),
-        _table("Budgets", "analytics.budget"),
+        Entry("Tokens", "tokens", least=Role.VIEWER),
+        Entry("Budgets and limits", "budgets", least=Role.VIEWER),
         Entry("Projects and members", "projects", least=Role.VIEWER),
         _table("Users", "auth.user"),
     ),
