@@ -55,7 +55,7 @@ def new_page(request: HttpRequest, context: Mapping[str, Any]) -> HttpResponse:
         raise PermissionDenied("Only superusers make projects.")
     given, mistakes = project_fields.USUAL, {}
     if request.method == "POST":
-        given = project_fields.read(request.POST)
+        given = {**project_fields.USUAL, **project_fields.read(request.POST)}
         try:
             row = projects.create(actor=found.actor, **given)
         except ValidationError as error:

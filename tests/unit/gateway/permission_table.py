@@ -18,6 +18,7 @@ KEYS = ("chat key", "own usage key", "project usage key", "admin key", "installa
 RULES: dict[str, tuple[str, ...]] = {
     "open": EVERYBODY,
     "key or user": KEYS + USERS,
+    "key or member": (*KEYS, "viewer", "operator", "admin", "superuser"),
     "chat": ("chat key",),
     "usage": ("own usage key", "project usage key", *USERS),
     "usage of another key": ("project usage key", "viewer", "operator", "admin", "superuser"),
@@ -27,7 +28,9 @@ RULES: dict[str, tuple[str, ...]] = {
     "superuser": ("superuser",),
     "installation": ("installation key", "fitter", "superuser"),
     "dashboard": ("viewer", "operator", "admin", "staff", "fitter", "superuser"),
-    "dashboard, of the project": ("viewer", "operator", "admin", "superuser"),
+    "dashboard, members": ("viewer", "operator", "admin", "superuser"),
+    "dashboard, operators": ("operator", "admin", "superuser"),
+    "dashboard, admins": ("admin", "superuser"),
     "dashboard, installation": ("fitter", "superuser"),
     "dashboard, superuser": ("superuser",),
     "no one": (),
@@ -64,6 +67,8 @@ MATRIX: dict[str, dict[str, str]] = {
     "v1/admin/budgets/<int:budget_id>": {"GET": "viewer", "PATCH": "admin", "DELETE": "admin"},
     "v1/admin/projects": {"GET": "viewer", "POST": "superuser"},
     "v1/admin/projects/<slug:slug>": {"GET": "viewer", "PATCH": "admin", "DELETE": "superuser"},
+    "v1/admin/projects/<slug:slug>/members": {"GET": "viewer"},
+    "v1/admin/projects/<slug:slug>/members/<str:user>": {"GET": "viewer", "PUT": "admin", "DELETE": "admin"},
     "v1/admin/audit": {"GET": "admin"},
     "v1/admin/audit/<int:entry_id>": {"GET": "admin"},
     "v1/admin/providers": {"GET": "installation", "POST": "installation"},
@@ -81,15 +86,35 @@ MATRIX: dict[str, dict[str, str]] = {
         "GET": "installation", "POST": "installation", "PATCH": "installation", "DELETE": "installation",
     },
     "v1/admin/policy": {"GET": "installation", "PATCH": "installation"},
+    "v1/stats": {"GET": "usage"},
+    "v1/quota/status": {"GET": "key or member"},
+    "v1/quota/update": {"POST": "operator"},
+    "v1/traces/<str:request_id>": {"GET": "usage of another key"},
     "v1/layers/<slug:name>/reorder": {"PUT": "installation"},
     "v1/layers/<slug:name>/toggle": {"PUT": "installation"},
     "v1/providers": {"GET": "installation", "POST": "installation"},
     "v1/providers/<slug:slug>": {"GET": "installation", "PUT": "installation", "DELETE": "installation"},
     "admin/": {"GET": "dashboard"},
     "admin/requests/": {"GET": "dashboard"},
-    "admin/requests/<uuid:request_id>/": {"GET": "dashboard, of the project"},
+    "admin/requests/<uuid:request_id>/": {"GET": "dashboard, members"},
     "admin/models/": {"GET": "dashboard, installation", "POST": "dashboard, installation"},
     "admin/route/": {"GET": "dashboard", "POST": "dashboard"},
+    "admin/tokens/": {"GET": "dashboard, members"},
+    "admin/tokens/new/": {"GET": "dashboard, operators", "POST": "dashboard, operators"},
+    "admin/tokens/<int:key_id>/": {"GET": "dashboard, members", "POST": "dashboard, operators"},
+    "admin/tokens/<int:key_id>/change/": {"GET": "dashboard, operators", "POST": "dashboard, operators"},
+    "admin/tokens/<int:key_id>/rotate/": {"GET": "dashboard, operators", "POST": "dashboard, operators"},
+    "admin/tokens/<int:key_id>/delete/": {"GET": "dashboard, admins", "POST": "dashboard, admins"},
+    "admin/budgets/": {"GET": "dashboard, members", "POST": "dashboard, admins"},
+    "admin/budgets/new/": {"GET": "dashboard, admins", "POST": "dashboard, admins"},
+    "admin/budgets/<int:budget_id>/": {"GET": "dashboard, admins", "POST": "dashboard, admins"},
+    "admin/budgets/<int:budget_id>/delete/": {"GET": "dashboard, admins", "POST": "dashboard, admins"},
+    "admin/projects/": {"GET": "dashboard, members"},
+    "admin/projects/new/": {"GET": "dashboard, superuser", "POST": "dashboard, superuser"},
+    "admin/projects/<slug:slug>/": {"GET": "dashboard, members", "POST": "dashboard, admins"},
+    "admin/audit/": {"GET": "dashboard, admins"},
+    "admin/audit/csv/": {"GET": "dashboard, admins"},
+    "admin/audit/<int:entry_id>/": {"GET": "dashboard, admins"},
     "admin/alerts/": {"GET": "dashboard"},
     "admin/terminal/": {"GET": "dashboard"},
     "admin/tables/": {"GET": "dashboard"},
@@ -150,13 +175,12 @@ EXCEPTIONS = {
 NOT_PAGES = {"<path:object_id>/"}
 """Leads on to where a row is changed, whoever asks."""
 
-THEIRS = {
-    "v1/admin/keys/<int:key_id>",
-    "v1/admin/keys/<int:key_id>/rotate",
-    "v1/admin/budgets/<int:budget_id>",
-    "v1/admin/projects/<slug:slug>",
-    "v1/admin/audit/<int:entry_id>",
-    "v1/requests/<str:request_id>",
-    "admin/requests/<uuid:request_id>/",
+FORMS = {
+    "admin/budgets/": {"do": "limits", "project": "default"},
+    "admin/projects/<slug:slug>/": {"do": "settings"},
+    "admin/tokens/<int:key_id>/": {"do": "disable"},
 }
-"""Addresses of what belongs to a project: of another project's nobody but superusers learns anything."""
+"""What is sent where a page takes several forms and an empty one is none of them."""
+
+OF_A_PROJECT = ("<int:key_id>", "<int:budget_id>", "<int:entry_id>", "request_id>", "projects/<slug:slug>")
+"""Parts of addresses of what belongs to a project: of another project's nobody but superusers learns anything."""

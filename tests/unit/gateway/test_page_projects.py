@@ -133,6 +133,13 @@ class TestNew:
         wrong = {one.name: (one.value, one.mistake) for one in answer.context_data["fields"] if one.mistake}
         assert (answer.status_code, list(wrong), wrong[field][0]) == (400, [field], value)
         assert says in wrong[field][1]
+
+    def test_a_form_without_fields_lacks_its_slug(self, admin_client, ours):
+        answer = admin_client.post(self.PAGE)
+        assert (answer.status_code, [one.name for one in answer.context_data["fields"] if one.mistake]) == (
+            400,
+            ["slug", "name"],
+        )
         assert Project.objects.count() == 1
 
     def test_nobody_else_does(self, ada):
