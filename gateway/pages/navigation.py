@@ -45,7 +45,7 @@ _GROUPS: dict[str, tuple[Entry, ...]] = {
     ),
     "Route": (
         Entry("Models", "models", "providers.model"),
-        _table("Providers", "providers.provider"),
+        Entry("Providers", "providers", "providers.provider"),
         _table("Prices", "providers.price"),
         _table("Policy", "routing.policy"),
     ),
