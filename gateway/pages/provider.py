@@ -65,7 +65,7 @@ def _key(row: Provider) -> dict[str, Any]:
 
 def _last_day(request: HttpRequest, slug: str) -> dict[str, Any]:
     figures = providers.figures_within(visibility.reach_of_user(request.user)).get(slug)
-    return {"figures": figures, "sparkline": None if figures is None else sparkline.of(figures.hours)}
+    return {"figures": figures, "sparkline": None if figures is None else sparkline.of(figures.parts)}
 
 
 def _goes_with_it(row: Provider) -> dict[str, Any]:

@@ -15,13 +15,13 @@ from django.urls import reverse
 from analytics import visibility
 from analytics.authority import Authority
 from analytics.queries.filters import Filters
-from gateway import provider_figures, provider_listing, usage_asking
+from gateway import provider_listing, usage_asking, vendor_figures
 from gateway.pages import acting, sparkline
 from gateway.pages.acting import Outcome
 from gateway.pages.provider_forms import NewForm
 from gateway.pages.sparkline import Sparkline
-from gateway.provider_figures import Figures
 from gateway.usage_asking import Asker
+from gateway.vendor_figures import Figures
 from providers.models import Provider
 from routing import health_listing, snapshot, vendor_rows
 from routing.circuit import State
@@ -73,7 +73,7 @@ def key_words(row: Provider) -> tuple[str, bool]:
     if state == "set" and stands["last_four"]:
         words += f", ends in {stands['last_four']}"
     if stands["env_var"]:
-        words += f", from {stands['env_var']}"
+        words += f": {stands['env_var']} is not set" if state == "missing" else f", from {stands['env_var']}"
     return words, state in ("set", "not_needed")
 
 
@@ -88,7 +88,7 @@ def health() -> list[ModelHealth]:
 
 def figures_within(reach: Filters) -> Mapping[str, Figures]:
     zone = usage_asking.zone(None, asked=reach, asker=Asker(reach))
-    return provider_figures.of_last_day(reach, zone=zone, now=datetime.now(UTC))
+    return vendor_figures.of_last_day(reach, zone=zone, now=datetime.now(UTC))
 
 
 def _lines(reach: Filters) -> list[Line]:
@@ -105,7 +105,7 @@ def _line(row: Provider, figures: Figures | None, out: tuple[str, ...]) -> Line:
         model_count=row.model_count,  # type: ignore[attr-defined]  # annotated
         out=out,
         figures=figures,
-        sparkline=None if figures is None else sparkline.of(figures.hours),
+        sparkline=None if figures is None else sparkline.of(figures.parts),
     )
 
 

@@ -19,6 +19,8 @@ _PAGES = (
     ("requests/", "requests", "requests.search_page"),
     ("requests/<uuid:request_id>/", "request", "requests.request_page"),
     ("models/", "models", "models.page"),
+    ("models/add/", "model_offers", "model_offers.page"),
+    ("models/<path:name>/", "model", "model.page"),
     ("providers/", "providers", "providers.page"),
     ("providers/new/", "provider_new", "providers.new_page"),
     ("providers/<slug:slug>/", "provider", "provider.page"),

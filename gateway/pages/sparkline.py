@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from gateway.provider_figures import Hour
+from gateway.vendor_figures import Part
 
 WIDTH, HEIGHT = 120, 28
 LEAST = 1.5
@@ -25,19 +25,21 @@ class Bar(msgspec.Struct, frozen=True):
 class Sparkline(msgspec.Struct, frozen=True):
     bars: tuple[Bar, ...]
     bar_width: str
+    each: str
+    """What one bar is of."""
     says: str
 
 
-def of(hours: Sequence[Hour]) -> Sparkline:
-    step = WIDTH / max(len(hours), 1)
-    return Sparkline(tuple(_bars(hours, step=step)), f"{step * 0.8:.2f}", _says(hours))
+def of(parts: Sequence[Part], *, each: str = "hour") -> Sparkline:
+    step = WIDTH / max(len(parts), 1)
+    return Sparkline(tuple(_bars(parts, step=step)), f"{step * 0.8:.2f}", each, _says(parts, each=each))
 
 
-def _bars(hours: Sequence[Hour], *, step: float) -> Iterator[Bar]:
-    most = max((hour.requests for hour in hours), default=0)
-    for number, hour in enumerate(hours):
-        if hour.requests:
-            whole, failed = _height(hour.requests, most=most), _height(hour.errors, most=most)
+def _bars(parts: Sequence[Part], *, step: float) -> Iterator[Bar]:
+    most = max((part.requests for part in parts), default=0)
+    for number, part in enumerate(parts):
+        if part.requests:
+            whole, failed = _height(part.requests, most=most), _height(part.errors, most=most)
             x = f"{number * step + step * 0.1:.2f}"
             yield Bar(x, f"{HEIGHT - whole:.1f}", f"{whole:.1f}", f"{HEIGHT - failed:.1f}", f"{failed:.1f}")
 
@@ -46,7 +48,7 @@ def _height(count: int, *, most: int) -> float:
     return max(count / most * HEIGHT, LEAST) if count else 0.0
 
 
-def _says(hours: Sequence[Hour]) -> str:
-    requests, errors = sum(hour.requests for hour in hours), sum(hour.errors for hour in hours)
-    most = max((hour.requests for hour in hours), default=0)
-    return f"Requests by hour: {requests:,} in all, {most:,} in the busiest hour, {errors:,} failed."
+def _says(parts: Sequence[Part], *, each: str) -> str:
+    requests, errors = sum(part.requests for part in parts), sum(part.errors for part in parts)
+    most = max((part.requests for part in parts), default=0)
+    return f"Requests by {each}: {requests:,} in all, {most:,} in the busiest {each}, {errors:,} failed."

@@ -1,12 +1,17 @@
-"""Providers in a real browser: read by everyone, changed with scripts and without."""
+"""Providers and models in a real browser: read by everyone, changed with scripts and without, asked for real."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 from tests.browser import pages
+from tests.process.gateway_process import eventually
+from tests.upstream import process
+from tests.upstream.process import RunningUpstream
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -18,13 +23,30 @@ pytestmark = pytest.mark.browser
 WIDTHS = {390: 844, 1440: 900}
 READ = {
     "providers": "/admin/providers/",
-    "provider": "/admin/providers/openai/",
+    "provider": "/admin/providers/alder/",
     "provider-new": "/admin/providers/new/",
+    "offers": "/admin/models/add/?provider=alder",
+    "model": "/admin/models/alder/alder-01/",
 }
 UNFOLD = "document.querySelectorAll('#content details').forEach(part => { part.open = true })"
 REFUSED = ("400: ", "console: Failed to load resource: the server responded with a status of 400")
 """What the browser tells of a form that was refused."""
 SECRET = "sk-typed-into-the-page-0123456789-7351"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def alder(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningUpstream]:
+    """A provider that answers, and that the seeded usage was at; one of its models is set up, without a price."""
+    log = tmp_path_factory.mktemp("alder") / "log.jsonl"
+    with process.running(log=log, models=["alder-01", "talkative", "silent"]) as running:
+        who = {"username": pages.ADMIN, "password": pages.PASSWORD}
+        told = httpx.post(f"{gateway.url}/v1/auth/login", json=who).json()
+        fields = {"slug": "alder", "base_url": running.url, "is_local": True, "needs_credential": False}
+        model = {"provider": "alder", "name": "alder-01"}
+        for path, body in (("providers", fields), ("models", model)):
+            bearer = {"Authorization": f"Bearer {told['access']}"}
+            httpx.post(f"{gateway.url}/v1/admin/{path}", json=body, headers=bearer).raise_for_status()
+        yield running
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -52,7 +74,7 @@ def test_a_provider_is_added_tested_and_deleted_in_place(admin: Page, gateway: G
     admin.get_by_role("button", name="Add", exact=True).click()
     admin.get_by_text("The provider mine is there").wait_for()
 
-    admin.get_by_label("The key itself").fill(SECRET)
+    admin.get_by_label("The key", exact=True).fill(SECRET)
     admin.get_by_role("button", name="Set the key").press("Enter")
     admin.get_by_role("status").filter(has_text="mine has a new key.").wait_for()
     admin.get_by_text("key set, ends in 7351").wait_for()
@@ -79,4 +101,31 @@ def test_its_forms_work_without_scripts(plain: Page, watch: Watch) -> None:
     plain.get_by_role("alert").wait_for()
     assert SECRET not in pages.everything_in(plain)
     plain.get_by_role("button", name="Test connection").click()
-    plain.get_by_text("no key", exact=True).wait_for()
+    plain.get_by_role("status").get_by_text("no key", exact=True).wait_for()
+
+
+def test_a_model_is_found_added_and_asked_in_place(admin: Page, gateway: Gateway, alder: RunningUpstream) -> None:
+    admin.goto("/admin/models/")
+    admin.get_by_role("link", name="Add models").click()
+    admin.get_by_label("Provider").select_option("alder")
+    admin.get_by_role("button", name="Show its list").click()
+    admin.get_by_label("silent").wait_for()
+    admin.get_by_label("Name has").press_sequentially("TALK")
+    admin.get_by_label("silent").wait_for(state="hidden")
+    admin.get_by_label("talkative").check()
+    admin.get_by_label("and put them into").select_option("L1")
+    admin.get_by_role("button", name="Add the ticked ones").click()
+    admin.get_by_text("Added to alder and L1: talkative.").wait_for()
+
+    admin.goto("/admin/models/alder/talkative/")
+    for unit, usd in (("input", "3"), ("output", "7")):
+        admin.get_by_label("Unit").select_option(unit)
+        admin.get_by_label("USD").fill(usd)
+        admin.get_by_role("button", name="Add the price").press("Enter")
+        admin.get_by_text(f"The price of alder/talkative for {unit} is {usd} USD").wait_for()
+    admin.get_by_label("What to ask").fill("Who is there?")
+    admin.get_by_role("button", name="Ask").click()
+    admin.get_by_text("You said: Who is there?").wait_for()
+    admin.get_by_role("link", name="the request").click()
+    admin.get_by_text("admin, at the dashboard of default").wait_for()
+    assert eventually(lambda: gateway.installation.rows("provider = 'alder' AND model = 'talkative'"), what="its row")

@@ -25,9 +25,9 @@ def refused(client: Client, page: str, do: str, status: int = 400, **fields: Any
     return str(answer.context_data["mistake"])
 
 
-def mistakes(answer: Any) -> dict[str, list[str]]:
+def mistakes(answer: Any, form: str = "form") -> dict[str, list[str]]:
     """Of a form that was refused, by field."""
-    return dict(answer.context_data["form"].errors)
+    return dict(answer.context_data[form].errors)
 
 
 def member(client: Client, project: Project, *permissions: str, role: str = "admin") -> User:

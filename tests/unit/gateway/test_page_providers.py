@@ -52,8 +52,8 @@ def test_it_tells_of_the_last_day(admin_client, used):
     (line,) = lines(admin_client).values()
     assert (line.model_count, line.out, line.key) == (4, (), "no key needed")
     assert (line.figures.totals.requests, line.figures.totals.errors, line.figures.latency.count) == (3, 1, 2)
-    assert [hour.requests for hour in line.figures.hours if hour.requests] == [2, 1]
-    assert len(line.figures.hours) in (24, 25)
+    assert [part.requests for part in line.figures.parts if part.requests] == [2, 1]
+    assert len(line.figures.parts) in (24, 25)
     assert line.sparkline.says == "Requests by hour: 3 in all, 2 in the busiest hour, 1 failed."
     assert [bar.failed_height for bar in line.sparkline.bars] == ["0.0", "14.0"]
 
@@ -78,7 +78,7 @@ def test_how_keys_stand(admin_client, monkeypatch):
         Credential.objects.create(provider=Provider.objects.get(slug=slug), **columns)
     assert {slug: line.key for slug, line in lines(admin_client).items()} == {
         "stored": "key set, ends in 9Zq7", "named": "key set, from TEST_SET_API_KEY",
-        "unset": "key missing, from TEST_UNSET_API_KEY", "broken": "key unreadable", "none": "key missing",
+        "unset": "key missing: TEST_UNSET_API_KEY is not set", "broken": "key unreadable", "none": "key missing",
         "up": "no key needed",
     }  # fmt: skip
     assert "sk-0123456789" not in admin_client.get(PAGE).content.decode()
