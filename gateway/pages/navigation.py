@@ -46,7 +46,7 @@ _GROUPS: dict[str, tuple[Entry, ...]] = {
     "Route": (
         Entry("Models", "models", "providers.model"),
         Entry("Providers", "providers", "providers.provider"),
-        _table("Prices", "providers.price"),
+        Entry("Prices", "prices", "providers.price"),
         _table("Policy", "routing.policy"),
     ),
     "Allow": (

@@ -24,6 +24,8 @@ _PAGES = (
     ("providers/", "providers", "providers.page"),
     ("providers/new/", "provider_new", "providers.new_page"),
     ("providers/<slug:slug>/", "provider", "provider.page"),
+    ("prices/", "prices", "prices.page"),
+    ("prices/sync/", "price_sync", "price_sync.page"),
     ("alerts/", "alerts", "coming.alerts"),
     ("terminal/", "terminal", "coming.terminal"),
 )

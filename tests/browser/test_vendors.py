@@ -1,4 +1,4 @@
-"""Providers and models in a real browser: read by everyone, changed with scripts and without, asked for real."""
+"""Providers, models and prices in a real browser: read by everyone, changed with scripts and without, asked."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ WIDTHS = {390: 844, 1440: 900}
 READ = {
     "providers": "/admin/providers/",
     "provider": "/admin/providers/alder/",
-    "provider-new": "/admin/providers/new/",
     "offers": "/admin/models/add/?provider=alder",
     "model": "/admin/models/alder/alder-01/",
+    "prices": "/admin/prices/?show=all",
+    "price-sync": "/admin/prices/sync/",
 }
 UNFOLD = "document.querySelectorAll('#content details').forEach(part => { part.open = true })"
 REFUSED = ("400: ", "console: Failed to load resource: the server responded with a status of 400")
@@ -36,14 +37,17 @@ SECRET = "sk-typed-into-the-page-0123456789-7351"
 
 @pytest.fixture(scope="module", autouse=True)
 def alder(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningUpstream]:
-    """A provider that answers, and that the seeded usage was at; one of its models is set up, without a price."""
+    """A provider that answers, and that the seeded usage was at; one of its models is set up, without a price. And a
+    model elsewhere at a price that is not its vendor's."""
     log = tmp_path_factory.mktemp("alder") / "log.jsonl"
     with process.running(log=log, models=["alder-01", "talkative", "silent"]) as running:
         who = {"username": pages.ADMIN, "password": pages.PASSWORD}
         told = httpx.post(f"{gateway.url}/v1/auth/login", json=who).json()
         fields = {"slug": "alder", "base_url": running.url, "is_local": True, "needs_credential": False}
-        model = {"provider": "alder", "name": "alder-01"}
-        for path, body in (("providers", fields), ("models", model)):
+        made = [("providers", fields), ("models", {"provider": "alder", "name": "alder-01"})]
+        made += [("models", {"provider": "openai", "name": "gpt-4o"})]
+        made += [("prices", {"model": "openai/gpt-4o", "unit": "input", "usd": 99})]
+        for path, body in made:
             bearer = {"Authorization": f"Bearer {told['access']}"}
             httpx.post(f"{gateway.url}/v1/admin/{path}", json=body, headers=bearer).raise_for_status()
         yield running
@@ -129,3 +133,26 @@ def test_a_model_is_found_added_and_asked_in_place(admin: Page, gateway: Gateway
     admin.get_by_role("link", name="the request").click()
     admin.get_by_text("admin, at the dashboard of default").wait_for()
     assert eventually(lambda: gateway.installation.rows("provider = 'alder' AND model = 'talkative'"), what="its row")
+
+
+def test_prices_are_found_announced_and_taken_back_without_scripts(plain: Page) -> None:
+    plain.goto("/admin/prices/")
+    plain.get_by_label("Give alder/alder-01 a price").click()
+    plain.get_by_label("USD").fill("2.5")
+    plain.get_by_label("Holds from").fill("2030-01-31T09:30")
+    plain.get_by_role("button", name="Add the price").click()
+    plain.get_by_text(
+        "The price of alder/alder-01 for input is 2.5 USD per million from 2030-01-31 09:30 on."
+    ).wait_for()
+    plain.get_by_role("link", name="To come").click()
+    plain.get_by_role("button", name="Take back alder/alder-01 input from 31 Jan 2030 09:30").click()
+    plain.get_by_text("Taken back before it held: alder/alder-01 input: 2.5").wait_for()
+
+    plain.get_by_role("link", name="Follow a list of prices").click()
+    plain.get_by_label("Provider").select_option("openai")
+    plain.get_by_role("button", name="Compare").click()
+    others = plain.get_by_role("checkbox").all()
+    for other in others:
+        other.set_checked("openai/gpt-4o" in str(other.get_attribute("value")).split())
+    plain.get_by_role("button", name="Change these prices").click()
+    plain.get_by_text("of 1 model changed, from now on.").wait_for()
