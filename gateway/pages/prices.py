@@ -27,7 +27,7 @@ from gateway.usage_asking import Asker
 from providers.models import Model, Price, Provider
 from routing import model_rows
 
-PER_PAGE = 50
+PER_PAGE = 25
 """Models."""
 MOST_NAMED = 2_000
 """Models offered while a name is typed."""

@@ -52,7 +52,7 @@ def page(request: HttpRequest, context: Mapping[str, Any], slug: str) -> HttpRes
 
 
 def _row(slug: str) -> Provider:
-    row = provider_listing.rows().filter(slug=slug).first()
+    row = provider_listing.rows().filter(slug=slug).first() if "\0" not in slug else None  # PostgreSQL would raise
     if row is None:
         raise Http404(f"There is no provider {slug!r}.")
     return row

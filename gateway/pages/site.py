@@ -23,7 +23,7 @@ _PAGES = (
     ("models/<path:name>/", "model", "model.page"),
     ("providers/", "providers", "providers.page"),
     ("providers/new/", "provider_new", "providers.new_page"),
-    ("providers/<slug:slug>/", "provider", "provider.page"),
+    ("providers/<str:slug>/", "provider", "provider.page"),
     ("prices/", "prices", "prices.page"),
     ("prices/sync/", "price_sync", "price_sync.page"),
     ("alerts/", "alerts", "coming.alerts"),

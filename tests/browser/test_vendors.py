@@ -37,16 +37,17 @@ SECRET = "sk-typed-into-the-page-0123456789-7351"
 
 @pytest.fixture(scope="module", autouse=True)
 def alder(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningUpstream]:
-    """A provider that answers, and that the seeded usage was at; one of its models is set up, without a price. And a
-    model elsewhere at a price that is not its vendor's."""
+    """A provider that answers, and that the seeded usage was at; one of its models is set up, without a price. And two
+    models elsewhere at prices that are not their vendor's."""
     log = tmp_path_factory.mktemp("alder") / "log.jsonl"
     with process.running(log=log, models=["alder-01", "talkative", "silent"]) as running:
         who = {"username": pages.ADMIN, "password": pages.PASSWORD}
         told = httpx.post(f"{gateway.url}/v1/auth/login", json=who).json()
         fields = {"slug": "alder", "base_url": running.url, "is_local": True, "needs_credential": False}
         made = [("providers", fields), ("models", {"provider": "alder", "name": "alder-01"})]
-        made += [("models", {"provider": "openai", "name": "gpt-4o"})]
-        made += [("prices", {"model": "openai/gpt-4o", "unit": "input", "usd": 99})]
+        for name in ("gpt-4o", "gpt-4o-mini"):
+            made += [("models", {"provider": "openai", "name": name})]
+            made += [("prices", {"model": f"openai/{name}", "unit": "input", "usd": 99})]
         for path, body in made:
             bearer = {"Authorization": f"Bearer {told['access']}"}
             httpx.post(f"{gateway.url}/v1/admin/{path}", json=body, headers=bearer).raise_for_status()

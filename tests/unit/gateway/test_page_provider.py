@@ -66,6 +66,12 @@ class TestSettings:
     def test_one_that_is_gone_is_not_there(self, admin_client):
         assert admin_client.get("/admin/providers/gone/").status_code == 404
         assert admin_client.post("/admin/providers/gone/", {"do": "save"}).status_code == 404
+        assert admin_client.get("/admin/providers/%00/").status_code == 404
+
+    def test_one_with_a_slug_past_our_checks_has_a_page_too(self, admin_client, up):
+        Provider.objects.filter(pk=up.pk).update(slug="Üp there")
+        assert "/admin/providers/%C3%9Cp%20there/" in admin_client.get("/admin/providers/").content.decode()
+        assert admin_client.get("/admin/providers/%C3%9Cp%20there/").context_data["row"] == up
 
 
 class TestKey:
