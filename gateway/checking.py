@@ -148,21 +148,18 @@ def _model_problems(subject: Subject, *, names: Sequence[str]) -> list[Problem]:
 
 def _subject(row: tables.Provider, *, provider: Provider) -> Subject:
     held = [credential for credential in row.credentials.all() if credential.enabled]
+    page = reverse("admin:provider", args=[row.slug])
     place = Place(
         slug=row.slug,
         base_url=provider.base_url,
         is_local=row.is_local,
         env_var=next((credential.env_var for credential in held if credential.env_var), ""),
-        admin_path=reverse("admin:providers_provider_change", args=[row.pk]),
-        credentials_path=_credential_path(held[0]) if held else reverse("admin:providers_credential_add"),
+        admin_path=page,
+        credentials_path=page,
         models_path=f"{reverse('admin:providers_model_changelist')}?provider__id__exact={row.pk}",
     )
     names = tuple(sorted(model.name for model in row.models.all() if model.enabled))
     return Subject(provider, place, row.enabled, names, _key_problem(provider, place=place, held=held))
-
-
-def _credential_path(credential: tables.Credential) -> str:
-    return reverse("admin:providers_credential_change", args=[credential.pk])
 
 
 def _key_problem(provider: Provider, *, place: Place, held: Sequence[tables.Credential]) -> Problem | None:
@@ -172,6 +169,6 @@ def _key_problem(provider: Provider, *, place: Place, held: Sequence[tables.Cred
         try:
             credentials.opened(credential)
         except credentials.CredentialProblem as problem:
-            source = replace(place, env_var=credential.env_var, credentials_path=_credential_path(credential))
+            source = replace(place, env_var=credential.env_var)
             return mending.unreadable_key(source, why=str(problem))
     return mending.no_key(place)

@@ -32,11 +32,6 @@ def plain(text: str) -> str:
     return _CONTROL.sub("", text)
 
 
-def counted(number: int, noun: str) -> str:
-    """Such as `1 row` and `2,000 rows`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def by_field(error: ValidationError, *, spelt: Mapping[str, str] | None = None) -> str:
     """What is wrong with which field, in one sentence for each; `spelt` has the options that fields were given by."""
     if not hasattr(error, "error_dict"):

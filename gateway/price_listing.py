@@ -1,10 +1,11 @@
-"""How prices are shown by `manage.py prices`: those there are, and what a comparison with a list found.
+"""How prices are shown by `manage.py prices` and the pages: those there are, and what a comparison with a list found.
 
 As rows of tables and as JSON, USD as people speak of it: per million tokens, for one request, search or image.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 
+from gateway.wording import counted
 from providers.listed_prices import PRICED_BY_ONE, listed_usd
 from providers.models import FIRST_DAY, Model, Price
 from providers.types import Unit
@@ -99,6 +101,24 @@ def outcome_json(found: Outcome) -> dict[str, Any]:
         "local": list(found.local),
         "same": list(found.same),
     }
+
+
+def also_found(found: Outcome, *, names_all: bool) -> list[str]:
+    """What else is to be said of a comparison, in sentences; with `names_all` with the models' names."""
+    lines = [f"{one.model}: other prices are listed from {one.day} on; sync again then." for one in found.announced]
+    if found.kept:
+        kept = ", ".join(f"{one.model} {one.unit}" for one in found.kept)
+        lines.append(f"Not listed, and left as {'it is' if len(found.kept) == 1 else 'they are'}: {kept}.")
+    for why, count in Counter(one.why for one in found.unlisted).items():
+        models = ", ".join(one.model for one in found.unlisted if one.why is why) if names_all else ""
+        lines.append(f"{counted(count, 'model')} without a list price: {why.value}{f' ({models})' if models else ''}.")
+    if names_all:
+        lines += [f"{model}: {price} is left out." for model, price in found.left_out]
+    for says, names in (("free", found.free), ("of local providers", found.local)):
+        if names:
+            told = f" ({', '.join(names)})" if names_all else ""
+            lines.append(f"{counted(len(names), 'model')} left alone: {says}{told}.")
+    return lines
 
 
 def _change_json(change: Change) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 from analytics.models import CostSource, Outcome, UsageRecord
 from analytics.record_models import NOT_KNOWN_OF_INTERRUPTED
-from gateway.console import counted
 from gateway.usage_rows import money
+from gateway.wording import counted
 
 _TOKENS = {
     "input_tokens": "input",

@@ -53,10 +53,21 @@ def plan(
     if layer is not None and not Layer.objects.filter(name=layer).exists():
         known = ", ".join(Layer.objects.values_list("name", flat=True))
         raise SyncError(f"There is no layer {layer!r}; there is {known or 'none: manage.py catalog load'}.")
+    found, skipped = compared(slug, add=add, layer=layer, within_s=within_s)
+    return Plan(slug, found, _diff(slug, found, prices=prices), prices, skipped)
+
+
+def compared(
+    slug: str, *, add: Collection[str], layer: str | None = None, within_s: float = TIMEOUT_S
+) -> tuple[Comparison, tuple[Skipped, ...]]:
+    """The provider's list beside the models that are set up; entries that could not be read. `add` are patterns.
+
+    Raises: SyncError, UnknownProvider.
+    """
     (subject,) = checking.subjects([slug])
     offered = _ask(subject, within_s=within_s)
     provider = subject.provider
-    compared = comparing.compare(
+    found = comparing.compare(
         offered.models,
         held=catalog_dump.models_of(slug),
         add=add,
@@ -64,10 +75,10 @@ def plan(
         is_free=provider.is_local and not provider.needs_credential,
         skipped=frozenset(one.name for one in offered.skipped),
     )
-    if compared.unmatched:
+    if found.unmatched:
         unread = f" Not read: {'; '.join(map(str, offered.skipped[:NAMED]))}." if offered.skipped else ""
-        raise SyncError(f"No model of {slug} fits {', '.join(map(repr, compared.unmatched))}.{unread}")
-    return Plan(slug, compared, _diff(slug, compared, prices=prices), prices, offered.skipped)
+        raise SyncError(f"No model of {slug} fits {', '.join(map(repr, found.unmatched))}.{unread}")
+    return found, offered.skipped
 
 
 def apply(wanted: Plan, *, actor: str) -> Diff:
@@ -76,11 +87,11 @@ def apply(wanted: Plan, *, actor: str) -> Diff:
     return catalog_rows.load_models(wanted.slug, models, actor=actor)
 
 
-def _diff(slug: str, compared: Comparison, *, prices: bool) -> Diff:
-    everything = catalog_rows.diff_models(slug, compared.wanted(prices=True))
+def _diff(slug: str, found: Comparison, *, prices: bool) -> Diff:
+    everything = catalog_rows.diff_models(slug, found.wanted(prices=True))
     if prices:
         return everything
-    chosen = set(catalog_rows.diff_models(slug, compared.wanted(prices=False)).changes)
+    chosen = set(catalog_rows.diff_models(slug, found.wanted(prices=False)).changes)
     return Diff(tuple(change if change in chosen else _kept(change) for change in everything.changes))
 
 

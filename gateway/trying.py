@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import msgspec
+from asgiref.sync import async_to_sync
 
 from analytics import callers, cost, ids
-from analytics.types import Caller
+from analytics.types import Caller, storable
 from gateway import mending, serving
 from gateway.api import bodies, over_limit
 from gateway.checking import Subject
@@ -30,6 +31,7 @@ from routing.types import DropReason, Snapshot, Wishes
 PROMPT = "Reply with the single word OK."
 LONGEST_TOKENS = 256
 """Room for a model that thinks before it says one word."""
+LONGEST_ASKER = 100
 _ASSUMED = Usage(input_tokens=20, output_tokens=100)
 """By what models are compared to find the cheapest."""
 
@@ -93,9 +95,39 @@ def cheapest(slug: str, *, config: Snapshot) -> Model | None:
     return min(_models(slug, config=config), key=_dearness, default=None)
 
 
-async def attempt(place: Place, *, model: str, is_stream: bool, config: Snapshot, owner: Caller, parts: Parts) -> Trial:
+def here(subject: Subject, *, model: str, prompt: str, asker: str) -> Trial:
+    """In the process that answers requests, from the thread of a view: on its event loop, as one request among the
+    others. `asker` is the name the ledger has for who asked.
+
+    Raises: NotRunning, SnapshotError, SpoolError.
+    """
+    if subject.key_problem is not None or not subject.enabled:
+        return Trial(subject.place.slug, model, subject.key_problem or mending.not_enabled(subject.place))
+    caller = replace(callers.owner(), key_name=storable(asker, most=LONGEST_ASKER))
+    return async_to_sync(attempt)(
+        subject.place,
+        model=model,
+        is_stream=True,
+        config=snapshot.current(),
+        owner=caller,
+        parts=runtime.current(),
+        prompt=prompt,
+    )
+
+
+async def attempt(
+    place: Place,
+    *,
+    model: str,
+    is_stream: bool,
+    config: Snapshot,
+    owner: Caller,
+    parts: Parts,
+    prompt: str = PROMPT,
+) -> Trial:
     """Asks once, and that model alone. Raises: SpoolError."""
-    request, request_id, started_at = _request(place, model=model, is_stream=is_stream), ids.new(), time.monotonic()
+    request = _request(place, model=model, is_stream=is_stream, prompt=prompt)
+    request_id, started_at = ids.new(), time.monotonic()
     begun = Trial(place.slug, model, request_id=str(request_id))
     try:
         if is_stream:
@@ -129,10 +161,10 @@ async def _streamed(begun: Trial, *, place: Place, stream: Streaming, started_at
     return replace(begun, problem=problem, answer=text, first_token_s=first_token_s, took_s=took_s, bill=stream.bill)
 
 
-def _request(place: Place, *, model: str, is_stream: bool) -> ChatRequest:
+def _request(place: Place, *, model: str, is_stream: bool, prompt: str) -> ChatRequest:
     body = {
         "model": f"{place.slug}/{model}",
-        "messages": [{"role": "user", "content": PROMPT}],
+        "messages": [{"role": "user", "content": prompt}],
         "max_tokens": LONGEST_TOKENS,
         "stream": is_stream,
     }

@@ -24,7 +24,8 @@ from analytics.queries import moments
 from analytics.queries.spans import SpanProblem
 from analytics.recounting import BadSpan, Difference, Span
 from gateway import confirming
-from gateway.console import ACTOR, ConsoleCommand, counted
+from gateway.console import ACTOR, ConsoleCommand
+from gateway.wording import counted
 
 SHOWN = 50
 """Differences, unless told otherwise."""

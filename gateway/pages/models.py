@@ -5,25 +5,22 @@ Each change is one call into `routing`'s services, and one form that works witho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
-from django.contrib import messages
-from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, ValidationError
+from django.core.exceptions import ValidationError
 from django.db.models import Prefetch
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
-from django.template.response import TemplateResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.utils import timezone
 
-from analytics import authority
 from analytics.authority import Authority
 from gateway import price_listing
+from gateway.pages import acting
 from providers.models import Model
 from providers.types import Capability, Unit
 from routing import candidate_rows, health_listing, layer_rows, model_rows, snapshot
 from routing.circuit import State
-from routing.configuring import ConfigurationProblem
 from routing.models import Candidate, Layer
 from routing.snapshot import SnapshotError
 
@@ -54,18 +51,8 @@ class Shelf(msgspec.Struct, frozen=True):
 
 def page(request: HttpRequest, context: Mapping[str, Any]) -> HttpResponse:
     """Raises: PermissionDenied."""
-    found = authority.of_user(request.user)
-    if found is None or not found.may("providers.view_model"):
-        raise PermissionDenied("You lack the permission 'providers.view_model'.")
-    said, mistake, status = "", "", 200
-    if request.method == "POST":
-        try:
-            said = _act(request.POST, found)
-        except (ValidationError, ConfigurationProblem, ObjectDoesNotExist, PermissionDenied) as error:
-            mistake, status = _words(error), 403 if isinstance(error, PermissionDenied) else 400
-        if said and not request.headers.get("HX-Request"):
-            messages.success(request, said)
-            return HttpResponseRedirect(request.path)
+    found = acting.signed_in(request, "providers.view_model")
+    outcome = acting.outcome_of(request, _ACTS, found)
     told = {
         **context,
         "title": "Models",
@@ -73,11 +60,10 @@ def page(request: HttpRequest, context: Mapping[str, Any]) -> HttpResponse:
         "names": [
             str(row) for row in Model.objects.select_related("provider").order_by("provider__slug", "name")[:MOST_NAMED]
         ],
-        "may": {verb: found.may(f"routing.{verb}") for verb in _VERBS},
-        "said": said,
-        "mistake": mistake,
+        "may": {permission.partition(".")[2]: found.may(permission) for permission, _ in _ACTS.values()},
+        "may_add": found.may("providers.add_model"),
     }
-    return TemplateResponse(request, "gateway/models.html", told, status=status)
+    return acting.answered(request, "gateway/models.html", told, outcome)
 
 
 def _shelves() -> list[Shelf]:
@@ -152,17 +138,7 @@ def _troubles() -> dict[int, str]:
 # What the forms do: each returns what was done, in words.
 
 
-def _act(sent: QueryDict, found: Authority) -> str:
-    """Raises: PermissionDenied, ValidationError, ConfigurationProblem, ObjectDoesNotExist."""
-    verb, act = _ACTIONS.get(sent.get("do", ""), ("", None))
-    if act is None:
-        raise ValidationError("This form is not known here: load the page anew.")
-    if not found.may(f"routing.{verb}"):
-        raise PermissionDenied(f"You lack the permission 'routing.{verb}'.")
-    return act(sent, found.actor)
-
-
-def _move(sent: QueryDict, actor: str) -> str:
+def _move(sent: QueryDict, found: Authority) -> str:
     row = _candidate(sent)
     names = [str(one.model) for one in _in_order(candidate_rows.of(row.layer), _places())]
     at = names.index(str(row.model))
@@ -170,67 +146,65 @@ def _move(sent: QueryDict, actor: str) -> str:
     if not 0 <= to < len(names):
         raise ValidationError(f"{row.model} is the {'first' if to < 0 else 'last'} one already.")
     names[at], names[to] = names[to], names[at]
-    candidate_rows.reorder(row.layer, names, actor=actor)
+    candidate_rows.reorder(row.layer, names, actor=found.actor)
     return f"{row.model} is number {to + 1} of {row.layer.name} now."
 
 
-def _order(sent: QueryDict, actor: str) -> str:
+def _order(sent: QueryDict, found: Authority) -> str:
     layer = _layer(sent)
-    candidate_rows.reorder(layer, sent.getlist("model"), actor=actor)
+    candidate_rows.reorder(layer, sent.getlist("model"), actor=found.actor)
     return f"The models of {layer.name} are in a new order."
 
 
-def _switch(sent: QueryDict, actor: str) -> str:
-    row = candidate_rows.edit(_candidate(sent), actor=actor, changes={"enabled": _is_on(sent)})
+def _switch(sent: QueryDict, found: Authority) -> str:
+    row = candidate_rows.edit(_candidate(sent), actor=found.actor, changes={"enabled": _is_on(sent)})
     return f"{row.model} is {'on' if row.enabled else 'off'} in {row.layer.name}."
 
 
-def _add(sent: QueryDict, actor: str) -> str:
+def _add(sent: QueryDict, found: Authority) -> str:
     layer, name = _layer(sent), sent.get("model", "").strip()
     model = model_rows.find(name)
     if model is None:
         raise ValidationError(f"There is no model {name!r}: choose one of the list, as provider/name.")
     last = max((one.priority for one in candidate_rows.of(layer)), default=-1)
-    candidate_rows.add(layer, model, actor=actor, priority=last + 1)
+    candidate_rows.add(layer, model, actor=found.actor, priority=last + 1)
     return f"{model} is the last one of {layer.name} now."
 
 
-def _remove(sent: QueryDict, actor: str) -> str:
+def _remove(sent: QueryDict, found: Authority) -> str:
     row = _candidate(sent)
-    candidate_rows.remove(row, actor=actor)
+    candidate_rows.remove(row, actor=found.actor)
     return f"{row.model} is no longer in {row.layer.name}."
 
 
-def _add_layer(sent: QueryDict, actor: str) -> str:
+def _add_layer(sent: QueryDict, found: Authority) -> str:
     last = Layer.objects.order_by("position").last()
     score = last.from_score if last is not None else 0.0
-    row = layer_rows.create(actor=actor, name=sent.get("name", "").strip(), from_score=score)
+    row = layer_rows.create(actor=found.actor, name=sent.get("name", "").strip(), from_score=score)
     return f"The layer {row.name} is there, above all others: put models into it, and say which requests enter it."
 
 
-def _rename(sent: QueryDict, actor: str) -> str:
+def _rename(sent: QueryDict, found: Authority) -> str:
     changes = {"name": sent.get("name", "").strip(), "title": sent.get("title", "").strip()}
-    row = layer_rows.edit(_layer(sent), actor=actor, changes=changes)
+    row = layer_rows.edit(_layer(sent), actor=found.actor, changes=changes)
     return f"The layer is called {row} now."
 
 
-def _switch_layer(sent: QueryDict, actor: str) -> str:
-    row = layer_rows.toggle(_layer(sent), actor=actor, enabled=_is_on(sent))
+def _switch_layer(sent: QueryDict, found: Authority) -> str:
+    row = layer_rows.toggle(_layer(sent), actor=found.actor, enabled=_is_on(sent))
     return f"The layer {row.name} is {'on' if row.enabled else 'off'}."
 
 
-_ACTIONS: Mapping[str, tuple[str, Callable[[QueryDict, str], str]]] = {
-    "move": ("change_candidate", _move),
-    "order": ("change_candidate", _order),
-    "switch": ("change_candidate", _switch),
-    "add": ("add_candidate", _add),
-    "remove": ("delete_candidate", _remove),
-    "add-layer": ("add_layer", _add_layer),
-    "rename-layer": ("change_layer", _rename),
-    "switch-layer": ("change_layer", _switch_layer),
+_ACTS: acting.Acts = {
+    "move": ("routing.change_candidate", _move),
+    "order": ("routing.change_candidate", _order),
+    "switch": ("routing.change_candidate", _switch),
+    "add": ("routing.add_candidate", _add),
+    "remove": ("routing.delete_candidate", _remove),
+    "add-layer": ("routing.add_layer", _add_layer),
+    "rename-layer": ("routing.change_layer", _rename),
+    "switch-layer": ("routing.change_layer", _switch_layer),
 }
-"""By the form's name: the permission it asks for, and what it does."""
-_VERBS = {verb for verb, _ in _ACTIONS.values()}
 
 
 def _is_on(sent: QueryDict) -> bool:
@@ -253,9 +227,3 @@ def _candidate(sent: QueryDict) -> Candidate:
     if row is None:
         raise ValidationError(f"{sent.get('model', '')!r} is not in {layer.name} any more.")
     return row
-
-
-def _words(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        return " ".join(error.messages)
-    return "It was deleted meanwhile." if isinstance(error, ObjectDoesNotExist) else str(error)

@@ -52,9 +52,9 @@ _GROUPS: dict[str, tuple[Entry, ...]] = {
     ),
     "Route": (
         Entry("Models", "models", "providers.model"),
+        Entry("Providers", "providers", "providers.provider"),
+        Entry("Prices", "prices", "providers.price"),
         Entry("Explorer", "route"),
-        _table("Providers", "providers.provider"),
-        _table("Prices", "providers.price"),
         _table("Policy", "routing.policy"),
     ),
     "Allow": (

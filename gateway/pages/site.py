@@ -19,6 +19,13 @@ _PAGES = (
     ("requests/", "requests", "requests.search_page"),
     ("requests/<uuid:request_id>/", "request", "requests.request_page"),
     ("models/", "models", "models.page"),
+    ("models/add/", "model_offers", "model_offers.page"),
+    ("models/<path:name>/", "model", "model.page"),
+    ("providers/", "providers", "providers.page"),
+    ("providers/new/", "provider_new", "providers.new_page"),
+    ("providers/<str:slug>/", "provider", "provider.page"),
+    ("prices/", "prices", "prices.page"),
+    ("prices/sync/", "price_sync", "price_sync.page"),
     ("route/", "route", "explorer.page"),
     ("projects/", "projects", "projects.list_page"),
     ("projects/new/", "project_new", "projects.new_page"),
@@ -60,7 +67,10 @@ class Dashboard(AdminSite):
     def get_urls(self) -> list[URLPattern | URLResolver]:
         own = [path(at, self.admin_view(self._view(page)), name=name) for at, name, page in _PAGES]
         own.append(path("tables/", self.admin_view(self.tables), name="tables"))
-        return own + super().get_urls()
+        *tables, anything = super().get_urls()
+        # Paths with parts that vary come behind the tables' own: `providers/provider/` is one of those.
+        varying = [page for page in own if "<" in str(page.pattern)]
+        return [*(page for page in own if page not in varying), *tables, *varying, anything]
 
     def _view(self, page: str) -> Callable[..., HttpResponse]:
         """Imported by the first request: pages need the tables, which are not there yet while addresses are made."""

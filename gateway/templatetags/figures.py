@@ -53,6 +53,12 @@ def duration(ms: float | None) -> str:
 
 
 @register.filter
+def seconds(value: float | None) -> str:
+    """A duration in seconds, as `duration` has it."""
+    return duration(None if value is None else value * 1000)
+
+
+@register.filter
 def share(value: float | None) -> str:
     """Of one, in per cent."""
     if value is None:

@@ -13,7 +13,8 @@ from django.utils import timezone
 from analytics.counters.store import StoreError
 from gateway.api.routes_health import health_json, transition_json
 from gateway.command_line import ActionParser
-from gateway.console import ConsoleCommand, counted
+from gateway.console import ConsoleCommand
+from gateway.wording import counted
 from routing import health_listing, listing, snapshot
 from routing.circuit import State, said
 from routing.decision import DecisionError, UnknownModel

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -21,7 +20,8 @@ from django.utils import timezone
 from gateway import confirming, price_listing, price_report
 from gateway.checking import UnknownProvider
 from gateway.command_line import ActionParser
-from gateway.console import ACTOR, ConsoleCommand, counted
+from gateway.console import ACTOR, ConsoleCommand
+from gateway.wording import counted
 from providers import price_book
 from providers.listed_prices import price_mistake, usd_per_unit
 from providers.models import Model, Provider
@@ -145,8 +145,10 @@ exit status: 0 done, or nothing differs; 3 sync: what differs was not written; 1
             self.print_table(price_listing.CHANGE_HEADINGS, rows, empty="", whole=("model",))
         else:
             self.stdout.write(f"No price differs from {price_book.source()}.")
-        for line in _lines(found, names_all=names_all):
+        for line in price_listing.also_found(found, names_all=names_all):
             self.stdout.write(line)
+        if not names_all and (found.unlisted or found.free or found.local):
+            self.stdout.write("-v 2 names them.")
 
     def _is_wanted(self, options: Mapping[str, Any], *, changes: int) -> bool:
         if options["dry_run"]:
@@ -236,23 +238,3 @@ def _moment(text: str) -> datetime:
     except ValueError as error:
         raise BadOption(f"--at {text!r}: write a date or a time, such as 2026-12-01 or 2026-12-01T09:00Z.") from error
     return found if found.tzinfo else found.replace(tzinfo=ZoneInfo(settings.TIME_ZONE))
-
-
-def _lines(found: Outcome, *, names_all: bool) -> list[str]:
-    """What else is to be said of a comparison."""
-    lines = [f"{one.model}: other prices are listed from {one.day} on; sync again then." for one in found.announced]
-    if found.kept:
-        kept = ", ".join(f"{one.model} {one.unit}" for one in found.kept)
-        lines.append(f"Not listed, and left as {'it is' if len(found.kept) == 1 else 'they are'}: {kept}.")
-    for why, count in Counter(one.why for one in found.unlisted).items():
-        models = ", ".join(one.model for one in found.unlisted if one.why is why) if names_all else ""
-        lines.append(f"{counted(count, 'model')} without a list price: {why.value}{f' ({models})' if models else ''}.")
-    if names_all:
-        lines += [f"{model}: {price} is left out." for model, price in found.left_out]
-    for says, names in (("free", found.free), ("of local providers", found.local)):
-        if names:
-            told = f" ({', '.join(names)})" if names_all else ""
-            lines.append(f"{counted(len(names), 'model')} left alone: {says}{told}.")
-    if not names_all and (found.unlisted or found.free or found.local):
-        lines.append("-v 2 names them.")
-    return lines

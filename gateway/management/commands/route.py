@@ -9,8 +9,9 @@ from django.core.management.base import CommandParser
 
 from analytics import callers
 from gateway.api.route import decision_json
-from gateway.console import ConsoleCommand, counted
+from gateway.console import ConsoleCommand
 from gateway.prompting import PromptProblem, add_prompt_arguments, chat_request, wishes
+from gateway.wording import counted
 from routing import dry_run, need, snapshot
 from routing.decision import Decision, DecisionError
 

@@ -92,7 +92,7 @@ def test_a_missing_key_is_told_with_its_variable_and_nobody_is_asked(server, che
     kind, says, mend = only_problem(told["acme"])
     assert (status, kind, says) == (3, "no key", f"{ENV_VAR} is not set")
     assert f"export {ENV_VAR}=..." in mend
-    assert f"/admin/providers/provider/{row.pk}/change/" in mend
+    assert f"/admin/providers/{row.slug}/" in mend
     assert server.seen == []
 
 
@@ -117,7 +117,7 @@ def test_without_a_credential_it_says_where_to_enter_one(server, check):
     assert (kind, says, mend.partition(",")[0]) == (
         "no key",
         "it needs a key and has none",
-        "enter it at /admin/providers/credential/add/",
+        "enter it at /admin/providers/acme/",
     )
 
 
@@ -128,7 +128,7 @@ def test_a_key_sealed_with_another_secret_is_told(server, check, settings):
     credential.save()
     settings.CREDENTIAL_KEY = Fernet.generate_key().decode()
     kind, says, mend = only_problem(check()[1]["acme"])
-    assert (kind, f"/admin/providers/credential/{credential.pk}/change/" in mend) == ("key unreadable", True)
+    assert (kind, "/admin/providers/acme/" in mend) == ("key unreadable", True)
     assert "another CREDENTIAL_KEY" in says
 
 
@@ -185,7 +185,7 @@ def test_what_a_wrong_answer_means(server, check, reply, kind):
     assert (status, found) == (3, kind)
     assert len(says) < 300
     if kind in ("wrong address", "no list of models"):
-        assert f"/admin/providers/provider/{row.pk}/change/" in mend
+        assert f"/admin/providers/{row.slug}/" in mend
         assert f"{server.url}/models" in says
 
 
@@ -226,7 +226,7 @@ def test_a_host_without_an_address_is_told(check):
 def test_an_address_that_cannot_be_one_is_told_before_anything_is_sent(check):
     row = local("acme", "http://127.0.0.1:1/v1?key=1")
     kind, _, mend = only_problem(check()[1]["acme"])
-    assert (kind, str(row.pk) in mend) == ("wrong address", True)
+    assert (kind, f"/admin/providers/{row.slug}/" in mend) == ("wrong address", True)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
@@ -235,7 +235,7 @@ def test_a_private_address_of_a_provider_that_is_not_local_is_told_before_anythi
     assert only_problem(check()[1]["acme"]) == (
         "wrong address",
         "its address is private, and it is not marked as local",
-        f"Mark it as local at /admin/providers/provider/{row.pk}/change/, or use its public address there",
+        f"Mark it as local at /admin/providers/{row.slug}/, or use its public address there",
     )
 
 

@@ -27,11 +27,19 @@ def short_pauses(monkeypatch):
 
 @pytest.fixture
 def attempt(vendor, spool):
-    async def attempt(name, *, stream=False, asked=None, credential=None, needs=False, owner=ANYONE, **priced):
+    async def attempt(
+        name, *, stream=False, asked=None, credential=None, needs=False, owner=ANYONE, ask=None, **priced
+    ):
         provider = replace(ACME, base_url=vendor.url, credential=credential, needs_credential=needs)
         config = snapshot(candidate(model(name, provider=provider, **priced), "L0"))
         return await trying.attempt(
-            PLACE, model=asked or name, is_stream=stream, config=config, owner=owner, parts=parts_of(spool)
+            PLACE,
+            model=asked or name,
+            is_stream=stream,
+            config=config,
+            owner=owner,
+            parts=parts_of(spool),
+            prompt=ask or trying.PROMPT,
         )
 
     return attempt
@@ -48,6 +56,14 @@ async def test_the_answer_its_time_and_its_cost_are_told_and_recorded(attempt, s
     batch = Reader(spool.folder).next_batch()
     (row,) = [line for line in (batch.lines if batch else ()) if isinstance(line, UsageRow)]
     assert (str(row.id), row.cost_usd, row.is_stream) == (trial.request_id, trial.bill.usd, stream)
+
+
+async def test_it_asks_what_one_wants_to_know_in_ones_name(attempt, spool):
+    trial = await attempt("ok", stream=True, ask="Why?", owner=replace(ANYONE, key_name="ann, at the dashboard"))
+    assert trial.answer == "You said: Why?"
+    batch = Reader(spool.folder).next_batch()
+    (row,) = [line for line in (batch.lines if batch else ()) if isinstance(line, UsageRow)]
+    assert row.key_name == "ann, at the dashboard"
 
 
 @pytest.mark.parametrize(
