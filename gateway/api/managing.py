@@ -260,7 +260,9 @@ def page(
 
 
 def asked(request: Request, *names: str) -> dict[str, str]:
-    """The query's parameters but those of pages. Raises: ValidationError naming those there are not."""
+    """The query's parameters but those of pages. Raises: ValidationError naming those there are not, or twice."""
+    if twice := sorted(name for name, values in request.query_params.lists() if len(values) > 1):
+        raise ValidationError({name: ["Give it once."] for name in twice})
     given: dict[str, str] = {
         name: str(value) for name, value in request.query_params.items() if name not in ("limit", "after")
     }
