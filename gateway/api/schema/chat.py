@@ -51,17 +51,17 @@ _HEADERS = (
 )
 _OF_ANTHROPIC = Parameter("anthropic-beta", shapes.text(), "Passed on to Anthropic's models.", "header")
 _TOLD = {
-    "X_Gateway_Request_Id": shapes.text("Of the ledger's row.", format="uuid"),
-    "X_Gateway_Provider": shapes.text(),
-    "X_Gateway_Model": shapes.text(),
-    "X_Gateway_Layer": shapes.text("Empty for a model that is in none."),
-    "X_Gateway_Score": shapes.text("How hard the request looks, 0 to 1."),
-    "X_Gateway_Attempts": shapes.text("How many were made."),
-    "X_Gateway_Warnings": shapes.text("What was left out or changed on the way."),
-    "X_Gateway_Cost_USD": shapes.money("Of a JSON answer; a stream says it in a comment before `[DONE]`."),
-    "X_Gateway_Capped": shapes.text("`budget`, where a budget shortened the answer."),
+    "X-Gateway-Request-Id": shapes.text("Of the ledger's row.", format="uuid"),
+    "X-Gateway-Provider": shapes.text(),
+    "X-Gateway-Model": shapes.text(),
+    "X-Gateway-Layer": shapes.text("Empty for a model that is in none."),
+    "X-Gateway-Score": shapes.text("How hard the request looks, 0 to 1."),
+    "X-Gateway-Attempts": shapes.text("How many were made."),
+    "X-Gateway-Warnings": shapes.text("What was left out or changed on the way."),
+    "X-Gateway-Cost-USD": shapes.money("Of a JSON answer; a stream says it in a comment before `[DONE]`."),
+    "X-Gateway-Capped": shapes.text("`budget`, where a budget shortened the answer."),
     **{
-        f"X_RateLimit_{what}_{of}": shapes.text()
+        f"X-RateLimit-{what}-{of}": shapes.text()
         for what in ("Limit", "Remaining", "Reset")
         for of in ("Requests", "Tokens")
     },
@@ -117,11 +117,7 @@ OPERATIONS: Operations = {
             parameters=(*_HEADERS, _OF_ANTHROPIC),
             body=shapes.ref("ChatRequest"),
             answers={
-                200: Answer(
-                    "The answer.",
-                    {JSON: shapes.ref("ChatCompletion"), EVENTS: _STREAM},
-                    {name.replace("_", "-"): shape for name, shape in _TOLD.items()},
-                ),
+                200: Answer("The answer.", {JSON: shapes.ref("ChatCompletion"), EVENTS: _STREAM}, _TOLD),
             },
             refusals=frozenset({402, 404, 408, 429, 502, 504, "4XX"}),
             error="ChatError",

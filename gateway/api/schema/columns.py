@@ -5,10 +5,10 @@ A field that is added to a `_KINDS` table, or a choice that is added to a column
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
-from django.core.validators import BaseValidator, MaxValueValidator, MinValueValidator
+from django.core.validators import BaseValidator, MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.backends.base.operations import BaseDatabaseOperations
 
@@ -38,10 +38,12 @@ def body(
     table: type[models.Model] | None = None,
     required: Iterable[str] = (),
     besides: Mapping[str, Shape] | None = None,
+    fixed: Collection[str] = (),
 ) -> Shape:
-    """What `managing.changes` reads by these kinds. `besides` says more of some fields than can be found out."""
-    more = besides or {}
-    fields = {name: more[name] if name in more else _of_kind(name, kind, table) for name, kind in kinds.items()}
+    """What `managing.changes` reads by these kinds, but for fields that are `fixed`: a service refuses to change them.
+    `besides` says more of some fields than can be found out."""
+    more, among = besides or {}, {name: kind for name, kind in kinds.items() if name not in fixed}
+    fields = {name: more[name] if name in more else _of_kind(name, kind, table) for name, kind in among.items()}
     return shapes.closed(fields, required=required)
 
 
@@ -106,7 +108,15 @@ def _limit(field: Any, kind: type[BaseValidator]) -> Any:
 def _text(field: Any, is_answer: bool) -> Shape:
     if field.choices:
         return shapes.one_of(value for value, _ in field.flatchoices)
-    return shapes.text() if is_answer else shapes.text(maxLength=field.max_length)
+    if is_answer:
+        return shapes.text()
+    return shapes.text(maxLength=field.max_length, **_pattern(field))
+
+
+def _pattern(field: Any) -> dict[str, str]:
+    rule = next((one for one in field._validators if isinstance(one, RegexValidator)), None)
+    # The end of the text, as JavaScript writes it.
+    return {} if rule is None else {"pattern": str(getattr(rule.regex, "pattern", rule.regex)).replace(r"\Z", "$")}
 
 
 def _json(field: Any, is_answer: bool) -> Shape:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.api import admin_layers, admin_models, admin_providers
 from gateway.api.schema import columns, shapes
-from gateway.api.schema.operations import Operation, Operations, Parameter, answer, found, made, of_pages
+from gateway.api.schema.operations import ROW_ID, Operation, Operations, Parameter, answer, found, made, of_pages
 from gateway.api.schema.shapes import Fields
 from gateway.mending import Trouble
 from providers.models import Model, Price, Provider
@@ -90,10 +90,10 @@ BY_SLUG = of_pages(shapes.text())
 IN_USE = frozenset({409})
 LIST_OF_PROVIDERS = shapes.page_of("Provider", last=shapes.text())
 NEW_PROVIDER = columns.body(admin_providers.KINDS, table=Provider, required=("slug", "base_url"))
-PROVIDER_CHANGES = columns.body(admin_providers.KINDS, table=Provider)
+PROVIDER_CHANGES = columns.body(admin_providers.KINDS, table=Provider, fixed=vendor_rows.FIXED)
 PROVIDER_GONE = shapes.deleted("provider", slug=shapes.text())
 NEW_MODEL = columns.body(admin_models.KINDS, table=Model, required=("provider", "name"))
-MODEL_CHANGES = columns.body(admin_models.KINDS, table=Model)
+MODEL_CHANGES = columns.body(admin_models.KINDS, table=Model, fixed=model_rows.FIXED)
 MODEL_GONE = shapes.deleted("model", id=shapes.text())
 NEW_ORDER = shapes.closed({"models": shapes.texts("All of them, as `provider/name`; left out: none.")}, required=())
 CANDIDATES = shapes.listed("Candidate")
@@ -162,7 +162,7 @@ _MODELS: Operations = {
         "GET": Operation(
             summary="List prices, newest first",
             parameters=(
-                *of_pages(shapes.whole(least=0, most=10**18 - 1)),
+                *of_pages(ROW_ID),
                 Parameter("model", shapes.text(), "As provider/name."),
             ),
             answers=found(shapes.page_of("Price", last=shapes.whole())),
@@ -191,7 +191,7 @@ _LAYERS: Operations = {
     "/v1/admin/layers": {
         "GET": Operation(
             summary="List layers, cheapest first",
-            parameters=of_pages(shapes.whole(least=0, most=10**18 - 1)),
+            parameters=of_pages(ROW_ID),
             answers=found(shapes.page_of("Layer", last=shapes.whole())),
         ),
         "POST": Operation(

@@ -13,12 +13,15 @@ from typing import Any
 
 import msgspec
 
+from gateway.api import managing
 from gateway.api.schema import refusals, shapes
 from gateway.api.schema.shapes import Shape
 
 JSON = "application/json"
 CSV = "text/csv"
 EVENTS = "text/event-stream"
+ROW_ID = shapes.whole(least=0, most=10**18 - 1)
+"""In a query."""
 
 
 class Access(Enum):
@@ -70,9 +73,8 @@ Operations = Mapping[str, Mapping[str, Operation]]
 Schemas = Mapping[str, Shape]
 
 
-def answer(shape: Shape, about: str = "As it is now.", **headers: Shape) -> Answer:
-    named = {name.replace("_", "-"): header for name, header in headers.items()}
-    return Answer(about, {JSON: shape}, named)
+def answer(shape: Shape, about: str = "As it is now.") -> Answer:
+    return Answer(about, {JSON: shape})
 
 
 def made(shape: Shape, about: str = "Made.") -> Mapping[int, Answer]:
@@ -85,7 +87,7 @@ def found(shape: Shape, about: str = "As it is now.") -> Mapping[int, Answer]:
 
 def of_pages(after: Shape) -> tuple[Parameter, Parameter]:
     """The parameters of lists that come in pages."""
-    limit = shapes.whole(least=1, most=100) | {"default": 20}
+    limit = shapes.whole(least=1, most=managing.MOST_ROWS) | {"default": managing.USUAL_ROWS}
     return Parameter("limit", limit, "Rows."), Parameter("after", after, "The `last_id` of the page before.")
 
 

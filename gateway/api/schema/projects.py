@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from analytics import keys, projects
+from analytics import budget_rows, keys, projects
 from analytics.models import ApiKey, AuditEntry, Budget, Project, Severity
 from analytics.types import BudgetScope, Scope
 from gateway.api import admin_audit, admin_budgets, admin_keys, admin_projects
 from gateway.api.schema import columns, shapes
-from gateway.api.schema.operations import Operation, Operations, Parameter, answer, found, made, of_pages
+from gateway.api.schema.operations import ROW_ID, Operation, Operations, Parameter, answer, found, made, of_pages
 from gateway.api.schema.shapes import Fields
 
 TAG = "Projects"
@@ -80,7 +80,7 @@ _ROTATION = columns.body(
     admin_keys._ROTATION,
     besides={"grace_s": shapes.number("Seconds that the old key goes on for. Else 24 hours.", least=0)},
 )
-_BY_ID = of_pages(shapes.whole(least=0, most=10**18 - 1))
+_BY_ID = of_pages(ROW_ID)
 _PROJECT_WANTED = Parameter("project", shapes.text(), "Its slug.")
 _DELETED = shapes.deleted("api_key", id=shapes.whole())
 _ONE_MEANT = "Of a project, of a key, or with `installation: true` of the installation."
@@ -117,7 +117,7 @@ OPERATIONS: Operations = {
     "/v1/admin/budgets": {
         "GET": Operation(
             summary="List budgets",
-            parameters=(*_BY_ID, _PROJECT_WANTED, Parameter("api_key", shapes.whole(least=0, most=10**18 - 1))),
+            parameters=(*_BY_ID, _PROJECT_WANTED, Parameter("api_key", ROW_ID)),
             answers=found(shapes.page_of("Budget", last=shapes.whole())),
         ),
         "POST": Operation(
@@ -131,7 +131,9 @@ OPERATIONS: Operations = {
         "GET": Operation(summary="One budget", answers=found(shapes.ref("Budget"))),
         "PATCH": Operation(
             summary="Change a budget",
-            body=columns.body(admin_budgets._KINDS, table=Budget),
+            body=columns.body(
+                admin_budgets._KINDS, table=Budget, fixed={*admin_budgets._KINDS} - {*budget_rows.EDITABLE}
+            ),
             answers=found(shapes.ref("Budget")),
         ),
         "DELETE": Operation(
@@ -155,7 +157,7 @@ OPERATIONS: Operations = {
         "GET": Operation(summary="One project", answers=found(shapes.ref("Project"))),
         "PATCH": Operation(
             summary="Change a project",
-            body=columns.body(admin_projects._KINDS, table=Project),
+            body=columns.body(admin_projects._KINDS, table=Project, fixed=["slug"]),
             answers=found(shapes.ref("Project")),
         ),
         "DELETE": Operation(

@@ -19,7 +19,7 @@ def field(table, name):
     ("table", "name", "shape"),
     [
         (Provider, "enabled", {"type": "boolean"}),
-        (Provider, "slug", {"type": "string", "maxLength": 64}),
+        (Provider, "slug", {"type": "string", "maxLength": 64, "pattern": "^[a-z0-9][a-z0-9_-]*$"}),
         (Provider, "dialect", {"type": "string", "enum": ["openai", "anthropic"]}),
         (Provider, "headers_timeout_s", {"type": "number", "minimum": 0.01}),
         (Layer, "position", {"type": "integer", "minimum": 0, "maximum": 32767, "description": "Cheapest first."}),
