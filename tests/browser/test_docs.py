@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 WIDTHS = {390: 844, 1440: 900}
 SWAGGER_UIS_OWN = ("nested-interactive", "heading-order", "region")
-"""Rules that its markup breaks, whatever its colours: buttons in buttons, a level of headings left out, a head that lies
-outside of its main part."""
+"""Rules that its markup breaks, whatever its colours: buttons in buttons, a level of headings left out, a head outside
+of its main part."""
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
