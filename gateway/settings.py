@@ -65,6 +65,8 @@ INSTALLED_APPS = [
     "csp",
     "django_htmx",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "rest_framework_simplejwt.token_blacklist",
     "axes",
     "providers.apps.ProvidersConfig",
@@ -263,9 +265,21 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["gateway.api.bodies.JsonObjectParser"],
     "EXCEPTION_HANDLER": "gateway.api.errors.handle",
+    "DEFAULT_SCHEMA_CLASS": "gateway.api.schema.document.Described",
     # `?format=` is a parameter as any other: views that know it read it, those that check theirs refuse it by name.
     "URL_FORMAT_OVERRIDE": None,
     "UNAUTHENTICATED_USER": None,
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "AI MCP Gateway",
+    "VERSION": "v1",
+    "DESCRIPTION": "One address in front of many language models. Every failure is OpenAI's error object; a method "
+    "that an address does not have is 405.",
+    "LICENSE": {"name": "MIT"},
+    "OAS_VERSION": "3.1.0",
+    "POSTPROCESSING_HOOKS": ["gateway.api.schema.document.finished"],
+    "ENABLE_DJANGO_DEPLOY_CHECK": False,
 }
 
 MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", 20 * 1024 * 1024)

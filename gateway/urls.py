@@ -7,7 +7,7 @@ from django.urls import path
 from django.views.generic import RedirectView
 
 from gateway import usage_answers
-from gateway.api import admin_layers, admin_models, old_addresses
+from gateway.api import admin_layers, admin_models, old_addresses, openapi
 from gateway.api.admin_audit import AuditEntryView, AuditView
 from gateway.api.admin_budgets import BudgetsView, BudgetView
 from gateway.api.admin_keys import KeysView, KeyView, RotateView
@@ -82,6 +82,8 @@ urlpatterns = [
     path("v1/admin/layers/<slug:name>/candidates", CandidatesView.as_view()),
     path("v1/admin/layers/<slug:name>/candidates/<path:model>", CandidateView.as_view()),
     path("v1/admin/policy", PolicyView.as_view()),
+    path("v1/openapi.json", openapi.DocumentView.as_view()),
+    path("docs", openapi.page),
     path("admin/", admin.site.urls),
     path("favicon.ico", RedirectView.as_view(url="/static/favicon.svg")),
     path("", RedirectView.as_view(url="/admin/")),

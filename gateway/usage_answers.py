@@ -63,7 +63,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 
 def question(report: str, asked: Parameters, *, asker: Asker) -> Question:
     """Raises: ValidationError naming the parameter."""
-    is_top, order = report == "top", asked.one("order")
+    is_top = report == "top"
     filters = usage_asking.filters(asked.lists, asker=asker)
     zone = usage_asking.zone(asked.one("zone"), asked=filters, asker=asker)
     return Question(
@@ -72,12 +72,18 @@ def question(report: str, asked: Parameters, *, asker: Asker) -> Question:
         filters=filters,
         by=usage_asking.dimensions(asked.lists.get("by") or ([USUAL_TOP_BY] if is_top else [])),
         step=usage_asking.step(asked.one("step")),
-        order=Order(usage_asking.one_of(order, [known.value for known in Order], about="order")) if order else None,
+        order=_order(asked.one("order")),
         limit=asked.whole("limit", usual=USUAL_TOP if is_top else USUAL_ROWS, most=MOST_ROWS),
         after=asked.one("after"),
         said=(asked.one("since"), asked.one("until")),
         compares=asked.switch("compare", usual=True),
     )
+
+
+def _order(given: str | None) -> Order | None:
+    if given is None:
+        return None
+    return Order(usage_asking.one_of(given, [known.value for known in Order], about="order"))
 
 
 def savings(asked: Parameters, *, asker: Asker, snapshot: Snapshot) -> Savings:

@@ -34,6 +34,8 @@ Kind = Callable[[object], object]
 MOST_ROWS = 100
 USUAL_ROWS = 20
 LONGEST_TEXT = 1_000
+WHITE = b" \t\r\n"
+"""What JSON takes for space; Python takes more for it."""
 SHOWN_ONCE = {"Cache-Control": "no-store"}
 _NUMBERED = ("id", "position")
 """Columns of whole numbers by which lists are paged."""
@@ -135,7 +137,7 @@ def changes(request: Request, kinds: Mapping[str, Kind]) -> dict[str, Any]:
 def _body(request: Request) -> dict[str, Any]:
     """No body is an empty object. Raises: BadBody."""
     raw = request._request.body
-    if not raw.strip():
+    if not raw.strip(WHITE):
         return {}
     try:
         raw.decode()
@@ -260,7 +262,9 @@ def page(
 
 
 def asked(request: Request, *names: str) -> dict[str, str]:
-    """The query's parameters but those of pages. Raises: ValidationError naming those there are not."""
+    """The query's parameters but those of pages. Raises: ValidationError naming those there are not, or twice."""
+    if twice := sorted(name for name, values in request.query_params.lists() if len(values) > 1):
+        raise ValidationError({name: ["Give it once."] for name in twice})
     given: dict[str, str] = {
         name: str(value) for name, value in request.query_params.items() if name not in ("limit", "after")
     }

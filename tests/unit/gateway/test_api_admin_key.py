@@ -161,3 +161,13 @@ class TestGivesNoMoreThanItHas:
 
     def test_users_hand_on_what_they_like(self, root):
         assert root("post", "keys", name="new", scopes=["admin"])[0] == 201
+
+
+@pytest.mark.parametrize("body", ["", " \t\r\n"])
+def test_no_body_changes_nothing(us, path, body):
+    assert us("patch", path, body)[0] == 200
+
+
+@pytest.mark.parametrize("body", ["\x0b", "\x0c", "\x1f"])
+def test_what_is_no_space_to_json_is_no_empty_body(us, path, body):
+    assert us("patch", path, body)[0] == 400

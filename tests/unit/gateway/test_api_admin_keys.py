@@ -134,7 +134,8 @@ class TestList:
     @pytest.mark.parametrize(
         ("query", "field"),
         [("limit=0", "limit"), ("limit=101", "limit"), ("limit=x", "limit"), ("after=x", "after"),
-         ("after=-1", "after"), ("state=odd", "state"), ("sort=name", "sort"), ("project=%00", "project")],
+         ("after=-1", "after"), ("state=odd", "state"), ("sort=name", "sort"), ("project=%00", "project"),
+         ("limit=1&limit=2", "limit"), ("state=active&state=active", "state")],
     )  # fmt: skip
     def test_a_wrong_parameter_is_named(self, us, query, field):
         assert us.refused("get", f"keys?{query}")[:2] == (400, field)

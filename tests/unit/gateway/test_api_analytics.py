@@ -251,7 +251,7 @@ class TestFilters:
             ({"order": "beauty"}, "order"), ({"compare": "maybe"}, "compare"), ({"format": "xml"}, "format"),
             ({"colour": "red"}, "colour"), ({"since": ["1d", "2d"]}, "since"), ({"key": "a\0b"}, "key"),
             ({"step": "minute", "since": "30d"}, "step"), ({"project": ","}, "project"),
-            ({"since": ""}, "since"),
+            ({"since": ""}, "since"), ({"order": ""}, "order"),
         ],
     )  # fmt: skip
     def test_what_is_wrong_is_named(self, us, rows, given, param):
