@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.http import HttpResponse, JsonResponse
+from django.http import Http404, HttpResponse, JsonResponse
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -48,7 +48,9 @@ class QuotaStatusView(APIView):
 def _of_caller(caller: Caller, *, named: str | None) -> dict[str, Any]:
     if named not in (None, caller.project):
         raise ValidationError({"project": [f"There is no project {named!r}; there is {caller.project}."]})
-    row = ApiKey.objects.select_related("project").get(pk=caller.key_id)
+    row = ApiKey.objects.select_related("project").filter(pk=caller.key_id).first()
+    if row is None:
+        raise Http404("This API key was deleted.")
     sees_it = bool(_SEES_THE_PROJECT & caller.scopes)
     return {
         "object": "quota",

@@ -30,6 +30,7 @@ PASSWORD = "correct-horse-battery"
 MAKE_ROOT = f"""
 from django.contrib.auth.models import User
 User.objects.create_superuser("root", password="{PASSWORD}")
+User.objects.create_user("helen")
 """
 SOON, LATER = (f"{datetime.now(UTC).year + years}-01-01T00:00:00Z" for years in (1, 2))
 OF_PROVIDERS = [f"/v1/{part}providers{rest}" for part in ("admin/", "") for rest in ("", "/{slug}")]
@@ -48,7 +49,7 @@ KNOWN: Mapping[str, Values] = {
     "/v1/admin/keys": {"key_id": [3, 4, 999]},
     "/v1/admin/budgets": {"budget_id": [1, 999]},
     "/v1/admin/audit": {"entry_id": [1, 2, 999_999]},
-    "/v1/admin/projects": {"slug": PROJECTS},
+    "/v1/admin/projects": {"slug": PROJECTS, "user": ["root", "helen", "nobody"]},
     "/v1/admin/providers": {"slug": PROVIDERS},
     "/v1/providers": {"slug": PROVIDERS},
     "/v1/admin/models": {"name": MODELS},
@@ -61,6 +62,7 @@ KNOWN: Mapping[str, Values] = {
 TO_DELETE: Mapping[str, Values] = {
     "/v1/admin/keys": {"key_id": [7, 8, 9]},
     "/v1/admin/budgets": {"budget_id": [2, 3, 999]},
+    "/v1/admin/projects/{slug}/members": {"slug": PROJECTS, "user": ["helen", "nobody"]},
     "/v1/admin/projects": {"slug": ["unused", *PROJECTS]},
     "/v1/admin/providers/{slug}/credential": {"slug": ["spare", "nobody"]},
     "/v1/admin/providers": {"slug": ["unused", "nobody"]},
@@ -78,6 +80,7 @@ NAMED: Values = {
     "default_layer": ["L1", "nowhere"],
     "owner": ["root", "nobody", None],
     "api_key": [3, 999],
+    "budget": [1, 999],
     "model": MODELS,
     "models": [["spare/one", "spare/two"], ["spare/one"]],
     "name": ["fresh", "fresher", "freshest", "as-good-as-new"],
@@ -162,7 +165,8 @@ def prepared(gateway: Gateway, *, folder: Path) -> Described:
         asked = {"json": {"model": "cheap", "messages": MESSAGES[0]}, "headers": gateway.headers()}
         request_id = client.post("chat/completions", **asked).headers["X-Gateway-Request-Id"]
         told = client.get("openapi.json").json()
-    known = KNOWN | {"/v1/requests": {"request_id": [request_id, "nothing"]}}
+    requests = {"request_id": [request_id, "nothing"]}
+    known = KNOWN | {"/v1/requests": requests, "/v1/traces": requests}
     to_delete = TO_DELETE | {"/v1/admin/prices": {"price_id": [price_id, 1, 999]}}
     own: dict[str, Values] = {
         **{path: {"base_url": [upstream, "nowhere"]} for path in OF_PROVIDERS},  # it is called: nobody else must be

@@ -1,11 +1,12 @@
-"""`/v1/admin/keys`, `budgets`, `projects` and `audit`: what belongs to a project."""
+"""`/v1/admin/keys`, `budgets`, `projects` with their members, and `audit`: what belongs to a project."""
 
 from __future__ import annotations
 
 from analytics import budget_rows, keys, projects
-from analytics.models import ApiKey, AuditEntry, Budget, Project, Severity
+from analytics.models import ApiKey, AuditEntry, Budget, Membership, Project, Role, Severity
 from analytics.types import BudgetScope, Scope
-from gateway.api import admin_audit, admin_budgets, admin_keys, admin_projects
+from gateway import audit_asking
+from gateway.api import admin_budgets, admin_keys, admin_members, admin_projects
 from gateway.api.schema import columns, shapes
 from gateway.api.schema.operations import ROW_ID, Operation, Operations, Parameter, answer, found, made, of_pages
 from gateway.api.schema.shapes import Fields
@@ -31,7 +32,7 @@ _SECRET = {"key": shapes.text("The key itself: it is in this answer and nowhere 
 _WARNINGS = {"warnings": shapes.texts("Patterns that match nothing there is.")}
 _IN_FULL = {"last_used_at": shapes.maybe(shapes.moment()), "budgets": shapes.texts("In words.")}
 _ROTATED = {"dropped_prefix": shapes.maybe(shapes.text()), "notes": shapes.texts()}
-_BUDGET: Fields = {
+BUDGET: Fields = {
     "object": shapes.always("budget"),
     "id": shapes.whole(),
     "scope": shapes.one_of(BudgetScope),
@@ -55,6 +56,13 @@ _PROJECT: Fields = {
     **columns.answers(Project, ("slug", *projects.EDITABLE)),
     "created_at": shapes.moment(),
 }
+_MEMBER: Fields = {
+    "object": shapes.always("member"),
+    "user": shapes.text("A user name."),
+    "project": shapes.text(),
+    **columns.answers(Membership, ["role"]),
+    "active": shapes.flag("Whether they may sign in."),
+}
 _STATE = shapes.maybe({"type": "object", "description": "By field; secrets are masked."})
 _ENTRY: Fields = {
     "object": shapes.always("audit_entry"),
@@ -69,8 +77,9 @@ _ENTRY: Fields = {
 
 SCHEMAS = {
     "ApiKey": shapes.closed(_KEY),
-    "Budget": shapes.closed(_BUDGET),
+    "Budget": shapes.closed(BUDGET),
     "Project": shapes.closed(_PROJECT),
+    "Member": shapes.closed(_MEMBER),
     "AuditEntry": shapes.closed(_ENTRY),
 }
 
@@ -84,7 +93,7 @@ _BY_ID = of_pages(ROW_ID)
 _PROJECT_WANTED = Parameter("project", shapes.text(), "Its slug.")
 _DELETED = shapes.deleted("api_key", id=shapes.whole())
 _ONE_MEANT = "Of a project, of a key, or with `installation: true` of the installation."
-_AUDIT: Fields = dict.fromkeys(admin_audit.FILTERS, shapes.text()) | {"severity": shapes.one_of(Severity.values)}
+_AUDIT: Fields = dict.fromkeys(audit_asking.FILTERS, shapes.text()) | {"severity": shapes.one_of(Severity.values)}
 
 OPERATIONS: Operations = {
     "/v1/admin/keys": {
@@ -164,6 +173,28 @@ OPERATIONS: Operations = {
             summary="Delete a project",
             about="For superusers, once it has no keys.",
             answers=found(shapes.deleted("project", slug=shapes.text()), "Deleted."),
+            refusals=frozenset({409}),
+        ),
+    },
+    "/v1/admin/projects/{slug}/members": {
+        "GET": Operation(
+            summary="Who belongs to a project",
+            parameters=of_pages(shapes.text()),
+            answers=found(shapes.page_of("Member", last=shapes.text())),
+        )
+    },
+    "/v1/admin/projects/{slug}/members/{user}": {
+        "GET": Operation(summary="One member", answers=found(shapes.ref("Member"))),
+        "PUT": Operation(
+            summary="Add a member, or give one another role",
+            about="Admins add who is in another project of theirs, superusers anybody.",
+            body=columns.body(admin_members._KINDS, required=("role",), besides={"role": shapes.one_of(Role.values)}),
+            answers={**found(shapes.ref("Member")), **made(shapes.ref("Member"), "Added.")},
+            refusals=frozenset({409}),
+        ),
+        "DELETE": Operation(
+            summary="Take a member out",
+            answers=found(shapes.deleted("member", user=shapes.text(), project=shapes.text()), "Taken out."),
             refusals=frozenset({409}),
         ),
     },

@@ -42,7 +42,7 @@ _SAID: dict[str, tuple[Shape, str]] = {
 }
 
 
-def _parameters(names: tuple[str, ...], *, most: int) -> tuple[Parameter, ...]:
+def parameters(names: tuple[str, ...], *, most: int = usage_answers.MOST_ROWS) -> tuple[Parameter, ...]:
     return tuple(_parameter(name, most=most) for name in names)
 
 
@@ -60,7 +60,7 @@ def _figure(name: str) -> Shape:
     return shapes.maybe(shapes.number()) if name.endswith(("_share", "_ms")) else shapes.whole()
 
 
-def _figures(report: str) -> Fields:
+def figures(report: str) -> Fields:
     return {name: _figure(name) for name in usage_rows.COLUMNS[report]}
 
 
@@ -74,7 +74,7 @@ _AFTER = {"has_more": shapes.flag(), "after": shapes.maybe(shapes.text("Where th
 
 
 def _report(report: str) -> Shape:
-    figures = _figures(report)
+    own = figures(report)
     around = {"start": shapes.moment(), "end": shapes.moment(), "share": shapes.maybe(shapes.number())}
     change = {name: shapes.maybe(shapes.number()) for name in (*usage_rows.CHANGES, *usage_rows._P95)}
     return shapes.closed(
@@ -82,9 +82,9 @@ def _report(report: str) -> Shape:
             "object": shapes.always("list"),
             "report": shapes.always(report),
             "span": shapes.ref("Span"),
-            "data": shapes.many(shapes.closed({**_GROUPS, **around, **figures}, required=())),
-            "totals": shapes.closed(figures),
-            "before": shapes.maybe(shapes.closed({"span": shapes.ref("Span"), **figures})),
+            "data": shapes.many(shapes.closed({**_GROUPS, **around, **own}, required=())),
+            "totals": shapes.closed(own),
+            "before": shapes.maybe(shapes.closed({"span": shapes.ref("Span"), **own})),
             "change": shapes.maybe(shapes.closed(change, required=("requests",))),
             **_AFTER,
         }
@@ -145,8 +145,8 @@ def _read(summary: str, shape: str, parameters: tuple[Parameter, ...]) -> Operat
     return Operation(summary=summary, answers=answers, parameters=parameters, negotiates=False)
 
 
-_OF_REPORTS = _parameters(analytics_asking.OF_REPORTS, most=usage_answers.MOST_ROWS)
-_OF_SAVINGS = _parameters(analytics_asking.OF_SAVINGS, most=usage_answers.MOST_ROWS)
+_OF_REPORTS = parameters(analytics_asking.OF_REPORTS, most=usage_answers.MOST_ROWS)
+_OF_SAVINGS = parameters(analytics_asking.OF_SAVINGS, most=usage_answers.MOST_ROWS)
 OPERATIONS: Operations = {
     **{
         f"/v1/analytics/{report}": {"GET": _read(_ABOUT[report], f"{report.title()}Report", _OF_REPORTS)}
@@ -157,7 +157,7 @@ OPERATIONS: Operations = {
         "GET": _read(
             "Search requests, newest first",
             "Requests",
-            _parameters(analytics_asking.OF_SEARCH, most=request_search.MOST_ROWS),
+            parameters(analytics_asking.OF_SEARCH, most=request_search.MOST_ROWS),
         )
     },
     "/v1/requests/{request_id}": {

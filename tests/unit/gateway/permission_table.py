@@ -94,6 +94,8 @@ MATRIX: dict[str, dict[str, str]] = {
     "v1/layers/<slug:name>/toggle": {"PUT": "installation"},
     "v1/providers": {"GET": "installation", "POST": "installation"},
     "v1/providers/<slug:slug>": {"GET": "installation", "PUT": "installation", "DELETE": "installation"},
+    "v1/openapi.json": {"GET": "open"},
+    "docs": {"GET": "open"},
     "admin/": {"GET": "dashboard"},
     "admin/requests/": {"GET": "dashboard"},
     "admin/requests/<uuid:request_id>/": {"GET": "dashboard, members"},
