@@ -10,11 +10,11 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import CommandParser
 from django.db.models import Count
 
-from analytics import projects
-from analytics.models import Project
+from analytics import key_rules, projects
+from analytics.models import MOST_BODIES_DAYS, Project
 from gateway import confirming
 from gateway.command_line import ActionParser
-from gateway.console import ACTOR, ConsoleCommand
+from gateway.console import ACTOR, ConsoleCommand, counted
 
 LIMITS = ("requests_per_minute", "tokens_per_minute", "concurrent_requests")
 WHOLE_NUMBER = "Use a whole number, or `none` for no limit."
@@ -25,7 +25,7 @@ class BadOption(Exception):
 
 
 class Command(ConsoleCommand):
-    help = "Makes, lists and deletes projects; sets their time zone and limits."
+    help = "Makes, lists and deletes projects; sets their time zone, limits, and whether bodies are kept."
     EXAMPLES = """\
 A project holds API keys. Its limits are for all of them together, in any sliding minute; its time zone is the one in
 which its budgets' windows begin.
@@ -35,6 +35,7 @@ examples:
   manage.py projects set lab --requests-per-minute 600 --concurrent-requests 20
   manage.py projects set lab --requests-per-minute none
   manage.py projects set lab --disable                       its keys are refused within two seconds
+  manage.py projects set lab --store-bodies --bodies-days 3  keeps what is asked and answered: docs/bodies.md
   manage.py projects list
   manage.py projects show lab --json
   manage.py projects delete lab --yes                        its budgets go with it; one with keys stays
@@ -59,6 +60,10 @@ examples:
         on_or_off = change.add_mutually_exclusive_group()
         on_or_off.add_argument("--enable", action="store_true", help="Let its keys in.")
         on_or_off.add_argument("--disable", action="store_true", help="Refuse its keys.")
+        stored = change.add_mutually_exclusive_group()
+        stored.add_argument("--store-bodies", action="store_true", help="Keep what is asked and answered, masked.")
+        stored.add_argument("--no-store-bodies", action="store_true", help="Keep no more of it.")
+        change.add_argument("--bodies-days", metavar="N", help=f"How long: 1 to {MOST_BODIES_DAYS} days.")
         for action in (listing, show, create, change, delete):
             action.add_argument("--json", action="store_true", help="JSON instead of text.")
 
@@ -83,7 +88,7 @@ examples:
             self.print_json(_json(row))
             return
         self.stdout.write(f"Project {row.slug}")
-        lines = {"name": row.name, "time zone": row.time_zone, "state": _state(row)}
+        lines = {"name": row.name, "time zone": row.time_zone, "state": _state(row), "bodies": _bodies(row)}
         for name, value in (lines | {name.replace("_", " "): _limit(row, name) for name in LIMITS}).items():
             self.stdout.write(f"  {name:<20} {value}")
 
@@ -96,6 +101,10 @@ examples:
         changes = _changes(options)
         if options["enable"] or options["disable"]:
             changes["enabled"] = options["enable"]
+        if options["store_bodies"] or options["no_store_bodies"]:
+            changes["stores_bodies"] = options["store_bodies"]
+        if options["bodies_days"] is not None:
+            changes["bodies_days"] = _number("bodies_days", options["bodies_days"], says=key_rules.WHOLE_NUMBER)
         if not changes:
             raise BadOption("Say what to change, such as --time-zone Europe/Berlin; --help shows what there is.")
         self._tell(projects.edit(row, actor=ACTOR, changes=changes), options, says="is set")
@@ -133,16 +142,18 @@ def _add_fields(parser: ArgumentParser) -> None:
 def _changes(options: Mapping[str, Any]) -> dict[str, Any]:
     """What was given, by the service's names. Raises: ValidationError on a limit that is no number."""
     texts = {name: options[name] for name in ("name", "time_zone") if options[name] is not None}
-    return texts | {name: _number(name, options[name]) for name in LIMITS if options[name] is not None}
+    return texts | {name: _limit_given(name, options[name]) for name in LIMITS if options[name] is not None}
 
 
-def _number(field: str, text: str) -> int | None:
-    if text == "none":
-        return None
+def _limit_given(field: str, text: str) -> int | None:
+    return None if text == "none" else _number(field, text, says=WHOLE_NUMBER)
+
+
+def _number(field: str, text: str, *, says: str) -> int:
     try:
         return int(text)
     except ValueError as error:
-        raise ValidationError({field: WHOLE_NUMBER}) from error
+        raise ValidationError({field: says}) from error
 
 
 def _limit(row: Project, name: str) -> str:
@@ -152,6 +163,10 @@ def _limit(row: Project, name: str) -> str:
 
 def _state(row: Project) -> str:
     return "active" if row.enabled else "disabled"
+
+
+def _bodies(row: Project) -> str:
+    return f"stored for {counted(row.bodies_days or 0, 'day')}" if row.stores_bodies else "not stored"
 
 
 def _json(row: Project) -> dict[str, Any]:
