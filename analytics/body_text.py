@@ -21,6 +21,8 @@ OF_MESSAGES_BYTES = 48 * 1024
 """Of a request's; the rest is left for its other fields."""
 MOST_READ = 256 * 1024
 """Characters of one text that are masked. What is longer ends before a space, so that nothing is halved."""
+LONGEST_SECRET = 4 * 1024
+_OF_SECRETS = "".join(map(chr, range(33, 127)))
 DEEPEST = 32
 MOST_KEY = 200
 CUT = "[cut]"
@@ -107,8 +109,8 @@ class _Room:
         if len(text) <= MOST_READ:
             return text
         self.is_cut = True
-        ends = (text.rfind(space, 0, MOST_READ) for space in " \n\t")
-        return text[: max(0, *ends)]
+        end = MOST_READ - LONGEST_SECRET
+        return text[:end] + text[end:MOST_READ].rstrip(_OF_SECRETS)
 
     def _number(self, value: Any) -> Any:
         if not isinstance(value, int) or isinstance(value, bool) or abs(value) < LONG_NUMBER:

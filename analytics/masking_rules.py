@@ -76,12 +76,17 @@ _TOKENS = {
 }
 """By the beginning, which stands here in lower case: what follows it."""
 
-_STEMS = ("password", "passwd", "passphrase", "passcode", "pwd", "secret", "credential", "token", "key")
+_STEMS = (
+    *("password", "passwd", "passphrase", "passcode", "passwort", "kennwort", "mot de passe", "contraseña", "pwd"),
+    *("secret", "credential", "token", "pass", "key"),
+)
 _OF_KEYS = ("api", "access", "private", "auth", "signing", "encryption", "secret")
 """Keys are secrets when they are called so; others open nothing."""
 _KEY = "(?:" + "|".join(f"(?<={kind})|(?<={kind}[_-])" for kind in _OF_KEYS) + ")key"
-_IS_CALLED = "|".join([*_STEMS[:-1], _KEY])
-SECRET_NAME = re.compile(rf"(?i)(?:{_IS_CALLED})(?:[_-][a-z]{{1,12}}){{0,3}}$")
+_ALONE = "(?:(?<=[_-])pass|(?<![a-z])pass(?=[\"']?[ \\t]{0,3}=))"
+"""Alone it is a word of many languages, people's and Python's."""
+_IS_CALLED = "|".join([*_STEMS[:-2], _ALONE, _KEY])
+SECRET_NAME = re.compile(rf"(?i)(?:{_IS_CALLED}|^pass|authorization|cookie)(?:[_-][a-z]{{1,12}}){{0,3}}$")
 _PAIR = re.compile(
     rf"(?i)(?P<name>{_IS_CALLED})(?P<rest>[\w-]{{0,24}}+\\{{0,3}}[\"'`]?)"
     r"(?P<between>[ \t]{0,3}+(?::=|=>|=(?!=)|:)[ \t]{0,3}+|[ \t]{1,3}+(?:is|are|lautet)[ \t]{0,2}:?[ \t]{1,3})"
@@ -95,6 +100,10 @@ _NO_VALUES = re.compile(
 _HAS_DIGIT = re.compile(r"\d")
 
 
+_SURELY = ("pass", "pwd", "kennwort", "mot de", "contra")
+"""Names beside which anything is a secret."""
+
+
 def _kept(value: str, *, pair: Match) -> bool:
     """Whether a value beside a name for secrets is none: a type, a placeholder, a number of tokens, a mere word."""
     name = pair["name"].lower()
@@ -102,7 +111,7 @@ def _kept(value: str, *, pair: Match) -> bool:
         return True
     if pair["between"].strip().isalpha():  # "the password is ...": words follow more often than passwords
         return not _HAS_DIGIT.search(value)
-    if name.startswith("pass") or name == "pwd":
+    if name.startswith(_SURELY):
         return False
     if pair["quoted"] is not None:
         return " " in value or len(value) < 6
@@ -215,8 +224,8 @@ OVER_LINES = (
         (";base64,",),
     ),
     Rule(
-        re.compile(rf"(?<![^\n])(?:{_BASE64_LINE}){{4,}}+(?:[A-Za-z0-9+/]{{0,75}}+={{1,2}}+)?"),
-        _base64,
+        re.compile(rf"\n(?:{_BASE64_LINE}){{4,}}+(?:[A-Za-z0-9+/]{{0,75}}+={{1,2}}+)?"),
+        lambda found: "\n" + _base64(found),
         least_run=60,
     ),
 )
@@ -239,6 +248,19 @@ SECRETS = (
         ("bearer", "basic"),
     ),
     Rule(
+        re.compile(
+            r"(?i)(?P<name>authorization\\{0,3}[\"']?[ \t]{0,3}+[:=][ \t]{0,3}+\\{0,3}[\"']?"
+            r"(?:[A-Za-z]{3,20}+[ \t]{1,3}+)?)[^\s\"',;\\]{4,}+"
+        ),
+        rf"\g<name>{SECRET}",
+        ("authorization",),
+    ),
+    Rule(
+        re.compile(r"(?P<name>[Cc]ookie[\"']?:[ \t]{0,3}+[\"']?)[\w.-]{1,64}+=[^\n\"']{1,4096}+"),
+        rf"\g<name>{SECRET}",
+        ("cookie",),
+    ),
+    Rule(
         re.compile(r"://(?P<who>[^\s/:@\"'<>]{0,128}+):[^\s/@\"'<>]{1,256}+@"),
         rf"://\g<who>:{SECRET}@",
         ("://",),
@@ -248,7 +270,7 @@ SECRETS = (
 
 NUMBERS = (
     Rule(
-        re.compile(r"(?<![\w.%+-])[\w.%+-]{1,64}+@(?:[A-Za-z0-9-]{1,63}+\.){1,8}[A-Za-z]{2,24}+(?![\w-])"),
+        re.compile(r"(?<![\w.%+-])[\w.%+-]{1,64}+@(?:[\w-]{1,63}+\.){1,8}[^\W\d_]{2,24}+(?![\w-])"),
         "[e-mail]",
         ("@",),
     ),

@@ -78,6 +78,14 @@ class TestAsked:
         )
         assert (is_cut, "xxx" in str(told), "SECRET7" in str(told)) == (True, False, False)
 
+    def test_a_long_text_without_spaces_is_cut_too(self):
+        told, is_cut = asked(messages=[says("語" * 300_000)])
+        assert (is_cut, told["messages"][0]["content"][:3], len(told["messages"][0]["content"]) > 10_000) == (
+            True,
+            "語語語",
+            True,
+        )
+
     @pytest.mark.parametrize(
         "fields", [{"x": [[0]] * 100_000}, {"x": {str(number): 0 for number in range(50_000)}}, {"x": ["a"] * 100_000}]
     )
