@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 DEADLINE_S = 300.0
 AT_ONCE = 2_000
+BODIES_AT_ONCE = 200
+"""They are a hundred times as large."""
 _NEXT_TIME = "What is older than is kept is dropped next time: %s"
 PAUSE_S = 0.05
 """After each transaction of SQLite's: others write in between."""
@@ -126,8 +128,8 @@ def _drop_bodies(now: datetime, *, actor: str, ends_at: float) -> tuple[int, boo
     total, is_done = 0, True
     for project in Project.objects.order_by("pk"):
         before = _bodies_from(project, now)
-        values = [project.pk, _moment(before)]
-        count, done = _delete(RequestBody._meta.db_table, "project_id = %s AND at < %s", values, ends_at=ends_at)
+        values, table = [project.pk, _moment(before)], RequestBody._meta.db_table
+        count, done = _delete(table, "project_id = %s AND at < %s", values, ends_at=ends_at, at_once=BODIES_AT_ONCE)
         total, is_done = total + count, is_done and done
         if count:
             audit.record(
@@ -170,10 +172,13 @@ def _old(grain: Grain, before: datetime) -> Any:
     return UsageRollup.objects.filter(grain=grain, start__lt=before)
 
 
-def _delete(table: str, where: str, values: list[Any], *, ends_at: float) -> tuple[int, bool]:
-    """A few thousand rows a transaction. Returns how many went, and whether all did."""
+def _delete(
+    table: str, where: str, values: list[Any], *, ends_at: float, at_once: int | None = None
+) -> tuple[int, bool]:
+    """A few thousand rows a transaction, or as many as are named. Returns how many went, and whether all did."""
     row = "ctid" if connection.vendor == "postgresql" else "rowid"
-    some = f"SELECT {row} FROM {table} WHERE {where} LIMIT {AT_ONCE}"
+    most = at_once or AT_ONCE
+    some = f"SELECT {row} FROM {table} WHERE {where} LIMIT {most}"
     total = 0
     # The condition again: in PostgreSQL places are a partition's own, and it names the partition.
     statement = f"DELETE FROM {table} WHERE {where} AND {row} IN ({some})"
@@ -186,7 +191,7 @@ def _delete(table: str, where: str, values: list[Any], *, ends_at: float) -> tup
             logger.warning(_NEXT_TIME, error)
             return total, False
         total += count
-        if count < AT_ONCE:
+        if count < most:
             return total, True
         time.sleep(PAUSE_S)
     return total, False

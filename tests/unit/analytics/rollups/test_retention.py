@@ -164,7 +164,7 @@ class TestBodies:
         assert entries[theirs.pk].after == {"bodies": 4, "bodies_from": TODAY.isoformat()}
 
     def test_more_than_go_at_once_and_what_the_deadline_leaves(self, kept, monkeypatch):
-        monkeypatch.setattr(retention, "AT_ONCE", 2)
+        monkeypatch.setattr(retention, "BODIES_AT_ONCE", 2)
         assert retention.tidy(keep_days=0, deadline_s=0) == retention.Dropped(0, 0, is_done=False)
         assert retention.tidy(keep_days=0) == retention.Dropped(0, 0, bodies=6)
 
