@@ -13,17 +13,20 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import msgspec
 from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
 from django.db.models import QuerySet
 
-from analytics import body_text, ids, ledger
-from analytics.body_text import Kept
+from analytics import ids, ledger
 from analytics.models import Project, RequestBody
 from providers.dialects.said import Said
 from providers.tokens import Text
+
+if TYPE_CHECKING:
+    from analytics.body_text import Kept
 
 logger = logging.getLogger(__name__)
 
@@ -130,6 +133,8 @@ class Bodies(threading.Thread):
         return [one for one in found if one is not None]
 
     def _row(self, waiting: _Waiting) -> RequestBody | None:
+        from analytics import body_text  # sixty patterns to compile: only where there is a body
+
         try:
             asked = body_text.of_request(waiting.fields, pause=_yield)
             answered = body_text.of_answer(waiting.answer, pause=_yield)
