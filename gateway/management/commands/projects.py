@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, BooleanOptionalAction
 from collections.abc import Mapping
 from typing import Any
 
@@ -60,10 +60,6 @@ examples:
         on_or_off = change.add_mutually_exclusive_group()
         on_or_off.add_argument("--enable", action="store_true", help="Let its keys in.")
         on_or_off.add_argument("--disable", action="store_true", help="Refuse its keys.")
-        stored = change.add_mutually_exclusive_group()
-        stored.add_argument("--store-bodies", action="store_true", help="Keep what is asked and answered, masked.")
-        stored.add_argument("--no-store-bodies", action="store_true", help="Keep no more of it.")
-        change.add_argument("--bodies-days", metavar="N", help=f"How long: 1 to {MOST_BODIES_DAYS} days.")
         for action in (listing, show, create, change, delete):
             action.add_argument("--json", action="store_true", help="JSON instead of text.")
 
@@ -101,10 +97,6 @@ examples:
         changes = _changes(options)
         if options["enable"] or options["disable"]:
             changes["enabled"] = options["enable"]
-        if options["store_bodies"] or options["no_store_bodies"]:
-            changes["stores_bodies"] = options["store_bodies"]
-        if options["bodies_days"] is not None:
-            changes["bodies_days"] = _number("bodies_days", options["bodies_days"], says=key_rules.WHOLE_NUMBER)
         if not changes:
             raise BadOption("Say what to change, such as --time-zone Europe/Berlin; --help shows what there is.")
         self._tell(projects.edit(row, actor=ACTOR, changes=changes), options, says="is set")
@@ -137,12 +129,22 @@ def _add_fields(parser: ArgumentParser) -> None:
     parser.add_argument("--requests-per-minute", metavar="N", help="In any sliding minute; `none`: no limit.")
     parser.add_argument("--tokens-per-minute", metavar="N", help="Input and output together; `none`: no limit.")
     parser.add_argument("--concurrent-requests", metavar="N", help="Under way at once; `none`: no limit.")
+    parser.add_argument(
+        "--store-bodies",
+        action=BooleanOptionalAction,
+        help="Keep what is asked and answered, masked, or no more of it.",
+    )
+    parser.add_argument("--bodies-days", metavar="N", help=f"How long it is kept: 1 to {MOST_BODIES_DAYS} days.")
 
 
 def _changes(options: Mapping[str, Any]) -> dict[str, Any]:
-    """What was given, by the service's names. Raises: ValidationError on a limit that is no number."""
-    texts = {name: options[name] for name in ("name", "time_zone") if options[name] is not None}
-    return texts | {name: _limit_given(name, options[name]) for name in LIMITS if options[name] is not None}
+    """What was given, by the service's names. Raises: ValidationError on what should be a number and is none."""
+    changes: dict[str, Any] = {name: options[name] for name in ("name", "time_zone")}
+    changes["stores_bodies"] = options["store_bodies"]
+    if (days := options["bodies_days"]) is not None:
+        changes["bodies_days"] = _number("bodies_days", days, says=key_rules.WHOLE_NUMBER)
+    limits = {name: _limit_given(name, options[name]) for name in LIMITS if options[name] is not None}
+    return {name: value for name, value in changes.items() if value is not None} | limits
 
 
 def _limit_given(field: str, text: str) -> int | None:

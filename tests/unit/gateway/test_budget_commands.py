@@ -271,6 +271,8 @@ class TestProjects:
         run("projects", "set", "lab", "--store-bodies", "--bodies-days", "3")
         assert "stored for 3 days" in run("projects", "show", "lab")[1]
         run("projects", "set", "lab", "--no-store-bodies")
+        run("projects", "create", "open", "--store-bodies")
+        assert (projects.find("open").stores_bodies, projects.find("open").bodies_days) == (True, 7)
         row = projects.find("lab")
         assert (row.stores_bodies, row.bodies_days) == (False, 3)
 
