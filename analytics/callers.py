@@ -56,6 +56,7 @@ def owner() -> Caller:
         expires_at=None,
         enabled=True,
         project_limits=_limits(project),
+        stores_bodies=project.stores_bodies,
     )
 
 
@@ -110,6 +111,7 @@ def _caller(row: ApiKey) -> Caller:
         key_limits=_limits(row),
         project_limits=_limits(row.project),
         project_enabled=row.project.enabled,
+        stores_bodies=row.project.stores_bodies,
     )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -14,6 +15,8 @@ from analytics import bulk, horizon, ids, partitions, rollups
 from analytics.models import UsageRecord
 from analytics.types import UsageRow
 from providers import sqlite_file
+
+Row = TypeVar("Row")
 
 ON_ITS_WAY = timedelta(seconds=5)
 """A request younger than this may still be in the spool."""
@@ -52,10 +55,17 @@ def _refuse_dropped(rows: Iterable[UsageRow]) -> None:
 def find(request_id: UUID, *, among: QuerySet[UsageRecord], wait_s: float = 0.0) -> UsageRecord | None:
     """The row of a request, out of the rows `among` (what the asker may see). Looks again for up to `wait_s` seconds
     while the request is so young that its row may still be on its way."""
+    started_at = ids.started_at(request_id)
+    rows = among.filter(id=request_id, started_at=started_at)
+    return once_there(rows.first, request_id=request_id, wait_s=wait_s)
+
+
+def once_there(look: Callable[[], Row | None], *, request_id: UUID, wait_s: float) -> Row | None:
+    """What `look` finds of a request; it looks again for up to `wait_s` seconds while the request is young."""
     until = time.monotonic() + wait_s
     started_at = ids.started_at(request_id)
     while True:
-        row = among.filter(id=request_id, started_at=started_at).first()
+        row = look()
         is_young = datetime.now(UTC) - started_at < ON_ITS_WAY
         if row is not None or not is_young or time.monotonic() >= until:
             return row

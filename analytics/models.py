@@ -1,5 +1,5 @@
 """Tables of who asks, and what it may cost: projects, members, API keys, budgets. Those of what happened, which Django
-looks for here as well, are `analytics.record_models`, `analytics.rollup_models` and `analytics.gauge_models`."""
+looks for here as well, are `analytics.record_models`, `rollup_models`, `gauge_models` and `body_models`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from analytics import budget_rules, key_rules
+from analytics.body_models import RequestBody
 from analytics.gauge_models import GaugeSample, ProcessGauges
 from analytics.key_rules import (
     WholeNumberField,
@@ -40,6 +41,7 @@ __all__ = [
     "Outcome",
     "ProcessGauges",
     "Project",
+    "RequestBody",
     "Role",
     "Severity",
     "UsageKind",
@@ -68,6 +70,7 @@ MOST_REQUESTS = 10_000_000
 MOST_TOKENS = 10_000_000_000
 MOST_BUDGET_USD = Decimal(1_000_000)
 """Counters keep billionths of a dollar in what a double holds exactly (2^53): nine times this."""
+USUAL_BODIES_DAYS, MOST_BODIES_DAYS = 7, 90
 
 
 def limit_field(most: int, *, help_text: str) -> WholeNumberField:
@@ -112,12 +115,28 @@ class Project(models.Model):
     tokens_per_minute = limit_field(MOST_TOKENS, help_text="Tokens, input and output, in any sliding minute.")
     concurrent_requests = limit_field(MOST_REQUESTS, help_text="Requests under way at once.")
     enabled = models.BooleanField(default=True)
+    stores_bodies = models.BooleanField(
+        "store bodies",
+        default=False,
+        help_text="Keep what is asked and answered, masked, for the project's operators and admins to read.",
+    )
+    bodies_days = WholeNumberField(
+        "days bodies are kept",
+        default=USUAL_BODIES_DAYS,
+        validators=[MinValueValidator(1), MaxValueValidator(MOST_BODIES_DAYS)],
+        help_text=f"From 1 to {MOST_BODIES_DAYS}, the day they came in counted.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
         ordering = ["slug"]
-        constraints = [models.CheckConstraint(condition=LIMITS_HOLD, name="project_limits_positive")]
+        constraints = [
+            models.CheckConstraint(condition=LIMITS_HOLD, name="project_limits_positive"),
+            models.CheckConstraint(
+                condition=Q(bodies_days__gte=1, bodies_days__lte=MOST_BODIES_DAYS), name="project_bodies_days"
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name

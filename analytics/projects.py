@@ -14,9 +14,18 @@ from django.db.models import Q
 from django.utils import timezone
 
 from analytics import audit, budget_rows
-from analytics.models import Budget, Membership, Project
+from analytics.models import USUAL_BODIES_DAYS, Budget, Membership, Project
 
-EDITABLE = ("name", "time_zone", "requests_per_minute", "tokens_per_minute", "concurrent_requests", "enabled")
+EDITABLE = (
+    "name",
+    "time_zone",
+    "requests_per_minute",
+    "tokens_per_minute",
+    "concurrent_requests",
+    "enabled",
+    "stores_bodies",
+    "bodies_days",
+)
 DEFAULT = "default"
 """Slug of the project of keys that name none, and of this installation's own command line."""
 
@@ -35,6 +44,8 @@ def create(
     tokens_per_minute: int | None = None,
     concurrent_requests: int | None = None,
     enabled: bool = True,
+    stores_bodies: bool = False,
+    bodies_days: int = USUAL_BODIES_DAYS,
 ) -> Project:
     """Makes a project, called like its slug unless named. Raises: ValidationError naming the fields."""
     row = Project(
@@ -45,6 +56,8 @@ def create(
         tokens_per_minute=tokens_per_minute,
         concurrent_requests=concurrent_requests,
         enabled=enabled,
+        stores_bodies=stores_bodies,
+        bodies_days=bodies_days,
     )
     return add(row, actor=actor)
 

@@ -130,6 +130,8 @@ class Caller:
     project_limits: Limits = field(default=NO_LIMITS)
     project_enabled: bool = True
     """Whether it is not for its project that it is not enabled."""
+    stores_bodies: bool = False
+    """Whether its project keeps what is asked and answered."""
     was_rotated: bool = False
     """Recognised by the key from before a rotation, which expires when the grace period ends."""
 

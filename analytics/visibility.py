@@ -10,7 +10,7 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db.models import Q, QuerySet
 
 from analytics.authority import Authority
-from analytics.models import ApiKey, AuditEntry, Budget, Membership, Project, Role, UsageRecord
+from analytics.models import ApiKey, AuditEntry, Budget, Membership, Project, RequestBody, Role, UsageRecord
 from analytics.queries.filters import Filters
 from analytics.types import Caller, Scope
 
@@ -82,6 +82,12 @@ def budgets_of(authority: Authority) -> QuerySet[Budget]:
     """Budgets it may see: of its projects and their keys; the installation's only for who may do all."""
     rows, projects = Budget.objects.select_related("project", "api_key__project"), authority.within(Role.VIEWER)
     return rows if projects is None else rows.filter(Q(project__in=projects) | Q(api_key__project__in=projects))
+
+
+def bodies_of(authority: Authority, *, least: Role = Role.OPERATOR) -> QuerySet[RequestBody]:
+    """Bodies of requests of projects in which it has this role or a higher one: to look is for operators."""
+    rows, projects = RequestBody.objects.all(), authority.within(least)
+    return rows if projects is None else rows.filter(project__in=projects)
 
 
 def entries_of(authority: Authority) -> QuerySet[AuditEntry]:

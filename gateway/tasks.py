@@ -23,7 +23,7 @@ def clear_old_files() -> None:
 @app.task
 def tidy_usage() -> None:
     dropped = retention.tidy(keep_days=settings.USAGE_KEEP_DAYS)
-    logger.info("Dropped %d old usage rows, %d old roll-ups.", dropped.rows, dropped.rollups)
+    logger.info("Dropped %d old usage rows, %d roll-ups, %d bodies.", dropped.rows, dropped.rollups, dropped.bodies)
 
 
 @app.task

@@ -23,6 +23,7 @@ from gateway.api.health import HealthView, ReadyView
 from gateway.api.models import LayersView
 from gateway.api.old_quota import QuotaStatusView, QuotaUpdateView
 from gateway.api.old_stats import StatsView
+from gateway.api.request_body import RequestBodyView
 from gateway.api.requests import RequestsView, RequestView
 from gateway.api.route import RouteView
 from gateway.api.routes_health import RoutesHealthView
@@ -53,6 +54,7 @@ urlpatterns = [
     path("v1/analytics/savings", SavingsView.as_view()),
     path("v1/requests", RequestsView.as_view()),
     path("v1/requests/<str:request_id>", RequestView.as_view()),
+    path("v1/requests/<str:request_id>/body", RequestBodyView.as_view()),
     path("v1/auth/login", LoginView.as_view()),
     path("v1/auth/refresh", RefreshView.as_view()),
     path("v1/auth/status", StatusView.as_view()),

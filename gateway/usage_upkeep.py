@@ -23,6 +23,7 @@ from analytics.periods import Period
 from analytics.queries import moments
 from analytics.queries.spans import SpanProblem
 from analytics.recounting import BadSpan, Difference, Span
+from analytics.retention import Dropped
 from gateway import confirming
 from gateway.console import ACTOR, ConsoleCommand
 from gateway.wording import counted
@@ -169,12 +170,12 @@ def _show(command: ConsoleCommand, differences: list[Difference]) -> None:
 def _tidy(command: ConsoleCommand, options: Mapping[str, Any]) -> None:
     if options["dry_run"]:
         due = retention.due(keep_days=settings.USAGE_KEEP_DAYS)
-        said = f"Older than is kept: {_dropped(due.rows, due.rollups)}; nothing was dropped."
+        said = f"Older than is kept: {_dropped(due)}; nothing was dropped."
         shown: object = due
     else:
         done = retention.tidy(keep_days=settings.USAGE_KEEP_DAYS, actor=ACTOR)
         left = "" if done.is_done else " The rest is left for the next time."
-        said = f"Dropped {_dropped(done.rows, done.rollups)}.{left}"
+        said = f"Dropped {_dropped(done)}.{left}"
         shown = done
     if options["json"]:
         command.print_json(msgspec.to_builtins(shown))
@@ -182,8 +183,9 @@ def _tidy(command: ConsoleCommand, options: Mapping[str, Any]) -> None:
         command.stdout.write(said)
 
 
-def _dropped(rows: int, rollups: int) -> str:
-    return f"{counted(rows, 'row')} and {counted(rollups, 'roll-up')}"
+def _dropped(one: Dropped) -> str:
+    bodies = f", {one.bodies:,} {'body' if one.bodies == 1 else 'bodies'}" if one.bodies else ""
+    return f"{counted(one.rows, 'row')}{bodies} and {counted(one.rollups, 'roll-up')}"
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 
 from analytics import budgets, ids, limits
+from analytics.bodies import Bodies
 from analytics.counters.guard import Guard
 from analytics.limits import NO_LEASE, Lease
 from analytics.spool import Spool
@@ -39,6 +40,9 @@ class Parts(Protocol):
 
     @property
     def health(self) -> Health: ...
+
+    @property
+    def bodies(self) -> Bodies: ...
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -96,7 +100,8 @@ async def begin(asked: Asked, *, parts: Parts) -> Entry:
         limits.give_back(parts.guard, lease, request_id=asked.request_id.hex)
         raise
     clock.deadline_s = made.bounds.deadline_s
-    return Entry(asked.caller, asked.request, made, parts.spool, parts.guard, clock, reservation, lease, watching)
+    spool, guard, bodies = parts.spool, parts.guard, parts.bodies
+    return Entry(asked.caller, asked.request, made, spool, guard, bodies, clock, reservation, lease, watching)
 
 
 async def _admitted(asked: Asked, *, need: Need, guard: Guard, ttl_s: float) -> Lease:

@@ -25,10 +25,10 @@ from routing.attempts import Answered, AttemptsError, NotAfforded, PassedOver
 from routing.bills import Bill
 from routing.counting import Counted
 from routing.decision import Decision
-from routing.entry import Entry, Opening
+from routing.entry import Entry
 from routing.streaming import Streaming, how_cancelled
 from routing.trails import Step
-from routing.types import Candidate, DropReason, Snapshot, WhenClientLeaves, Wishes
+from routing.types import Candidate, DropReason, Opening, Snapshot, WhenClientLeaves, Wishes
 
 T = TypeVar("T")
 
@@ -165,6 +165,7 @@ async def _settled(entry: Entry, *, answer: Answer) -> Bill:
 
 
 def _settle(entry: Entry, *, answer: Answer, counted: Counted | None) -> Bill:
+    entry.said = answer.body
     bill = entry.bill(answer.usage, content_chars=len(answer.body), counted=counted)
     entry.settle(Outcome.OK, status=200, bill=bill, finish_reason=answer.finish_reason)
     return bill

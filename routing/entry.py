@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from analytics import cost
+from analytics.bodies import Bodies
 from analytics.budgets import MOST_NANO, Degrades, Reached, Reservation
 from analytics.counters.guard import Guard
 from analytics.counters.steps import Settle, nano
@@ -23,6 +24,7 @@ from analytics.spool import Spool
 from analytics.types import Caller, Opened, UsageRow, storable
 from providers import places
 from providers.dialects import caps
+from providers.dialects.said import Said
 from providers.places import Place
 from providers.types import Capability, ChatRequest, FailureKind, Model, ProviderError, Usage
 from routing import decision as decisions
@@ -33,20 +35,12 @@ from routing.decision import Decision
 from routing.outstanding import Call
 from routing.plan import longest_answer, may_write_cache, most_used
 from routing.trails import NOBODY_CALLED, Step, calls, fell_back
-from routing.types import Candidate
+from routing.types import Candidate, Opening
 from routing.watching import Watching
 
 _encode = msgspec.json.encode
 MAY_HAVE_COST = frozenset({FailureKind.TIMEOUT, FailureKind.BAD_ANSWER, FailureKind.BROKEN_STREAM})
 """Failures of a provider that may have been at work, and charge for what nobody got."""
-
-
-class Opening(Protocol):
-    """The beginning of a streamed answer, as its client sees it."""
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether it got 200 already, before any content: no failure has a status of its own then."""
 
 
 class Cap(msgspec.Struct, frozen=True):
@@ -67,6 +61,7 @@ class Entry:
     decision: Decision
     spool: Spool
     guard: Guard
+    bodies: Bodies
     clock: Clock
     reservation: Reservation
     lease: Lease = NO_LEASE
@@ -84,6 +79,8 @@ class Entry:
     """The last budget that had no room for a model."""
     is_capped: bool = False
     """Whether the answer ended at a length that its budget had left for it."""
+    said: bytes | Said | None = None
+    """What was answered: the whole of it, or what was read of a stream."""
     _refused_caps: tuple[Decimal, Decimal] | None = None
     """The most and the least that its budgets had no room for."""
     _counted_usd: Decimal = cost.ZERO
@@ -242,7 +239,7 @@ class Entry:
         if self.is_settled:
             return
         self.is_settled = True
-        decision = self.decision
+        caller, decision = self.caller, self.decision
         if outcome is Outcome.ERROR and self.opening is not None and self.opening.has_begun:
             status = 200
         counted_usd = max(self._counted_usd + bill.counted_usd, bill.usd)
@@ -268,6 +265,9 @@ class Entry:
             )
         )
         self._give_back(counted_usd, used_tokens=bill.usage.total_tokens)
+        if caller.stores_bodies:
+            project_id = caller.project_id
+            self.bodies.keep(decision.request_id, project_id=project_id, asked=self.request.fields, said=self.said)
 
     def _give_back(self, counted_usd: Decimal, *, used_tokens: int) -> None:
         """Settles with the counters, where they were asked for anything."""

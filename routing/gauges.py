@@ -43,6 +43,8 @@ def sources(process: Runtime, *, spool_root: Path) -> dict[str, Source]:
         "snapshot_age_s": _snapshot_age_s,
         "provider_calls": lambda: _those_with_any(places.under_way()),
         "provider_queue": lambda: _those_with_any(places.waiting()),
+        "bodies_dropped": lambda: process.bodies.dropped,
+        "bodies_waiting_bytes": lambda: process.bodies.waiting_bytes,
         "malformed_events": lambda: streaming.malformed_events.count,
         **OF_ANY_PROCESS,
     }

@@ -1,5 +1,5 @@
 """What a process that answers requests holds from start to stop: spool, drainer, snapshot poller, counters and their
-keeper, its view of models' health, outbound door; a server also the recorder of its gauges.
+keeper, its view of models' health, what writes bodies, outbound door; a server also the recorder of its gauges.
 
 A server enters `running` for its life, a command for one answer. Stopping drains: what reached the spool reaches the
 ledger, or stays in the spool's folder for the next process to replay.
@@ -17,6 +17,7 @@ from functools import partial
 
 from django.conf import settings
 
+from analytics.bodies import Bodies
 from analytics.counters import opening
 from analytics.counters.guard import Guard
 from analytics.drainer import Drainer
@@ -35,6 +36,7 @@ logger = logging.getLogger(__name__)
 FIRST_LOOK_S = 5.0
 DRAIN_AT_STOP_S = 10.0
 HEALTH_AT_STOP_S = 2.0
+BODIES_AT_STOP_S = 3.0
 SETTLE_AT_STOP_S = 5.0
 """For counting what the last requests used; what is not counted by then is estimated."""
 
@@ -49,6 +51,7 @@ class Runtime:
     guard: Guard
     keeper: Keeper
     health: Health
+    bodies: Bodies
     recorder: Recorder | None = None
     """Of a process that lives long."""
     is_stopping: bool = False
@@ -89,6 +92,7 @@ async def running(*, role: str | None = None) -> AsyncIterator[Runtime]:
         afterwards.resume()
         made.poller.start()
         made.drainer.start()
+        made.bodies.start()
         try:
             # Requests that come before would be refused; without a database they are refused with the reason.
             await asyncio.to_thread(_first_looks, made)
@@ -121,7 +125,8 @@ def _made() -> Runtime:
     )
     guard: Guard = Guard(store, keeper=keeper, lengths=lengths, span_ms=round(settings.RATE_WINDOW_S * 1000))
     drainer = Drainer(spool, root=settings.SPOOL_DIR, every_s=settings.DRAIN_EVERY_S, replayed=keeper.replayed)
-    return Runtime(spool, drainer, snapshot.Poller(every_s=settings.SNAPSHOT_POLL_S), guard, keeper, Health(store))
+    poller = snapshot.Poller(every_s=settings.SNAPSHOT_POLL_S)
+    return Runtime(spool, drainer, poller, guard, keeper, Health(store), Bodies())
 
 
 def _book() -> Book:
@@ -147,7 +152,8 @@ async def _stop(made: Runtime) -> None:
 
 def _stop_threads(made: Runtime) -> None:
     """All threads at once: while the database is away each waits for it once more."""
-    steps: list[Callable[[], object]] = [made.poller.stop, partial(_stop_health, made), partial(_stop_ledger, made)]
+    steps: list[Callable[[], object]] = [made.poller.stop]
+    steps += [partial(stop, made) for stop in (_stop_health, _stop_ledger, _stop_bodies)]
     if made.recorder is not None:
         steps.append(made.recorder.stop)
     with ThreadPoolExecutor(len(steps), thread_name_prefix="stop") as pool:
@@ -162,6 +168,11 @@ def _stop_threads(made: Runtime) -> None:
 def _stop_health(made: Runtime) -> None:
     if made.health.is_alive() and not made.health.stop(timeout_s=HEALTH_AT_STOP_S):
         logger.warning("What the last calls said of their models' health is told to nobody")
+
+
+def _stop_bodies(made: Runtime) -> None:
+    if not made.bodies.stop(timeout_s=BODIES_AT_STOP_S):
+        logger.warning("The last requests' bodies are not kept: writing them takes too long")
 
 
 def _stop_ledger(made: Runtime) -> None:

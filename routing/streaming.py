@@ -251,6 +251,7 @@ class Streaming:
         self._end_call()  # of a drain that was cut before it began
         self._note_in_trail(ending, malformed=reader.malformed)
         self._entry.ended(reader.finish_reason, usage=reader.usage if reader.is_done else None)
+        self._entry.said = reader.said
         self.bill = self._entry.bill(
             reader.usage, content_chars=reader.said.chars, counted=self._counted, has_unseen=self._has_unseen()
         )

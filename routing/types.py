@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Protocol
 
 import msgspec
 
@@ -244,3 +245,11 @@ class Plan(msgspec.Struct, frozen=True):
     """In words: the score, the caller, the key's ceiling."""
     is_last_resort: bool = False
     """Whether all that could be tried is out of order, and the one that is due first is tried once nevertheless."""
+
+
+class Opening(Protocol):
+    """The beginning of a streamed answer, as its client sees it."""
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it got 200 already, before any content: no failure has a status of its own then."""

@@ -21,6 +21,8 @@ _KINDS: dict[str, managing.Kind] = {
     "tokens_per_minute": managing.as_it_is,
     "concurrent_requests": managing.as_it_is,
     "enabled": managing.switch,
+    "stores_bodies": managing.switch,
+    "bodies_days": managing.as_it_is,
 }
 
 

@@ -29,7 +29,7 @@ class RequestView(APIView):
     def get(self, request: Request, request_id: str) -> HttpResponse:
         caller: Caller | None = request.auth if isinstance(request.auth, Caller) else None
         among = visibility.records_of_caller(caller) if caller else visibility.records_of_user(request.user)
-        wanted = _uuid(request_id)
+        wanted = request_uuid(request_id)
         row = ledger.find(wanted, among=among, wait_s=WAIT_S) if wanted else None
         if row is None:
             raise Http404("There is no such request, or it is not yours to see.")
@@ -50,7 +50,8 @@ class RequestsView(ReadingView):
         return JsonResponse(request_search.answer(found))
 
 
-def _uuid(text: str) -> UUID | None:
+def request_uuid(text: str) -> UUID | None:
+    """None where no request can be called so."""
     try:
         found = UUID(text)
     except ValueError:

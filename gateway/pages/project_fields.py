@@ -31,6 +31,11 @@ def read(sent: QueryDict) -> dict[str, Any]:
     return {name: _limit(text) if name in LIMITS else text for name, text in given.items()}
 
 
+def bodies(sent: QueryDict) -> dict[str, Any]:
+    """Whether what is asked and answered is kept, and for how many days."""
+    return {"stores_bodies": sent.get("stores_bodies") == "true", "bodies_days": _limit(sent.get("bodies_days", ""))}
+
+
 def fields(given: Mapping[str, Any], mistakes: Mapping[str, str], *, is_new: bool = False) -> list[Field]:
     return [
         Field(

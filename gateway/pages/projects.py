@@ -150,6 +150,13 @@ def _switch(sent: QueryDict, row: Project, found: Authority) -> str:
     return f"The project is {'on' if is_on else 'off: its keys are refused'}."
 
 
+def _bodies(sent: QueryDict, row: Project, found: Authority) -> str:
+    edited = projects.edit(row, actor=found.actor, changes=project_fields.bodies(sent))
+    if not edited.stores_bodies:
+        return "Bodies of requests to come are not kept. Those that are go when their days are over."
+    return f"Bodies of requests to come are kept, masked, for {edited.bodies_days} days."
+
+
 def _put(sent: QueryDict, row: Project, found: Authority) -> str:
     name = sent.get("user", "").strip()
     put = members.put(row, name, role=sent.get("role", ""), authority=found)
@@ -175,6 +182,7 @@ def _delete(sent: QueryDict, row: Project, found: Authority) -> str:
 _ACTIONS: Mapping[str, Callable[[QueryDict, Project, Authority], str]] = {
     "settings": _settings,
     "switch": _switch,
+    "bodies": _bodies,
     "put": _put,
     "take-out": _take_out,
     "delete": _delete,

@@ -12,10 +12,10 @@ from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest
 from django.template.response import TemplateResponse
 
-from analytics import ledger, visibility
+from analytics import authority, ledger, visibility
 from analytics.models import Outcome
 from analytics.series import StatusClass
-from gateway import request_search, usage_asking
+from gateway import request_body, request_search, usage_asking
 from gateway.pages import story
 from gateway.usage_asking import Asker, Parameters
 from routing import snapshot
@@ -77,7 +77,8 @@ def request_page(request: HttpRequest, context: Mapping[str, Any], request_id: U
     row = ledger.find(request_id, among=among, wait_s=WAIT_S) if request_id.version == 7 else None
     if row is None:
         raise Http404("There is no such request, or it is not yours to see.")
-    told = {**context, "title": "Request", "row": row, "story": story.of(row)}
+    body = request_body.shown(row, authority=authority.of_user(request.user))
+    told = {**context, "title": "Request", "row": row, "story": story.of(row), "body": body}
     return TemplateResponse(request, "gateway/request.html", told)
 
 

@@ -47,8 +47,13 @@ class Said:
 
 def of_answer(body: bytes) -> Text:
     """The text of a whole answer in OpenAI's dialect, read before."""
-    choices = unusual_json.decode(body)["choices"]
-    return Text("".join(text for choice in choices for text in _of_message(choice.get("message"))))
+    return Text("".join(parts_of_answer(body)))
+
+
+def parts_of_answer(body: bytes) -> Iterator[str]:
+    """Its texts one by one: those of a message, its reasoning, the names and arguments of its tool calls."""
+    for choice in unusual_json.decode(body)["choices"]:
+        yield from _of_message(choice.get("message"))
 
 
 def _of_message(message: object) -> Iterator[str]:

@@ -119,6 +119,17 @@ _REQUESTS = shapes.closed(
     {"object": shapes.always("list"), "span": shapes.ref("Span"), "data": shapes.many(shapes.ref("ListedRequest"))}
     | _AFTER
 )
+_BODY = shapes.closed(
+    {
+        "object": shapes.always("request.body"),
+        "id": shapes.text(format="uuid"),
+        "at": shapes.moment(),
+        "request": {"type": "object", "description": "Masked, and cut where it says [cut]."},
+        "request_is_cut": shapes.flag(),
+        "answer": shapes.text("Its text, masked; empty for a failure."),
+        "answer_is_cut": shapes.flag(),
+    }
+)
 
 SCHEMAS = {
     "Span": _SPAN,
@@ -126,6 +137,7 @@ SCHEMAS = {
     "SavingsReport": _SAVINGS,
     "ListedRequest": _LISTED,
     "Requests": _REQUESTS,
+    "RequestBody": _BODY,
     "Request": shapes.closed({"object": shapes.always("request"), **_ROW}),
 }
 _ABOUT = {
@@ -165,6 +177,13 @@ OPERATIONS: Operations = {
             summary="All about one request",
             about="Waits up to a second for a row that has only just been made.",
             answers=found(shapes.ref("Request")),
+        )
+    },
+    "/v1/requests/{request_id}/body": {
+        "GET": Operation(
+            summary="What was asked and answered, where the project has it kept",
+            about="For operators and admins of the project, and its keys with the scope `admin`.",
+            answers=found(shapes.ref("RequestBody")),
         )
     },
 }

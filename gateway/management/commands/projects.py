@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, BooleanOptionalAction
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,11 +10,12 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import CommandParser
 from django.db.models import Count
 
-from analytics import projects
-from analytics.models import Project
+from analytics import key_rules, projects
+from analytics.models import MOST_BODIES_DAYS, Project
 from gateway import confirming
 from gateway.command_line import ActionParser
 from gateway.console import ACTOR, ConsoleCommand
+from gateway.wording import counted
 
 LIMITS = ("requests_per_minute", "tokens_per_minute", "concurrent_requests")
 WHOLE_NUMBER = "Use a whole number, or `none` for no limit."
@@ -25,7 +26,7 @@ class BadOption(Exception):
 
 
 class Command(ConsoleCommand):
-    help = "Makes, lists and deletes projects; sets their time zone and limits."
+    help = "Makes, lists and deletes projects; sets their time zone, limits, and whether bodies are kept."
     EXAMPLES = """\
 A project holds API keys. Its limits are for all of them together, in any sliding minute; its time zone is the one in
 which its budgets' windows begin.
@@ -35,6 +36,7 @@ examples:
   manage.py projects set lab --requests-per-minute 600 --concurrent-requests 20
   manage.py projects set lab --requests-per-minute none
   manage.py projects set lab --disable                       its keys are refused within two seconds
+  manage.py projects set lab --store-bodies --bodies-days 3  keeps what is asked and answered: docs/bodies.md
   manage.py projects list
   manage.py projects show lab --json
   manage.py projects delete lab --yes                        its budgets go with it; one with keys stays
@@ -83,7 +85,7 @@ examples:
             self.print_json(_json(row))
             return
         self.stdout.write(f"Project {row.slug}")
-        lines = {"name": row.name, "time zone": row.time_zone, "state": _state(row)}
+        lines = {"name": row.name, "time zone": row.time_zone, "state": _state(row), "bodies": _bodies(row)}
         for name, value in (lines | {name.replace("_", " "): _limit(row, name) for name in LIMITS}).items():
             self.stdout.write(f"  {name:<20} {value}")
 
@@ -128,21 +130,33 @@ def _add_fields(parser: ArgumentParser) -> None:
     parser.add_argument("--requests-per-minute", metavar="N", help="In any sliding minute; `none`: no limit.")
     parser.add_argument("--tokens-per-minute", metavar="N", help="Input and output together; `none`: no limit.")
     parser.add_argument("--concurrent-requests", metavar="N", help="Under way at once; `none`: no limit.")
+    parser.add_argument(
+        "--store-bodies",
+        action=BooleanOptionalAction,
+        help="Keep what is asked and answered, masked, or no more of it.",
+    )
+    parser.add_argument("--bodies-days", metavar="N", help=f"How long it is kept: 1 to {MOST_BODIES_DAYS} days.")
 
 
 def _changes(options: Mapping[str, Any]) -> dict[str, Any]:
-    """What was given, by the service's names. Raises: ValidationError on a limit that is no number."""
-    texts = {name: options[name] for name in ("name", "time_zone") if options[name] is not None}
-    return texts | {name: _number(name, options[name]) for name in LIMITS if options[name] is not None}
+    """What was given, by the service's names. Raises: ValidationError on what should be a number and is none."""
+    changes: dict[str, Any] = {name: options[name] for name in ("name", "time_zone")}
+    changes["stores_bodies"] = options["store_bodies"]
+    if (days := options["bodies_days"]) is not None:
+        changes["bodies_days"] = _number("bodies_days", days, says=key_rules.WHOLE_NUMBER)
+    limits = {name: _limit_given(name, options[name]) for name in LIMITS if options[name] is not None}
+    return {name: value for name, value in changes.items() if value is not None} | limits
 
 
-def _number(field: str, text: str) -> int | None:
-    if text == "none":
-        return None
+def _limit_given(field: str, text: str) -> int | None:
+    return None if text == "none" else _number(field, text, says=WHOLE_NUMBER)
+
+
+def _number(field: str, text: str, *, says: str) -> int:
     try:
         return int(text)
     except ValueError as error:
-        raise ValidationError({field: WHOLE_NUMBER}) from error
+        raise ValidationError({field: says}) from error
 
 
 def _limit(row: Project, name: str) -> str:
@@ -152,6 +166,10 @@ def _limit(row: Project, name: str) -> str:
 
 def _state(row: Project) -> str:
     return "active" if row.enabled else "disabled"
+
+
+def _bodies(row: Project) -> str:
+    return f"stored for {counted(row.bodies_days or 0, 'day')}" if row.stores_bodies else "not stored"
 
 
 def _json(row: Project) -> dict[str, Any]:

@@ -15,9 +15,9 @@ from django.core.management.base import CommandParser
 from django.db import close_old_connections
 
 from analytics import ids, ledger
-from analytics.models import Outcome, UsageRecord
+from analytics.models import Outcome, RequestBody, UsageRecord
 from analytics.queries import search
-from gateway import request_search, request_story, request_tail, usage_asking, usage_csv, usage_options
+from gateway import request_body, request_search, request_story, request_tail, usage_asking, usage_csv, usage_options
 from gateway.api.requests import record_json
 from gateway.command_line import ActionParser
 from gateway.console import ConsoleCommand, plain
@@ -44,6 +44,7 @@ examples:
   manage.py requests list --key laptop --cost-over 0.10 --csv
   manage.py requests list --error "timed out" --limit 5
   manage.py requests show 019b0c5e-3f7a-7c11-9d52-0a4d7f1e2b3c
+  manage.py requests show 019b0c5e-3f7a-7c11-9d52-0a4d7f1e2b3c --body
   manage.py requests tail                                    Ctrl-C ends it
   manage.py requests tail --project lab --outcome error --json
 """
@@ -58,6 +59,7 @@ examples:
         usage_options.add_span(listing, usual=search.USUAL_SINCE)
         show = actions.add_parser("show", help="Tell all of one request.")
         show.add_argument("id", metavar="ID", help="Its id, as answers carry it in X-Gateway-Request-Id.")
+        show.add_argument("--body", action="store_true", help="With what was asked and answered, where that is kept.")
         show.add_argument("--zone", metavar="ZONE", help="In whose time (TIME_ZONE).")
         show.add_argument("--json", action="store_true", help="JSON instead of text.")
         tail = actions.add_parser("tail", help="Show the last ones, then each as it comes.")
@@ -98,10 +100,13 @@ examples:
         row = ledger.find(wanted, among=UsageRecord.objects.all()) if wanted.version == 7 else None
         if row is None:
             raise NoSuchRequest(f"There is no request {options['id'][:100]!r}; `requests list` shows them.")
+        body = RequestBody.objects.filter(pk=wanted).first() if options["body"] else None
         if options["json"]:
-            self.print_json(record_json(row, is_told_all=True))
+            more = {"body": body and request_body.as_json(body)} if options["body"] else {}
+            self.print_json(record_json(row, is_told_all=True) | more)
             return
-        for line in request_story.lines(row, zone=self._zone(options)):
+        told = request_body.lines(body, row=row) if options["body"] else ()
+        for line in (*request_story.lines(row, zone=self._zone(options)), *told):
             self.stdout.write(plain(line))
 
     def _tail(self, options: Mapping[str, Any]) -> None:

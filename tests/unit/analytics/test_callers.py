@@ -45,6 +45,11 @@ class TestLoadAll:
         assert (caller.allowed_models, caller.allowed_layers) == (("m*", "acme/*"), ("L0",))
         assert (caller.expires_at, caller.enabled) == (until, True)
 
+    def test_it_knows_whether_its_project_stores_bodies(self, made):
+        assert not any(caller.stores_bodies for caller in (*callers.load_all().by_hash.values(), callers.owner()))
+        Project.objects.update(stores_bodies=True)
+        assert all(caller.stores_bodies for caller in (*callers.load_all().by_hash.values(), callers.owner()))
+
     def test_a_disabled_key_is_there_so_that_the_refusal_can_say_so(self, made):
         keys.disable(made[0].row, actor="tests")
         found = callers.load_all().by_hash[keys.digest(made[0].secret)]

@@ -55,6 +55,7 @@ MATRIX: dict[str, dict[str, str]] = {
     "v1/analytics/savings": {"GET": "usage"},
     "v1/requests": {"GET": "usage"},
     "v1/requests/<str:request_id>": {"GET": "usage of another key"},
+    "v1/requests/<str:request_id>/body": {"GET": "operator"},
     "v1/auth/login": {"POST": "open"},
     "v1/auth/refresh": {"POST": "open"},
     "v1/auth/verify": {"POST": "open"},

@@ -15,6 +15,7 @@ from analytics.models import (
     LedgerSpan,
     Outcome,
     Project,
+    RequestBody,
     UsageRecord,
     UsageRollup,
     UsageSeries,
@@ -24,7 +25,8 @@ from providers.models import ConfigChange, ConfigVersion, Credential, Provider
 
 pytestmark = pytest.mark.django_db
 OURS = ("providers", "analytics", "routing")
-INLINE_OR_INTERNAL = {ConfigVersion, ConfigChange, apps.get_model("analytics", "Membership"), GaugeSample, LedgerSpan}
+INLINE_OR_INTERNAL = {ConfigVersion, ConfigChange, apps.get_model("analytics", "Membership"), GaugeSample, LedgerSpan,
+                      RequestBody}  # fmt: skip
 ROLLUPS = {UsageSeries, UsageRollup}
 """What is read through reports."""
 

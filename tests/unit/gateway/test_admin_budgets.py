@@ -173,7 +173,7 @@ class TestBudget:
 
 def project_form(**fields):
     empty = {f"memberships-{part}_FORMS": 0 for part in ("TOTAL", "INITIAL")}
-    return {"slug": "lab", "name": "Lab", "time_zone": "UTC", "enabled": "on"} | empty | fields
+    return {"slug": "lab", "name": "Lab", "time_zone": "UTC", "enabled": "on", "bodies_days": "7"} | empty | fields
 
 
 class TestProject:
@@ -197,6 +197,7 @@ class TestProject:
             ({"slug": "The Lab"}, "slug", "Use lower-case letters"),
             ({"requests_per_minute": "0"}, "requests_per_minute", "greater than or equal to 1"),
             ({"tokens_per_minute": "-1"}, "tokens_per_minute", "greater than or equal to 1"),
+            ({"bodies_days": "91"}, "bodies_days", "less than or equal to 90"),
         ],
     )
     def test_a_wrong_field_is_refused_beside_it(self, refused_form, fields, field, says):

@@ -257,6 +257,7 @@ class TestSameWords:
         ({"requests_per_minute": 0}, "requests_per_minute"),
         ({"tokens_per_minute": -5}, "tokens_per_minute"),
         ({"concurrent_requests": 10**9}, "concurrent_requests"),
+        ({"bodies_days": 91}, "bodies_days"),
     ]
 
     def test_of_a_project(self, root, refused_form, refused_command, ours):
@@ -267,7 +268,7 @@ class TestSameWords:
             assert (status, param) == (400, field), fields
             rest = [part for name, value in given.items() if name != "slug" for part in (option(name), str(value))]
             said = refused_command("projects", "create", given["slug"], *rest)
-            form = {"time_zone": "UTC", "enabled": "on"} | given | empty
+            form = {"time_zone": "UTC", "enabled": "on", "bodies_days": "7"} | given | empty
             shown = refused_form("/admin/analytics/project/add/", form)
             name = field if field == "slug" else option(field)
             assert (said, shown) == (f"{name}: {words}", {field: words}), fields

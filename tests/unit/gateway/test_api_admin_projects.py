@@ -30,6 +30,10 @@ def test_a_superuser_makes_one(root):
         ({"concurrent_requests": ""}, "concurrent_requests"),
         ({"time_zone": "localtime"}, "time_zone"),
         ({"enabled": "t"}, "enabled"),
+        ({"stores_bodies": 1}, "stores_bodies"),
+        ({"bodies_days": 0}, "bodies_days"),
+        ({"bodies_days": 91}, "bodies_days"),
+        ({"bodies_days": None}, "bodies_days"),
         ({"id": 1}, "id"),
     ],
 )
@@ -55,6 +59,19 @@ def test_its_admin_changes_it(us, ours):
     told = us("patch", "projects/default", time_zone="Europe/Berlin")[1]
     assert (told["requests_per_minute"], told["time_zone"]) == (5, "Europe/Berlin")
     assert us("get", "projects/default")[1] == told
+
+
+def test_its_admin_says_whether_bodies_are_kept_and_how_long(us, them, ours):
+    assert us("get", "projects/default")[1]["stores_bodies"] is False
+    told = us("patch", "projects/default", stores_bodies=True, bodies_days=30)[1]
+    assert (told["stores_bodies"], told["bodies_days"]) == (True, 30)
+    entry = AuditEntry.objects.get(action="project.changed")
+    assert (entry.before["stores_bodies"], entry.after["stores_bodies"], entry.after["bodies_days"]) == (
+        False,
+        True,
+        30,
+    )
+    assert them.refused("patch", "projects/default", {"stores_bodies": False})[0] == 404
 
 
 def test_a_slug_stays(us):

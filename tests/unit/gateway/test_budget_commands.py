@@ -266,6 +266,16 @@ class TestProjects:
         run("projects", "set", "lab", "--enable")
         assert json.loads(run("projects", "show", "lab", "--json")[1])["enabled"] is True
 
+    def test_bodies_are_stored_for_days_and_no_more(self, run, lab):
+        assert "not stored" in run("projects", "show", "lab")[1]
+        run("projects", "set", "lab", "--store-bodies", "--bodies-days", "3")
+        assert "stored for 3 days" in run("projects", "show", "lab")[1]
+        run("projects", "set", "lab", "--no-store-bodies")
+        run("projects", "create", "open", "--store-bodies")
+        assert (projects.find("open").stores_bodies, projects.find("open").bodies_days) == (True, 7)
+        row = projects.find("lab")
+        assert (row.stores_bodies, row.bodies_days) == (False, 3)
+
     def test_one_is_deleted_with_its_budgets(self, run):
         projects.create("old", actor="tests")
         run("budgets", "create", "--project", "old", "--limit", "5", "--per", "day")
@@ -298,6 +308,8 @@ class TestProjects:
             (("create", "x", "--time-zone", "Mars"), "--time-zone: 'Mars' is not a time zone"),
             (("set", "lab", "--requests-per-minute", "many"), "--requests-per-minute: Use a whole number, or `none`"),
             (("set", "lab", "--requests-per-minute", "0"), "--requests-per-minute: "),
+            (("set", "lab", "--bodies-days", "none"), "--bodies-days: Use a whole number."),
+            (("set", "lab", "--bodies-days", "91"), "--bodies-days: "),
             (("set", "lab"), "Say what to change"),
             (("set", "nowhere", "--disable"), "There is no project 'nowhere'; there is berlin, default, lab."),
         ],

@@ -107,6 +107,33 @@ class TestList:
         assert client.get(LIST).status_code == 403
 
 
+class TestBodies:
+    def sent(self, client, slug="default", **fields):
+        return client.post(f"{LIST}{slug}/", {"do": "bodies", **fields}, follow=True)
+
+    def test_they_are_kept_and_not_kept_any_more(self, admin_client, ours):
+        answer = self.sent(admin_client, stores_bodies="true", bodies_days="3")
+        assert "kept, masked, for 3 days" in answer.content.decode()
+        ours.project.refresh_from_db()
+        assert (ours.project.stores_bodies, ours.project.bodies_days) == (True, 3)
+        assert "are not kept" in self.sent(admin_client, stores_bodies="false", bodies_days="3").content.decode()
+        ours.project.refresh_from_db()
+        assert not ours.project.stores_bodies
+
+    @pytest.mark.parametrize("days", ["0", "91", "many", ""])
+    def test_days_have_their_bounds(self, admin_client, ours, days):
+        answer = self.sent(admin_client, stores_bodies="true", bodies_days=days)
+        assert (answer.status_code, bool(answer.context_data["mistake"])) == (400, True)
+        ours.project.refresh_from_db()
+        assert not ours.project.stores_bodies
+
+    def test_by_admins_alone(self, client, ours):
+        user = User.objects.create_user("otto")
+        Membership.objects.create(user=user, project=ours.project, role="operator")
+        client.force_login(user)
+        assert self.sent(client, stores_bodies="true", bodies_days="3").status_code == 403
+
+
 class TestNew:
     PAGE = "/admin/projects/new/"
 

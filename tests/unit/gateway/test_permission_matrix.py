@@ -16,7 +16,7 @@ from django.test import Client
 from django.urls import URLPattern, get_resolver
 
 from analytics import budget_rows, ids, keys, ledger
-from analytics.models import AuditEntry, Membership, ProcessGauges
+from analytics.models import AuditEntry, Membership, ProcessGauges, RequestBody
 from providers.models import Credential, Price, Provider
 from routing import snapshot
 from routing.models import CircuitTransition
@@ -99,6 +99,7 @@ def parts(tenant):
         datetime.now(UTC), project_id=tenant.project.pk, project=tenant.project.slug, key_id=tenant.key.pk
     )
     ledger.insert([record])
+    RequestBody.objects.create(pk=record.id, project=tenant.project, at=datetime.now(UTC), request="{}", answer="Hi.")
     user = User.objects.create_user(f"member of {tenant.project.slug}")
     Membership.objects.create(user=user, project=tenant.project, role="admin")
     return {

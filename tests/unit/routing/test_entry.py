@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from analytics import budgets, drainer, ids
+from analytics.bodies import Bodies
 from analytics.counters.guard import Guard
 from analytics.counters.sqlite_store import SqliteStore
 from analytics.lengths import Lengths
@@ -40,7 +41,7 @@ def begin(spool, tmp_path):
         asked = asked or request("dear")
         made = decision or make(asked, config=snapshot(candidate(of or dear(), "L1")), wishes=wishes)
         no_budget = budgets.reservation(guard, (), request_id=made.request_id.hex, at=made.started_at, ttl_s=60)
-        return Entry(ANYONE, asked, made, spool, guard, Clock(30.0), no_budget)
+        return Entry(ANYONE, asked, made, spool, guard, Bodies(), Clock(30.0), no_budget)
 
     return begin
 

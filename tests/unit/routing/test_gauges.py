@@ -14,6 +14,7 @@ ALL = {
     "in_flight", "spool_lag_s", "spool_rows", "spool_rows_in_memory", "rejected_rows", "ledger_has_problem",
     "counters_away", "admitted_unchecked", "not_reserved", "snapshot_age_s", "circuits_open", "circuits_half_open",
     "resident_bytes", "descriptors_share", "provider_calls", "provider_queue", "malformed_events",
+    "bodies_dropped", "bodies_waiting_bytes",
 }  # fmt: skip
 
 

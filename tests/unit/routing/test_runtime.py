@@ -76,11 +76,12 @@ async def test_what_the_drainer_replays_last_is_settled_by_the_keeper():
         drainer=SimpleNamespace(stop=stopping("drainer")),
         keeper=SimpleNamespace(stop=stopping("keeper"), is_alive=lambda: True),
         health=SimpleNamespace(stop=stopping("health"), is_alive=lambda: True),
+        bodies=SimpleNamespace(stop=stopping("bodies")),
         recorder=SimpleNamespace(stop=stopping("recorder")),
         guard=SimpleNamespace(close=stopping("guard")),
         spool=SimpleNamespace(remove=stopping("spool")),
     )
     await runtime._stop(made)
-    assert sorted(order) == ["drainer", "guard", "health", "keeper", "poller", "recorder", "spool"]
+    assert sorted(order) == ["bodies", "drainer", "guard", "health", "keeper", "poller", "recorder", "spool"]
     assert [one for one in order if one in ("drainer", "keeper", "spool")] == ["drainer", "keeper", "spool"]
     assert order[-1] == "guard"  # it closes the counters, which the others want

@@ -3,13 +3,14 @@
 import asyncio
 import sqlite3
 from contextlib import asynccontextmanager, closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
 import msgspec
 
 from analytics import accounts, ids
+from analytics.bodies import Bodies
 from analytics.counters.guard import Guard
 from analytics.counters.sqlite_store import SqliteStore
 from analytics.counters.steps import Balance, Rebuilt, nano
@@ -70,6 +71,7 @@ class Parts:
     spool: Spool
     guard: Guard
     health: Health
+    bodies: Bodies = field(default_factory=Bodies)
 
 
 def parts_of(spool):
@@ -104,6 +106,8 @@ class Gateway:
         self.guard = Guard(self.store, keeper=self.heard, lengths=Lengths())
         self.health = Health(self.store)
         """Looks when it is told to."""
+        self.bodies = Bodies()
+        """Writes when it is told to."""
         self.caller = ANYONE
         self.budgets = NO_BOOK
         self.policy = POLICY
@@ -132,7 +136,7 @@ class Gateway:
             caller=self.caller,
             snapshot=replace(config, budgets=self.budgets, dearest=self.dearest),
             request_id=drawing_the_first(),
-            parts=Parts(self.spool, self.guard, self.health),
+            parts=Parts(self.spool, self.guard, self.health, self.bodies),
         )
 
     def candidate(self, script, layer="L0", *, usd="0.001", url=None, timeouts=None, dialect="openai", **fields):

@@ -7,12 +7,13 @@ from datetime import timedelta
 
 import msgspec
 import pytest
+from django.core.management import call_command
 from django.db import OperationalError, connection
 from django.utils import timezone
 
-from analytics import drainer, horizon, ledger, retention
+from analytics import drainer, horizon, ids, ledger, retention
 from analytics import partitions as partitions_of_postgres
-from analytics.models import AuditEntry, LedgerSpan, UsageRecord, UsageRollup
+from analytics.models import AuditEntry, LedgerSpan, Project, RequestBody, UsageRecord, UsageRollup
 from analytics.series import DAY, Grain
 from analytics.spool import Reader
 from tests.unit.analytics.test_ledger import partitions, usage_row
@@ -20,6 +21,7 @@ from tests.unit.analytics.test_ledger import partitions, usage_row
 pytestmark = pytest.mark.django_db
 
 TODAY = horizon.day_of(timezone.now())
+MOMENT = timedelta(milliseconds=1)
 OLD, LATELY = TODAY - timedelta(days=450), TODAY - timedelta(days=3)
 
 
@@ -129,6 +131,52 @@ def test_what_would_go_is_told_and_stays():
     due = retention.due(keep_days=400)
     assert (due.rows, due.rollups, due.is_done) == (1, 5, False)
     assert UsageRecord.objects.count() == 2
+
+
+class TestBodies:
+    """Each project's go by its own days, of which today is one."""
+
+    @pytest.fixture
+    def kept(self, ours, theirs):
+        Project.objects.filter(pk=theirs.project.pk).update(bodies_days=1)
+        ages = {"today": timedelta(0), "yesterday": DAY, "six days": 6 * DAY, "seven days": 7 * DAY}
+        for project in (ours.project, theirs.project):
+            for age in ages.values():
+                RequestBody.objects.create(id=ids.new(), project=project, at=TODAY - age + MOMENT, request="{}")
+            RequestBody.objects.create(id=ids.new(), project=project, at=TODAY - 6 * DAY - MOMENT, request="{}")
+        return ours.project, theirs.project
+
+    def ages(self, project):
+        return sorted((TODAY + MOMENT - at).days for at in project_bodies(project))
+
+    def test_go_by_their_projects_days(self, kept):
+        ours, theirs = kept
+        assert retention.due(keep_days=0).bodies == 6
+        assert retention.tidy(keep_days=0).bodies == 6
+        assert (self.ages(ours), self.ages(theirs)) == ([0, 1, 6], [0])
+        assert retention.tidy(keep_days=0) == retention.Dropped(0, 0)
+
+    def test_of_it_the_audit_trail_has_numbers(self, kept):
+        retention.tidy(keep_days=0)
+        ours, theirs = kept
+        entries = {entry.project_id: entry for entry in AuditEntry.objects.filter(action="bodies.dropped")}
+        assert {project: entry.after["bodies"] for project, entry in entries.items()} == {ours.pk: 2, theirs.pk: 4}
+        assert entries[theirs.pk].after == {"bodies": 4, "bodies_from": TODAY.isoformat()}
+
+    def test_more_than_go_at_once_and_what_the_deadline_leaves(self, kept, monkeypatch):
+        monkeypatch.setattr(retention, "BODIES_AT_ONCE", 2)
+        assert retention.tidy(keep_days=0, deadline_s=0) == retention.Dropped(0, 0, is_done=False)
+        assert retention.tidy(keep_days=0) == retention.Dropped(0, 0, bodies=6)
+
+    def test_the_command_tells_of_them(self, kept, capsys):
+        call_command("usage", "tidy", "--dry-run")
+        assert "0 rows, 6 bodies and 0 roll-ups; nothing was dropped" in capsys.readouterr().out
+        call_command("usage", "tidy")
+        assert "Dropped 0 rows, 6 bodies and 0 roll-ups." in capsys.readouterr().out
+
+
+def project_bodies(project):
+    return RequestBody.objects.filter(project=project).values_list("at", flat=True)
 
 
 class TestPartitions:
