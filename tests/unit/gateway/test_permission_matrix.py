@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -96,7 +96,10 @@ def rows(ours, theirs, layers):
 def parts(tenant):
     budget = budget_rows.create(actor="tests", window="day", limit_usd="5", project=tenant.project)
     record = usage_row(
-        datetime.now(UTC), project_id=tenant.project.pk, project=tenant.project.slug, key_id=tenant.key.pk
+        datetime.now(UTC) - timedelta(hours=1),
+        project_id=tenant.project.pk,
+        project=tenant.project.slug,
+        key_id=tenant.key.pk,
     )
     ledger.insert([record])
     RequestBody.objects.create(pk=record.id, project=tenant.project, at=datetime.now(UTC), request="{}", answer="Hi.")
