@@ -84,6 +84,7 @@ NAMED: Values = {
     "model": MODELS,
     "models": [["spare/one", "spare/two"], ["spare/one"]],
     "name": ["fresh", "fresher", "freshest", "as-good-as-new"],
+    "slug": ["fresh", "fresher", "freshest", "as-good-as-new"],
     "title": ["", "Fresh"],
     "time_zone": ["UTC", "Europe/Berlin", "Nowhere/Land"],
     "env_var": ["SPARE_KEY", ""],

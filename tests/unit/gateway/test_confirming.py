@@ -41,8 +41,10 @@ def ask():
 def until(terminal: int, words: bytes | None) -> bytes:
     """What comes until these words do, or the end."""
     shown, ends_at = b"", time.monotonic() + WAIT_S
+    coming = select.poll()  # `select` takes no descriptor beyond 1023, and a long run of tests has as many open
+    coming.register(terminal, select.POLLIN)
     while words is None or words not in shown:
-        ready, _, _ = select.select([terminal], [], [], max(ends_at - time.monotonic(), 0))
+        ready = coming.poll(max(ends_at - time.monotonic(), 0) * 1000)
         assert ready, f"Nothing more came after {shown!r}"
         try:
             came = os.read(terminal, 4096)
