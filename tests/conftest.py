@@ -49,7 +49,8 @@ WrittenOnce = Callable[[Callable[[], Any]], Any]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """On PostgreSQL runs what touches a database. All else says there what it says on SQLite."""
+    """On PostgreSQL runs what touches a database, unless it says that any will do. All else says there what it says on
+    SQLite."""
     if os.environ.get("TEST_DATABASE") == "postgres":
         config.hook.pytest_deselected(items=[item for item in items if not _touches_a_database(item)])
         items[:] = [item for item in items if _touches_a_database(item)]
@@ -57,7 +58,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _touches_a_database(item: pytest.Item) -> bool:
     fixtures = set(getattr(item, "fixturenames", ()))
-    return item.get_closest_marker("django_db") is not None or "django_db_setup" in fixtures
+    touches = item.get_closest_marker("django_db") is not None or "django_db_setup" in fixtures
+    return touches and item.get_closest_marker("any_database") is None
 
 
 _opened: list[SqliteStore] = []

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser import pages
-from tests.browser.test_tokens import WIDTHS, make, read
+from tests.browser import looks, pages
+from tests.browser.test_tokens import make, read
 from tests.browser.watch import Watch
 
 if TYPE_CHECKING:
@@ -27,10 +27,9 @@ def budget(page: Page, *, whose: str, limit: str, per: str) -> None:
     page.get_by_text("holds: in every process").wait_for()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", WIDTHS)
+@looks.each
 def test_everyone_can_read_them(admin: Page, scheme: str, width: int) -> None:
-    admin.set_viewport_size({"width": width, "height": WIDTHS[width]})
+    admin.set_viewport_size({"width": width, "height": looks.HEIGHTS[width]})
     admin.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]  # one of the two
     per = {"light390": "hour", "dark390": "day", "light1440": "week", "dark1440": "month"}[f"{scheme}{width}"]
     budget(admin, whose="project research", limit="1000000", per=per)

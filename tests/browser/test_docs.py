@@ -6,22 +6,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser import pages
+from tests.browser import looks, pages
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
-WIDTHS = {390: 844, 1440: 900}
 SWAGGER_UIS_OWN = ("nested-interactive", "heading-order", "region")
 """Rules that its markup breaks, whatever its colours: buttons in buttons, a level of headings left out, a head outside
 of its main part."""
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", WIDTHS)
+@looks.each
 def test_everyone_can_read_it(page: Page, scheme: str, width: int) -> None:
-    page.set_viewport_size({"width": width, "height": WIDTHS[width]})
+    page.set_viewport_size({"width": width, "height": looks.HEIGHTS[width]})
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]  # one of the two
     page.goto("/docs")
     page.locator(".opblock").first.wait_for()

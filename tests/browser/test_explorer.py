@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser import pages
+from tests.browser import looks, pages
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
-WIDTHS = {390: 844, 1440: 900}
 PROMPT = "Prove, step by step, that there are infinitely many primes."
 
 
@@ -25,10 +24,9 @@ def look(page: Page, **thresholds: str) -> None:
     page.get_by_role("heading", name="Score and entry").wait_for()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", WIDTHS)
+@looks.each
 def test_everyone_can_read_it(admin: Page, scheme: str, width: int) -> None:
-    admin.set_viewport_size({"width": width, "height": WIDTHS[width]})
+    admin.set_viewport_size({"width": width, "height": looks.HEIGHTS[width]})
     admin.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]  # one of the two
     look(admin, L2="0.3")
     admin.get_by_role("heading", name="What moves").wait_for()

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser import pages
+from tests.browser import looks, pages
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
 pytestmark = pytest.mark.browser
-WIDTHS = {390: 844, 1440: 900}
 
 
 def names(page: Page) -> list[str]:
@@ -24,10 +23,9 @@ def items(page: Page) -> Locator:
     return page.locator("ol.models").first.locator("> li")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", WIDTHS)
+@looks.each
 def test_everyone_can_read_it(admin: Page, scheme: str, width: int) -> None:
-    admin.set_viewport_size({"width": width, "height": WIDTHS[width]})
+    admin.set_viewport_size({"width": width, "height": looks.HEIGHTS[width]})
     admin.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]  # one of the two
     admin.goto("/admin/models/")
     assert (pages.sticking_out(admin), pages.barriers(admin)) == ([], [])

@@ -6,20 +6,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser import pages
+from tests.browser import looks, pages
 from tests.browser.watch import Watch
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
-WIDTHS = {390: 844, 1440: 900}
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", WIDTHS)
+@looks.each
 def test_everyone_can_read_them(admin: Page, scheme: str, width: int) -> None:
-    admin.set_viewport_size({"width": width, "height": WIDTHS[width]})
+    admin.set_viewport_size({"width": width, "height": looks.HEIGHTS[width]})
     admin.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]  # one of the two
     admin.goto("/admin/projects/")
     assert (pages.sticking_out(admin), pages.barriers(admin)) == ([], [])
@@ -65,6 +63,10 @@ def test_each_flow_works_without_scripts(plain: Page, watch: Watch) -> None:
     plain.get_by_role("button", name="Save", exact=True).click()
     plain.get_by_role("heading", name="The lab").wait_for()
     assert plain.get_by_label("Requests a minute").input_value() == "60"
+    plain.get_by_label("What is asked and answered is").select_option("kept, masked")
+    plain.get_by_label("for days").fill("3")
+    plain.get_by_role("button", name="Save this").click()
+    plain.get_by_text("are kept, masked, for 3 days").wait_for()
     plain.get_by_role("button", name="Switch lab off").click()
     plain.get_by_role("button", name="Switch lab on").wait_for()
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from tests.browser import pages
+from tests.browser import looks, pages
 from tests.browser.watch import Watch
 from tests.process.gateway_process import Gateway, eventually
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
-WIDTHS = {390: 844, 1440: 900}
 IN_FORCE_S = 2.0
 LONG = "a" * 90
 
@@ -42,10 +41,9 @@ def read(page: Page, name: str) -> None:
     pages.picture(page, name)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", WIDTHS)
+@looks.each
 def test_everyone_can_read_them(admin: Page, scheme: str, width: int) -> None:
-    admin.set_viewport_size({"width": width, "height": WIDTHS[width]})
+    admin.set_viewport_size({"width": width, "height": looks.HEIGHTS[width]})
     admin.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]  # one of the two
     name = f"{scheme}{width}{LONG}"
     make(admin, name, Models="openrouter/*\ngpt-*\n" + "m" * 190, Networks="10.0.0.0/8")
@@ -58,7 +56,7 @@ def test_everyone_can_read_them(admin: Page, scheme: str, width: int) -> None:
 
 
 def test_everyone_can_fill_in_its_forms(admin: Page) -> None:
-    admin.set_viewport_size({"width": 390, "height": WIDTHS[390]})
+    admin.set_viewport_size({"width": 390, "height": looks.HEIGHTS[390]})
     admin.emulate_media(color_scheme="dark", reduced_motion="reduce")
     make(admin, "formed")
     admin.get_by_role("link", name="To the token").click()

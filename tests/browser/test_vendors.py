@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from tests.browser import pages
+from tests.browser import looks, pages
 from tests.process.gateway_process import eventually
 from tests.upstream import process
 from tests.upstream.process import RunningUpstream
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from tests.process.gateway_process import Gateway
 
 pytestmark = pytest.mark.browser
-WIDTHS = {390: 844, 1440: 900}
 READ = {
     "providers": "/admin/providers/",
     "provider": "/admin/providers/alder/",
@@ -54,10 +53,9 @@ def alder(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield running
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", WIDTHS)
+@looks.each
 def test_everyone_can_read_them(admin: Page, scheme: str, width: int) -> None:
-    admin.set_viewport_size({"width": width, "height": WIDTHS[width]})
+    admin.set_viewport_size({"width": width, "height": looks.HEIGHTS[width]})
     admin.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]  # one of the two
     for name, address in READ.items():
         admin.goto(address)

@@ -6,7 +6,7 @@ import pytest
 
 from routing import snapshot
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 OURS = [
     f"/admin/{name}/" for name in ("tables", "alerts", "terminal", "tokens", "tokens/new", "budgets", "budgets/new")
 ]

@@ -23,7 +23,7 @@ from routing.models import CircuitTransition
 from tests.unit.analytics.test_ledger import usage_row
 from tests.unit.gateway import permission_table as table
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 SCOPES = {
     "chat key": ["chat"],
     "own usage key": ["usage:own"],
