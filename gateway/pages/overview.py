@@ -58,6 +58,7 @@ def _page(request: HttpRequest, context: dict[str, Any], *, config: Snapshot) ->
             "model_count": len({one.candidate.model.id for one in found.health}),
             "keyless_count": len({one.candidate.model.id for one in found.health if one.lacks_its_key}),
             "series": overview.series(found),
+            "point_rows": overview_cards.point_rows(found),
             "layers": [
                 (name, totals, totals.requests / (found.compared.now.requests or 1)) for name, totals in found.layers
             ],

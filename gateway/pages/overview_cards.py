@@ -7,6 +7,9 @@ from decimal import Decimal
 from typing import TypeVar
 
 import msgspec
+from django.utils import dateformat, timezone
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
 
 from analytics.queries.reports import Percentiles
 from analytics.queries.sums import Totals
@@ -76,6 +79,27 @@ class HealthLine(msgspec.Struct, frozen=True):
     title: str
     model: str
     words: str
+
+
+_POINT = '<tr><td>{}</td><td>{}</td><td class="number">{}</td><td class="number">{}</td></tr>'
+
+
+def point_rows(found: Overview) -> SafeString:
+    """The rows of the charts' table: hundreds, which both charts have, and which a template takes five times as long
+    for."""
+    return format_html_join(
+        "\n",
+        _POINT,
+        (
+            (
+                dateformat.format(timezone.localtime(point.start), "j M H:i"),
+                point.group.label or "none",
+                figures.count(point.totals.requests),
+                figures.usd(point.totals.cost_usd),
+            )
+            for point in found.points
+        ),
+    )
 
 
 def health_lines(found: Overview) -> list[HealthLine]:

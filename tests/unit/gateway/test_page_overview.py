@@ -130,6 +130,21 @@ class TestBudgets:
         assert self.shown(viewer) == [("$10 per month for project default", 0.8)]
 
 
+class TestPoints:
+    def test_both_charts_have_them_as_a_table(self, admin_client, rows):
+        answer = admin_client.get("/admin/")
+        points, page = answer.context_data["found"].points, answer.content.decode()
+        for label in {point.group.label or "none" for point in points}:
+            named = sum((point.group.label or "none") == label for point in points)
+            assert page.count(f'</td><td>{label}</td><td class="number">') == 2 * named
+
+    def test_what_they_are_called_is_no_markup(self, admin_client, ours):
+        ledger.insert([usage_row(ago(hours=1), project_id=ours.project.pk, model="m", layer="<i>L")])
+        page = admin_client.get("/admin/").content.decode()
+        assert "<i>L" not in page
+        assert "<td>&lt;i&gt;L</td>" in page
+
+
 class TestAMember:
     def test_sees_the_own_project_alone(self, viewer, rows):
         answer = viewer.get("/admin/")
