@@ -85,7 +85,7 @@ urlpatterns = [
     path("v1/admin/layers/<slug:name>/candidates/<path:model>", CandidateView.as_view()),
     path("v1/admin/policy", PolicyView.as_view()),
     path("v1/openapi.json", openapi.DocumentView.as_view()),
-    path("docs", openapi.page),
+    path("docs", openapi.page, name="docs"),
     path("admin/", admin.site.urls),
     path("favicon.ico", RedirectView.as_view(url="/static/favicon.svg")),
     path("", RedirectView.as_view(url="/admin/")),

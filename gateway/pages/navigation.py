@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 class Entry(msgspec.Struct, frozen=True):
     title: str
     name: str
-    """Of its address, below `admin:`."""
+    """Of its address."""
     table: str = ""
     """Whose rows one must be allowed to see, as `app.model`; '' for a page that every user of the dashboard has."""
     least: Role | None = None
     """The role that one must have in some project, or a higher one."""
+    within: str = "admin:"
+    """The namespace of its address."""
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -67,6 +69,7 @@ _GROUPS: dict[str, tuple[Entry, ...]] = {
         Entry("Terminal", "terminal"),
         Entry("Audit", "audit", least=Role.ADMIN),
         Entry("All tables", "tables"),
+        Entry("HTTP API", "docs", within=""),
     ),
 }
 
@@ -92,6 +95,6 @@ def _is_open(entry: Entry, request: HttpRequest, site: AdminSite, found: Authori
 
 
 def _link(entry: Entry, request: HttpRequest) -> Link:
-    url = reverse(f"admin:{entry.name}")
+    url = reverse(f"{entry.within}{entry.name}")
     is_below = entry.name != "index" and request.path.startswith(url)
     return Link(entry.title, url, is_current=is_below or request.path == url)
