@@ -1,5 +1,5 @@
-"""What the pages of analytics share. They show every project's rows, so that they are for superusers until roles are
-enforced."""
+"""What Django's pages of analytics' tables share. They show every project's rows, so that they are for superusers: the
+dashboard's own pages (`gateway.pages`) are for members, by their role, and these are what is left to fall back to."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db.models import Q
 
 from analytics import authority, standing, visibility
 from analytics.models import Budget, UsageRecord
@@ -150,9 +151,10 @@ def _budgets(user: AbstractBaseUser | AnonymousUser, *, filters: Filters) -> tup
     found = authority.of_user(user)
     if found is None:
         return ()
-    rows = list(visibility.budgets_of(found).filter(enabled=True))
+    among = visibility.budgets_of(found).filter(enabled=True)
     if filters.projects is not None:
-        rows = [row for row in rows if _project_of(row) in filters.projects]
+        among = among.filter(Q(project__in=filters.projects) | Q(api_key__project__in=filters.projects))
+    rows = list(among)
     stands = standing.of(rows)
     near = [
         BudgetNear(row, stand.spent_usd, float(stand.spent_usd / row.limit_usd), stand.window_ends_at)
@@ -160,10 +162,6 @@ def _budgets(user: AbstractBaseUser | AnonymousUser, *, filters: Filters) -> tup
         if (stand := stands[row.pk]).spent_usd is not None and stand.spent_usd >= NEAR_THE_END * row.limit_usd
     ]
     return tuple(sorted(near, key=lambda one: -one.share))
-
-
-def _project_of(row: Budget) -> int | None:
-    return row.api_key.project_id if row.api_key else row.project_id
 
 
 def _failures(user: AbstractBaseUser | AnonymousUser, *, span: Span, filters: Filters) -> tuple[UsageRecord, ...]:

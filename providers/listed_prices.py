@@ -23,8 +23,8 @@ def shift_of(unit: Unit | str) -> int:
 
 
 def usd_per_unit(unit: Unit | str, listed: Decimal) -> Decimal:
-    """A listed price as USD for one unit, exactly."""
-    return listed.scaleb(-shift_of(unit))
+    """A listed price as USD for one unit, exactly. One that `price_mistake` has nothing against."""
+    return listed.scaleb(-shift_of(unit)) if listed else Decimal(0)
 
 
 def listed_usd(unit: Unit | str, usd: Decimal) -> Decimal:
@@ -33,12 +33,17 @@ def listed_usd(unit: Unit | str, usd: Decimal) -> Decimal:
 
 
 def price_mistake(unit: Unit | str, listed: Decimal) -> str | None:
-    """Why the column cannot hold a listed price exactly as USD for one unit; None when it can."""
-    shift, usd = shift_of(unit), listed.normalize()
+    """Why the column cannot hold a listed price exactly as USD for one unit; None when it can. Reads digits and
+    exponent alone: arithmetic would make nothing of 1e-99999999, and overflow at 1e99999999."""
+    if not listed:
+        return None
+    shift = shift_of(unit)
     places, before_the_point = PLACES - shift, DIGITS - PLACES + shift
-    digits, exponent = usd.as_tuple()[1:]
-    if usd.adjusted() >= before_the_point:
+    if listed.adjusted() >= before_the_point:
         return f"Use less than {Decimal(10) ** before_the_point:,f} USD."
-    if -int(exponent) > places or len(digits) > EXACT_DIGITS:
+    digits, exponent = listed.as_tuple()[1:]
+    needed = "".join(map(str, digits)).rstrip("0")
+    used_places = -int(exponent) - (len(digits) - len(needed))
+    if used_places > places or len(needed) > EXACT_DIGITS:
         return f"This cannot be kept exactly: use at most {EXACT_DIGITS} digits, {places} of them after the point."
     return None

@@ -14,7 +14,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.backends.base.operations import BaseDatabaseOperations
 
-from analytics import audit
+from analytics import audit, key_rules
 from routing.catalog_rows import one_at_a_time
 
 NAMED = 5
@@ -81,6 +81,8 @@ def _columns(row: models.Model) -> dict[str, object]:
 def _mistake(row: models.Model, name: str, value: object) -> str | None:
     """What no validator of the row's says: of a whole number that PostgreSQL's column does not hold, while SQLite's
     would, and of a text with space around it, which forms take off."""
+    if isinstance(value, str) and key_rules.has_unseen(value):
+        return key_rules.UNSEEN
     if isinstance(value, str) and value != value.strip():
         return NO_EDGES
     kind = row._meta.get_field(name).get_internal_type()

@@ -79,11 +79,7 @@ class BudgetView(_BudgetsView):
 
     def patch(self, request: Request, budget_id: int) -> HttpResponse:
         row, changes = self.one(budget_id), managing.changes(request, _KINDS)
-        try:
-            changed = budget_rows.edit(row, actor=self.authority.actor, changes=changes)
-        except budget_rows.BudgetProblem as error:
-            raise Http404(str(error)) from error
-        return JsonResponse(budget_json(changed))
+        return JsonResponse(budget_json(budget_rows.edit(row, actor=self.authority.actor, changes=changes)))
 
     def delete(self, request: Request, budget_id: int) -> HttpResponse:
         budget_rows.delete(self.one(budget_id), actor=self.authority.actor)

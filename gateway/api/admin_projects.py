@@ -55,11 +55,7 @@ class ProjectView(ProjectRowView):
 
     def patch(self, request: Request, slug: str) -> HttpResponse:
         row, changes = self.one(slug), managing.changes(request, _KINDS)
-        try:
-            changed = projects.edit(row, actor=self.authority.actor, changes=changes)
-        except projects.ProjectProblem as error:
-            raise Http404(str(error)) from error
-        return JsonResponse(project_json(changed))
+        return JsonResponse(project_json(projects.edit(row, actor=self.authority.actor, changes=changes)))
 
     def delete(self, request: Request, slug: str) -> HttpResponse:
         row = self.one(slug)

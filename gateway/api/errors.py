@@ -21,7 +21,9 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.views import defaults
 from rest_framework import exceptions
 
+from analytics.budget_rows import BudgetProblem
 from analytics.limits import LimitReached
+from analytics.projects import ProjectProblem
 from analytics.types import Caller
 from gateway.api import over_limit
 from gateway.api.authentication import NO_KEY
@@ -304,6 +306,8 @@ _ANSWERS: dict[type[Exception], Callable[[Any], HttpResponse]] = {
     ),
     ValidationError: _wrong_fields,
     ConfigurationProblem: lambda error: problem(409, error.code, str(error)),
+    ProjectProblem: lambda error: problem(404, "not_found", str(error)),
+    BudgetProblem: lambda error: problem(404, "not_found", str(error)),
     PermissionDenied: lambda error: problem(403, "permission_denied", str(error)),
     ObjectDoesNotExist: lambda error: problem(404, "not_found", "It was deleted meanwhile."),
     chat.NotRecordable: lambda error: problem(503, "spool_not_writable", str(error), detail=_tried(error)),

@@ -26,6 +26,7 @@ from analytics.authority import Authority
 from analytics.models import ApiKey, Project, Role
 from analytics.types import Caller
 from gateway.api import bodies
+from routing import configuring
 
 Row = TypeVar("Row", bound=Model)
 Kind = Callable[[object], object]
@@ -91,7 +92,7 @@ class ManagingView(BodyView):
     @property
     def least(self) -> Role:
         """The role that the request asks for: to look, any; to change, an admin's."""
-        method = self.request.method or ""
+        method = "GET" if self.request.method == "HEAD" else self.request.method or ""
         return self.roles.get(method, Role.VIEWER if method in SAFE_METHODS else Role.ADMIN)
 
     def hold(self, row: Row, *, of: int | None) -> Row:
@@ -222,8 +223,9 @@ def project(wanted: str | None, *, found: Authority, least: Role = Role.VIEWER) 
         return row
     row = among.filter(slug=wanted).first()
     if row is None:
-        known = ", ".join(among.values_list("slug", flat=True))
-        raise ValidationError({"project": [f"There is no project {wanted!r}; there is {known or 'none'}."]})
+        known = list(among.order_by("slug").values_list("slug", flat=True))
+        told = configuring.listed(known) or "none"
+        raise ValidationError({"project": [f"There is no project {wanted!r}; there is {told}."]})
     found.require(least, project_id=row.pk)
     return row
 

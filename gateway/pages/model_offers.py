@@ -43,7 +43,7 @@ def page(request: HttpRequest, context: Mapping[str, Any]) -> HttpResponse:
     """Raises: PermissionDenied."""
     found = acting.signed_in(request, PERMISSION)
     outcome = acting.outcome_of(request, {"add": (PERMISSION, _add)}, found)
-    slug = request.POST.get("provider") or request.GET.get("provider", "")
+    slug = (request.POST.get("provider") or request.GET.get("provider", "")).replace("\0", "")
     told = {
         **context,
         "title": "Add models",
@@ -90,7 +90,7 @@ def _line(model: catalog.Model, *, is_ticked: bool) -> Line:
 
 
 def _add(sent: QueryDict, found: Authority) -> Outcome:
-    slug, layer = sent.get("provider", ""), _layer(sent, found)
+    slug, layer = sent.get("provider", "").replace("\0", ""), _layer(sent, found)
     try:
         added = offering.add(slug, dict.fromkeys(sent.getlist("name")), layer=layer, actor=found.actor)
     except offering.FAILURES as error:

@@ -26,6 +26,8 @@ class Entry(msgspec.Struct, frozen=True):
     """Whose rows one must be allowed to see, as `app.model`; '' for a page that every user of the dashboard has."""
     least: Role | None = None
     """The role that one must have in some project, or a higher one."""
+    is_for_staff: bool = False
+    """Whether to who may have Django's permissions alone; a project's members find nothing there."""
     within: str = "admin:"
     """The namespace of its address."""
 
@@ -68,7 +70,7 @@ _GROUPS: dict[str, tuple[Entry, ...]] = {
     "Run": (
         Entry("Terminal", "terminal"),
         Entry("Audit", "audit", least=Role.ADMIN),
-        Entry("All tables", "tables"),
+        Entry("All tables", "tables", is_for_staff=True),
         Entry("HTTP API", "docs", within=""),
     ),
 }
@@ -87,6 +89,8 @@ def of(request: HttpRequest, site: AdminSite) -> list[Group]:
 
 
 def _is_open(entry: Entry, request: HttpRequest, site: AdminSite, found: Authority | None) -> bool:
+    if entry.is_for_staff and not request.user.is_staff:
+        return False
     if entry.least is not None:
         return found is not None and found.within(entry.least) != frozenset()
     if not entry.table:

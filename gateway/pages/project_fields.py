@@ -8,7 +8,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.http import QueryDict
 
-from analytics.models import Project, time_zones
+from analytics.models import MOST_BODIES_DAYS, Project, time_zones
 from gateway.pages.requests import Field
 
 LIMITS = {
@@ -32,8 +32,11 @@ def read(sent: QueryDict) -> dict[str, Any]:
 
 
 def bodies(sent: QueryDict) -> dict[str, Any]:
-    """Whether what is asked and answered is kept, and for how many days."""
-    return {"stores_bodies": sent.get("stores_bodies") == "true", "bodies_days": _limit(sent.get("bodies_days", ""))}
+    """Whether what is asked and answered is kept, and for how many days. Raises: ValidationError."""
+    days = _limit(sent.get("bodies_days", "").strip())
+    if not isinstance(days, int) or not 1 <= days <= MOST_BODIES_DAYS:
+        raise ValidationError(f"Nothing was saved: say for how many days, from 1 to {MOST_BODIES_DAYS}.")
+    return {"stores_bodies": sent.get("stores_bodies") == "true", "bodies_days": days}
 
 
 def fields(given: Mapping[str, Any], mistakes: Mapping[str, str], *, is_new: bool = False) -> list[Field]:

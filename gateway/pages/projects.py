@@ -164,6 +164,16 @@ def _put(sent: QueryDict, row: Project, found: Authority) -> str:
     return f"{name} is {'now' if put.is_new else 'in the project as'} {role}{' of the project' if put.is_new else ''}."
 
 
+def _add(sent: QueryDict, row: Project, found: Authority) -> str:
+    name = sent.get("user", "").strip()
+    if not name:
+        raise ValidationError("Say who: write the name of a user.")
+    if (member := members.find(row, name)) is not None:
+        role = member.get_role_display().lower()
+        raise ValidationError(f"{name} is in the project already, as {role}: another role is chosen beside the name.")
+    return _put(sent, row, found)
+
+
 def _take_out(sent: QueryDict, row: Project, found: Authority) -> str:
     name = sent.get("user", "")
     members.take_out(row, name, authority=found)
@@ -184,6 +194,7 @@ _ACTIONS: Mapping[str, Callable[[QueryDict, Project, Authority], str]] = {
     "switch": _switch,
     "bodies": _bodies,
     "put": _put,
+    "add": _add,
     "take-out": _take_out,
     "delete": _delete,
 }

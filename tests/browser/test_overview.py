@@ -11,6 +11,8 @@ from tests.browser import looks, pages
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
+    from tests.browser.watch import Watch
+
 pytestmark = pytest.mark.browser
 
 
@@ -45,6 +47,26 @@ def test_a_refresh_brings_new_figures_and_leaves_what_was_opened_open(admin: Pag
     see_plots(admin)
     assert table.get_attribute("open") is not None
     assert table.locator("tbody tr").first.is_visible()
+
+
+def test_who_is_signed_out_is_told_and_the_page_stays(admin: Page) -> None:
+    open_overview(admin)
+    admin.context.clear_cookies()
+    admin.evaluate("htmx.trigger('#overview', 'refresh')")
+    admin.get_by_role("alert").filter(has_text="not signed in any more").wait_for()
+    assert admin.locator(".figures .value").first.is_visible()
+
+
+def test_a_gateway_that_does_not_answer_is_told_of_and_forgotten_again(admin: Page, watch: Watch) -> None:
+    watch.forgiven = ("console: Failed to load resource", "console: htmx:", "net::ERR_FAILED")
+    open_overview(admin)
+    admin.route("**/admin/?window=24h", lambda route: route.abort())
+    admin.evaluate("htmx.trigger('#overview', 'refresh')")
+    admin.get_by_role("alert").filter(has_text="does not answer").wait_for()
+    assert admin.locator(".figures .value").first.is_visible()
+    admin.unroute_all()
+    admin.evaluate("htmx.trigger('#overview', 'refresh')")
+    admin.get_by_role("alert").wait_for(state="detached")
 
 
 def test_the_way_leads_through_windows_and_projects(admin: Page) -> None:

@@ -8,8 +8,6 @@ from typing import Any
 Shape = dict[str, Any]
 Fields = dict[str, Shape]
 
-ANYTHING: Shape = {}
-
 
 def text(about: str = "", **limits: Any) -> Shape:
     return _told({"type": "string", **limits}, about)

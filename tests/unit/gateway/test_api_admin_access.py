@@ -107,6 +107,11 @@ class TestRoles:
         assert operator.refused("get", "audit")[::2] == (403, "This is for admins of a project.")
         assert operator.refused("get", "audit/1")[::2] == (403, "This is for admins of a project.")
 
+    def test_head_asks_for_no_less_than_get(self, rows, theirs, signed_in):
+        operator = signed_in(role="operator", project=theirs.project)
+        assert operator.client.head("/v1/admin/audit").status_code == 403
+        assert operator.client.head("/v1/admin/keys").status_code == 200
+
     def test_a_role_in_one_project_is_none_in_another(self, rows, ours, theirs, signed_in):
         """Who is an admin of ours and a viewer of theirs sees theirs, and is told why nothing more."""
         user = signed_in(role="admin", project=ours.project)

@@ -55,6 +55,17 @@ class TestAdd:
         body = f'{{"model": "up/m1", "unit": "input", "usd": {text}}}'
         assert fitter("post", "prices", body)[1]["usd"] == kept
 
+    @pytest.mark.parametrize("text", ["1e-99999999", "1e99999999", "1e-10", "-1e-99999999", "0.1234567890123456789"])
+    def test_a_number_that_is_too_small_or_too_large_is_refused_and_never_zero(self, fitter, text):
+        before = Price.objects.count()
+        status, param, words = fitter.refused("post", "prices", f'{{"model": "up/m1", "unit": "input", "usd": {text}}}')
+        assert (status, param) == (400, "usd")
+        assert words.startswith("Use ") or "cannot be kept exactly" in words
+        assert Price.objects.count() == before
+
+    def test_zero_is_zero_however_it_is_written(self, fitter):
+        assert fitter("post", "prices", '{"model": "up/m1", "unit": "input", "usd": 0e99999999}')[1]["usd"] == "0"
+
     def test_the_same_again_writes_nothing(self, fitter, model):
         first = add(fitter)[1]
         status, again = add(fitter)

@@ -9,7 +9,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from analytics import budget_rows, keys, limit_standing, standing
+from analytics import budget_rows, keys, limit_standing, projects, standing
 from analytics.counters.opening import open_store
 from analytics.counters.steps import Admit, Rate
 from analytics.counters.store import StoreAway
@@ -155,6 +155,23 @@ class TestUpdate:
     def test_a_budget_takes_its_amount_alone(self, us, budget):
         assert us.refused("post", UPDATE, budget=budget.pk, requests_per_minute=5)[:2] == (400, "requests_per_minute")
         assert us.refused("post", UPDATE, budget=budget.pk, limit_usd="-1")[:2] == (400, "limit_usd")
+
+    @pytest.mark.parametrize("whose", ["project", "budget"])
+    def test_what_is_deleted_meanwhile_is_404(self, us, ours, budget, monkeypatch, whose):
+        """Between the look-up and the change."""
+        given = {"project": ("default", {"requests_per_minute": 5}), "budget": (budget.pk, {"limit_usd": "7"})}
+        edits = {"project": (projects, "edit"), "budget": (budget_rows, "edit")}
+        module, name = edits[whose]
+        real = getattr(module, name)
+
+        def gone(row, **asked):
+            row.pk = 987654
+            return real(row, **asked)
+
+        monkeypatch.setattr(module, name, gone)
+        value, fields = given[whose]
+        status, answer = us("post", "/v1/quota/update", {whose: value, **fields})
+        assert (status, answer["error"]["code"]) == (404, "not_found")
 
     def test_another_projects_rows_do_not_exist(self, them, ours, budget):
         for fields in ({"api_key": ours.key.pk}, {"project": "default"}, {"budget": budget.pk}):

@@ -220,3 +220,9 @@ def test_without_a_layer_it_says_how_to_begin(admin_client):
     Policy.objects.all().delete()
     Layer.objects.all().delete()
     assert "manage.py catalog load" in admin_client.get(PAGE).content.decode()
+
+
+def test_a_name_holds_no_character_that_cannot_be_kept(admin_client):
+    words = refused(admin_client, "rename-layer", layer="L0", name="L0", title="a\0b")
+    assert "Use no control characters" in words
+    assert admin_client.get("/admin/models/add/", {"provider": "a\0b"}).status_code in (200, 400)

@@ -19,7 +19,7 @@ from tests.unit.analytics.test_ledger import usage_row
 pytestmark = pytest.mark.django_db
 OPEN_TO_MEMBERS = {
     "Overview", "Requests", "Alerts", "Explorer", "Tokens", "Budgets and limits", "Projects and members", "Terminal",
-    "All tables", "HTTP API",
+    "HTTP API",
 }  # fmt: skip
 
 

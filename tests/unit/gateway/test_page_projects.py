@@ -211,6 +211,18 @@ class TestMembers:
         assert done(admin_client, "take-out", user="bob") == "bob is no longer in default."
         assert AuditEntry.objects.filter(action="project.members_changed", actor="admin").count() == 3
 
+    def test_who_is_in_already_is_not_added_with_another_role(self, admin_client, ours):
+        Membership.objects.create(user=User.objects.create_user("bob"), project=ours.project, role="admin")
+        answer = sent(admin_client, "add", user="bob", role="viewer")
+        assert (answer.status_code, answer.context_data["mistake"][:44]) == (
+            400,
+            "bob is in the project already, as admin: ano",
+        )
+        assert Membership.objects.get(user__username="bob", project=ours.project).role == "admin"
+        assert "Say who" in sent(admin_client, "add", user=" ", role="viewer").context_data["mistake"]
+        User.objects.create_user("eve")
+        assert done(admin_client, "add", user="eve", role="viewer") == "eve is now viewer of the project."
+
     @pytest.mark.parametrize(
         ("do", "fields", "says"),
         [
@@ -273,7 +285,7 @@ class TestDeleting:
 
 
 class TestWhoMay:
-    DOS = ("settings", "switch", "put", "take-out", "delete")
+    DOS = ("settings", "switch", "bodies", "add", "put", "take-out", "delete")
 
     @pytest.mark.parametrize("role", ["viewer", "operator"])
     def test_lower_roles_look(self, client, ours, role):
