@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from django.urls import reverse
 from django.utils import timezone
 
 from analytics import ledger
@@ -14,6 +15,7 @@ from providers.models import Model, Price, Provider
 from routing import snapshot
 from routing.models import Candidate
 from tests.unit.analytics.test_ledger import usage_row
+from tests.unit.gateway import page_forms
 from tests.unit.gateway.pages_seen import done, member, mistakes, queries, refused
 
 pytestmark = pytest.mark.django_db
@@ -48,6 +50,17 @@ class TestPage:
         assert (page.status_code, page.context_data["row"]) == (200, row)
         for nobody in ("up/gone", "gone/m1", "up", "up/%00"):
             assert admin_client.get(f"/admin/models/{nobody}/").status_code == 404
+
+    @pytest.mark.parametrize("name", ["flaky?status=503", "c#d", "a%2Fb"])
+    def test_its_forms_are_sent_to_it_whatever_it_is_called(self, admin_client, layers, name):
+        row = Model.objects.create(provider=Provider.objects.get(slug="up"), name=name)
+        Candidate.objects.create(layer=Candidate.objects.get(model=layers["L1"]).layer, model=row)
+        upcoming(row)
+        forms = page_forms.found(admin_client, reverse("admin:model", args=[row]))
+        sent = {form.fields["do"]: form.address for form in forms if form.address}
+        assert sent.keys() == {"ask", "take-back", "add-price", "save"}
+        for address in sent.values():
+            assert admin_client.get(address).context_data["row"] == row
 
     def test_the_last_month_is_of_this_model_and_the_readers_projects(self, admin_client, client, ours, theirs):
         at = datetime.now(UTC) - timedelta(days=2)
