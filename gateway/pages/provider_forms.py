@@ -8,6 +8,7 @@ from typing import Any
 
 from django import forms
 
+from gateway.pages import acting
 from providers.models import Provider
 from routing import vendor_rows
 
@@ -41,8 +42,7 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]  # it takes none 
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
-        # Django's way with defaults that are functions: a hidden field would tell what stood there.
-        self.fields["extra_body"].show_hidden_initial = False
+        acting.carry_what_is_shown(self)
 
     def groups(self) -> Iterator[tuple[str, list[forms.BoundField]]]:
         """Fields with the heading above them; '' for the first ones."""

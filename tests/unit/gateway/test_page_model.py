@@ -91,11 +91,23 @@ class TestPage:
 
 class TestFacts:
     def test_capabilities_are_changed(self, admin_client, layers):
-        assert done(admin_client, PAGE, "save", **FACTS | {"vision": "on", "tools": "", "context_tokens": "9000"})
+        opened = page_forms.filled(admin_client, PAGE, "save")
+        assert opened.pop("tools") == "on"
+        assert done(admin_client, PAGE, "save", **opened | {"vision": "on", "context_tokens": "9000"})
         row = Model.objects.get(pk=layers["L1"].pk)
         assert (row.vision, row.tools, row.json_schema, row.context_tokens) == (True, False, True, 9000)
         assert AuditEntry.objects.get(action="model.changed").actor == "admin"
-        assert "Nothing of up/m2 was changed" in done(admin_client, "/admin/models/up/m2/", "save", **FACTS)
+
+    def test_what_nobody_touched_stays_as_others_set_it(self, admin_client, layers):
+        opened = page_forms.filled(admin_client, PAGE, "save")
+        Model.objects.filter(pk=layers["L1"].pk).update(enabled=False, context_tokens=9000, kind="embeddings")
+        assert done(admin_client, PAGE, "save", **opened) == "Nothing of up/m1 was changed."
+        wrong = admin_client.post(PAGE, {"do": "save", **opened, "title": "One", "max_output_tokens": "many"})
+        again = page_forms.read(wrong, "save") | {"max_output_tokens": "700"}
+        assert done(admin_client, PAGE, "save", **again) == "up/m1 is saved."
+        row = Model.objects.get(pk=layers["L1"].pk)
+        assert (row.title, row.max_output_tokens) == ("One", 700)
+        assert (row.enabled, row.context_tokens, row.kind) == (False, 9000, "embeddings")
 
     @pytest.mark.parametrize(
         ("field", "value", "says"),
