@@ -185,6 +185,11 @@ class TestDelete:
         assert done(admin_client, PAGE, "delete", to="/admin/models/", name="up/m1") == "The model up/m1 is deleted."
         assert not Model.objects.filter(pk=layers["L1"].pk).exists()
 
+    def test_one_in_a_layer_asks_for_a_permission_of_its_own(self, client, ours, layers):
+        member(client, ours.project, "providers.view_model", "providers.delete_model")
+        assert "'routing.delete_candidate'" in refused(client, PAGE, "delete", name="up/m1")
+        assert Candidate.objects.filter(model=layers["L1"]).exists()
+
 
 class TestAsk:
     def test_only_a_process_that_answers_requests_asks(self, admin_client):
