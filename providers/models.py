@@ -20,6 +20,9 @@ from providers.types import Unit
 FIRST_DAY = datetime(2020, 1, 1, tzinfo=UTC)
 """`valid_from` of a price that has always held."""
 
+RESERVED = frozenset({"new", "provider", "credential", "model", "price"})
+"""Slugs of providers that are other pages below `/admin/providers/`."""
+
 slug_validator = RegexValidator(
     r"^[a-z0-9][a-z0-9_-]*\Z", "Use lower-case letters, digits, '-' and '_', starting with a letter or digit."
 )
@@ -161,6 +164,9 @@ class Provider(models.Model):
         return self.name
 
     def clean(self) -> None:
+        if self._state.adding and self.slug in RESERVED:
+            words = f"{self.slug!r} is an address of its own at /admin/providers/{self.slug}/: choose another."
+            raise ValidationError({"slug": words})
         # Django runs no validators on empty values, and [] is one; an emptied form field arrives as None.
         if self.extra_body is None:
             self.extra_body = {}

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from django.contrib import messages
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, ValidationError
-from django.forms import BaseForm
+from django.forms import BaseForm, BaseModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 
@@ -81,6 +81,13 @@ def answered(request: HttpRequest, template: str, told: Mapping[str, Any], outco
         return _led(request, outcome.goes_to or request.get_full_path())
     told = {**told, "said": outcome.said, "mistake": outcome.mistake}
     return TemplateResponse(request, template, told, status=outcome.status)
+
+
+def carry_what_is_shown(form: BaseModelForm[Any]) -> None:
+    """Has a form for a row that is there send what it showed: a field that nobody touched is not among its
+    `changed_data`, whoever changed the row since."""
+    for field in form.fields.values():
+        field.show_hidden_initial = form.instance.pk is not None
 
 
 def refused(form: BaseForm) -> Outcome:

@@ -39,6 +39,7 @@ class FactsForm(forms.ModelForm):  # type: ignore[type-arg]  # it takes none at 
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
+        acting.carry_what_is_shown(self)
         for name in ("context_tokens", "max_output_tokens"):  # the column's own refusal is for people who know it
             self.fields[name].validators.append(MinValueValidator(1, "Use 1 or more; nothing where it is not known."))
 

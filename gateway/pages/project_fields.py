@@ -9,7 +9,8 @@ from django.core.exceptions import ValidationError
 from django.http import QueryDict
 
 from analytics.models import MOST_BODIES_DAYS, Project, time_zones
-from gateway.pages.requests import Field
+from gateway.pages import form_fields
+from gateway.pages.form_fields import Field, Option
 
 LIMITS = {
     "requests_per_minute": "Requests a minute",
@@ -31,27 +32,44 @@ def read(sent: QueryDict) -> dict[str, Any]:
     return {name: _limit(text) if name in LIMITS else text for name, text in given.items()}
 
 
+def touched(sent: QueryDict) -> dict[str, Any]:
+    """Of what `read` finds, what differs from what the form showed."""
+    given = read(sent)
+    return {name: given[name] for name in form_fields.touched(sent, given)}
+
+
+def shown(sent: QueryDict) -> dict[str, str]:
+    """What the form showed when it was opened."""
+    return {name: form_fields.sent(sent, form_fields.WAS + name) for name in _TITLES if name != "slug"}
+
+
 def bodies(sent: QueryDict) -> dict[str, Any]:
-    """Whether what is asked and answered is kept, and for how many days. Raises: ValidationError."""
+    """Whether what is asked and answered is kept, and for how many days; what of it was touched. Raises:
+    ValidationError."""
     days = _limit(sent.get("bodies_days", "").strip())
     if not isinstance(days, int) or not 1 <= days <= MOST_BODIES_DAYS:
         raise ValidationError(f"Nothing was saved: say for how many days, from 1 to {MOST_BODIES_DAYS}.")
-    return {"stores_bodies": sent.get("stores_bodies") == "true", "bodies_days": days}
+    given = {"stores_bodies": sent.get("stores_bodies") == "true", "bodies_days": days}
+    return {name: given[name] for name in form_fields.touched(sent, given)}
 
 
-def fields(given: Mapping[str, Any], mistakes: Mapping[str, str], *, is_new: bool = False) -> list[Field]:
+def fields(
+    given: Mapping[str, Any], mistakes: Mapping[str, str], *, was: Mapping[str, Any] | None = None
+) -> list[Field]:
+    """Without `was`, those of a new project."""
     return [
         Field(
-            name,
-            title,
-            "" if given.get(name) is None else str(given[name]),
-            mistakes.get(name, ""),
-            choices=_zones(given) if name == "time_zone" else (),
+            name=name,
+            title=title,
+            value=_text(given.get(name)),
+            mistake=mistakes.get(name, ""),
+            options=_zones(given) if name == "time_zone" else (),
             hint=_HINTS.get(name, ""),
             kind="choice" if name == "time_zone" else "text",
+            was=None if was is None else _text(was.get(name)),
         )
         for name, title in _TITLES.items()
-        if is_new or name != "slug"
+        if was is None or name != "slug"
     ]
 
 
@@ -60,11 +78,16 @@ def mistakes(error: ValidationError) -> dict[str, str]:
     return {name: " ".join(words) for name, words in error.message_dict.items()} if hasattr(error, "error_dict") else {}
 
 
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
+
+
 def _limit(text: str) -> int | str | None:
     if not text:
         return None
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else text
 
 
-def _zones(given: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    return tuple((name, name) for name in sorted(time_zones() | {str(given.get("time_zone") or "UTC")}))
+def _zones(given: Mapping[str, Any]) -> tuple[Option, ...]:
+    chosen = str(given.get("time_zone") or "UTC")
+    return tuple(Option(name, name, name == chosen) for name in sorted(time_zones() | {chosen}))

@@ -63,7 +63,7 @@ def new_page(request: HttpRequest, context: Mapping[str, Any]) -> HttpResponse:
         else:
             messages.success(request, f"The project {row.slug} is there: put its members into it, and make its keys.")
             return HttpResponseRedirect(reverse("admin:project", args=[row.slug]))
-    fields = project_fields.fields(given, mistakes, is_new=True)
+    fields = project_fields.fields(given, mistakes)
     told = {**context, "title": "A new project", "fields": fields}
     return TemplateResponse(request, "gateway/project_new.html", told, status=400 if mistakes else 200)
 
@@ -105,7 +105,10 @@ def _shown(
 ) -> HttpResponse:
     sent = request.POST if error and request.POST.get("do") == "settings" else None
     mistakes = project_fields.mistakes(error) if sent is not None and isinstance(error, ValidationError) else {}
-    fields = project_fields.fields(project_fields.read(sent) if sent else project_fields.of(row), mistakes)
+    texts = was = project_fields.of(row)
+    if sent is not None:
+        texts, was = project_fields.read(sent), project_fields.shown(sent)
+    fields = project_fields.fields(texts, mistakes, was=was)
     is_admin = found.has(Role.ADMIN, project_id=row.pk)
     told = {
         **context,
@@ -140,7 +143,7 @@ def _act(sent: QueryDict, row: Project, found: Authority) -> str:
 
 
 def _settings(sent: QueryDict, row: Project, found: Authority) -> str:
-    projects.edit(row, actor=found.actor, changes=project_fields.read(sent))
+    projects.edit(row, actor=found.actor, changes=project_fields.touched(sent))
     return "The settings are saved, and hold within two seconds."
 
 

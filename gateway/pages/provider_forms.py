@@ -7,13 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from django import forms
-from django.core.exceptions import ValidationError
 
+from gateway.pages import acting
 from providers.models import Provider
 from routing import vendor_rows
 
-ADDRESSES = frozenset({"new", "provider", "credential", "model", "price"})
-"""Other pages below `/admin/providers/`."""
 _GROUPS = {
     "": ("slug", "name", "base_url", "dialect", "enabled", "is_local", "needs_credential"),
     "How long, how many": (
@@ -44,8 +42,7 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]  # it takes none 
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
-        # Django's way with defaults that are functions: a hidden field would tell what stood there.
-        self.fields["extra_body"].show_hidden_initial = False
+        acting.carry_what_is_shown(self)
 
     def groups(self) -> Iterator[tuple[str, list[forms.BoundField]]]:
         """Fields with the heading above them; '' for the first ones."""
@@ -66,9 +63,3 @@ class NewForm(SettingsForm):
         super().__init__(*args, **named)
         self.fields["name"].required = False
         self.fields["name"].help_text = "Empty: its slug."
-
-    def clean_slug(self) -> str:
-        slug: str = self.cleaned_data["slug"]
-        if slug in ADDRESSES:
-            raise ValidationError(f"{slug!r} is an address of its own at /admin/providers/{slug}/: choose another.")
-        return slug

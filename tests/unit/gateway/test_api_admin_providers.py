@@ -64,6 +64,11 @@ class TestMake:
             ({"slug": "Groq"}, "slug", "lower-case"),
             ({"slug": ""}, "slug", "blank"),
             ({"slug": "up"}, "slug", "already exists"),
+            ({"slug": "new"}, "slug", "'new' is an address of its own at /admin/providers/new/"),
+            ({"slug": "provider"}, "slug", "an address of its own"),
+            ({"slug": "credential"}, "slug", "an address of its own"),
+            ({"slug": "model"}, "slug", "an address of its own"),
+            ({"slug": "price"}, "slug", "an address of its own"),
             ({"base_url": ""}, "base_url", "blank"),
             ({"base_url": "ftp://x.example"}, "base_url", "http or https"),
             ({"base_url": "https://me:pw@x.example/v1"}, "base_url", "no user name or password"),
@@ -132,6 +137,10 @@ class TestList:
 
 
 class TestOne:
+    def test_one_that_has_the_slug_of_a_page_is_changed_like_any_other(self, fitter, layers):
+        Provider.objects.filter(slug="up").update(slug="model")
+        assert fitter("patch", "providers/model", name="Up there")[1]["name"] == "Up there"
+
     def test_a_change_leaves_what_somebody_else_changed(self, fitter, layers):
         Provider.objects.filter(slug="up").update(max_concurrent=3)
         told = fitter("patch", "providers/up", name="Up there", headers_timeout_s=9.5)[1]

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from django.urls import reverse
 from django.utils import timezone
 
 from analytics import ledger
@@ -14,6 +15,7 @@ from providers.models import Model, Price, Provider
 from routing import snapshot
 from routing.models import Candidate
 from tests.unit.analytics.test_ledger import usage_row
+from tests.unit.gateway import page_forms
 from tests.unit.gateway.pages_seen import done, member, mistakes, queries, refused
 
 pytestmark = pytest.mark.django_db
@@ -49,6 +51,17 @@ class TestPage:
         for nobody in ("up/gone", "gone/m1", "up", "up/%00"):
             assert admin_client.get(f"/admin/models/{nobody}/").status_code == 404
 
+    @pytest.mark.parametrize("name", ["flaky?status=503", "c#d", "a%2Fb"])
+    def test_its_forms_are_sent_to_it_whatever_it_is_called(self, admin_client, layers, name):
+        row = Model.objects.create(provider=Provider.objects.get(slug="up"), name=name)
+        Candidate.objects.create(layer=Candidate.objects.get(model=layers["L1"]).layer, model=row)
+        upcoming(row)
+        forms = page_forms.found(admin_client, reverse("admin:model", args=[row]))
+        sent = {form.fields["do"]: form.address for form in forms if form.address}
+        assert sent.keys() == {"ask", "take-back", "add-price", "save"}
+        for address in sent.values():
+            assert admin_client.get(address).context_data["row"] == row
+
     def test_the_last_month_is_of_this_model_and_the_readers_projects(self, admin_client, client, ours, theirs):
         at = datetime.now(UTC) - timedelta(days=2)
         our = {"project_id": ours.project.pk, "provider": "up", "model": "m1", "cost_usd": Decimal("0.5")}
@@ -78,11 +91,23 @@ class TestPage:
 
 class TestFacts:
     def test_capabilities_are_changed(self, admin_client, layers):
-        assert done(admin_client, PAGE, "save", **FACTS | {"vision": "on", "tools": "", "context_tokens": "9000"})
+        opened = page_forms.filled(admin_client, PAGE, "save")
+        assert opened.pop("tools") == "on"
+        assert done(admin_client, PAGE, "save", **opened | {"vision": "on", "context_tokens": "9000"})
         row = Model.objects.get(pk=layers["L1"].pk)
         assert (row.vision, row.tools, row.json_schema, row.context_tokens) == (True, False, True, 9000)
         assert AuditEntry.objects.get(action="model.changed").actor == "admin"
-        assert "Nothing of up/m2 was changed" in done(admin_client, "/admin/models/up/m2/", "save", **FACTS)
+
+    def test_what_nobody_touched_stays_as_others_set_it(self, admin_client, layers):
+        opened = page_forms.filled(admin_client, PAGE, "save")
+        Model.objects.filter(pk=layers["L1"].pk).update(enabled=False, context_tokens=9000, kind="embeddings")
+        assert done(admin_client, PAGE, "save", **opened) == "Nothing of up/m1 was changed."
+        wrong = admin_client.post(PAGE, {"do": "save", **opened, "title": "One", "max_output_tokens": "many"})
+        again = page_forms.read(wrong, "save") | {"max_output_tokens": "700"}
+        assert done(admin_client, PAGE, "save", **again) == "up/m1 is saved."
+        row = Model.objects.get(pk=layers["L1"].pk)
+        assert (row.title, row.max_output_tokens) == ("One", 700)
+        assert (row.enabled, row.context_tokens, row.kind) == (False, 9000, "embeddings")
 
     @pytest.mark.parametrize(
         ("field", "value", "says"),
@@ -159,6 +184,11 @@ class TestDelete:
         assert "write up/m1 to confirm" in refused(admin_client, PAGE, "delete", name="m1")
         assert done(admin_client, PAGE, "delete", to="/admin/models/", name="up/m1") == "The model up/m1 is deleted."
         assert not Model.objects.filter(pk=layers["L1"].pk).exists()
+
+    def test_one_in_a_layer_asks_for_a_permission_of_its_own(self, client, ours, layers):
+        member(client, ours.project, "providers.view_model", "providers.delete_model")
+        assert "'routing.delete_candidate'" in refused(client, PAGE, "delete", name="up/m1")
+        assert Candidate.objects.filter(model=layers["L1"]).exists()
 
 
 class TestAsk:

@@ -108,6 +108,15 @@ class TestAdd:
         rows = Candidate.objects.filter(layer__name="L0").order_by("priority")
         assert list(rows.values_list("model__name", flat=True)) == ["m0", "x1", "x9"]
 
+    def test_a_price_that_the_provider_tells_is_kept_whatever_the_list_has(self, admin_client, monkeypatch):
+        told = catalog.Model(name="x1", prices={"input": Decimal(3), "output": Decimal(4)})
+        monkeypatch.setattr(syncing, "_ask", lambda subject, within_s: Offers((Offer(told),)))
+        Provider.objects.create(slug="acme", name="acme", base_url="https://api.acme.test/v1")
+        with standing_in(x1=listed(input_mtok="1", output_mtok="5")):
+            done(admin_client, PAGE, "add", to=f"{PAGE}?provider=acme", provider="acme", name=["x1"])
+        found = Price.objects.filter(model__name="x1").order_by("unit").values_list("unit", "usd_per_unit")
+        assert list(found) == [("input", Decimal("0.000003")), ("output", Decimal("0.000004"))]
+
     def test_a_local_servers_models_cost_nothing(self, admin_client, router):
         assert added(admin_client, "c/free") == "Added to openrouter: c/free."
         assert set(Price.objects.filter(model__name="c/free").values_list("usd_per_unit", flat=True)) == {0}

@@ -14,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from analytics import budget_rows, keys, ledger, projects
 from analytics.models import AuditEntry, Membership, Project
 from tests.unit.analytics.test_ledger import usage_row
+from tests.unit.gateway import page_forms
 
 pytestmark = pytest.mark.django_db
 LIST = "/admin/projects/"
@@ -120,9 +121,18 @@ class TestBodies:
         ours.project.refresh_from_db()
         assert not ours.project.stores_bodies
 
+    def test_days_are_changed_without_what_others_switched(self, admin_client, ours):
+        Project.objects.filter(pk=ours.project.pk).update(stores_bodies=True)
+        opened = page_forms.filled(admin_client, OURS, "bodies")
+        Project.objects.filter(pk=ours.project.pk).update(stores_bodies=False)
+        assert "are not kept" in self.sent(admin_client, **opened | {"bodies_days": "3"}).content.decode()
+        row = Project.objects.get(pk=ours.project.pk)
+        assert (row.stores_bodies, row.bodies_days) == (False, 3)
+
     @pytest.mark.parametrize("days", ["0", "91", "many", ""])
     def test_days_have_their_bounds(self, admin_client, ours, days):
-        answer = self.sent(admin_client, stores_bodies="true", bodies_days=days)
+        opened = page_forms.filled(admin_client, OURS, "bodies")
+        answer = self.sent(admin_client, **opened | {"stores_bodies": "true", "bodies_days": days})
         assert (answer.status_code, bool(answer.context_data["mistake"])) == (400, True)
         ours.project.refresh_from_db()
         assert not ours.project.stores_bodies
@@ -185,6 +195,23 @@ class TestSettings:
             4,
         )
         assert AuditEntry.objects.get(action="project.changed").actor == "ada"
+
+    def test_what_nobody_touched_stays_as_others_set_it(self, ada, ours):
+        opened = page_forms.filled(ada, OURS, "settings")
+        theirs = {"requests_per_minute": 60, "time_zone": "Asia/Kathmandu", "concurrent_requests": 2}
+        Project.objects.filter(pk=ours.project.pk).update(**theirs)
+        wrong = sent(ada, "settings", **opened | {"name": "Ours", "tokens_per_minute": "many"})
+        again = page_forms.read(wrong, "settings") | {"tokens_per_minute": "9000"}
+        assert "are saved" in done(ada, "settings", **again)
+        expected = theirs | {"name": "Ours", "tokens_per_minute": 9000}
+        assert Project.objects.filter(pk=ours.project.pk).values(*expected).get() == expected
+
+    def test_a_limit_is_lifted(self, ada, ours):
+        Project.objects.filter(pk=ours.project.pk).update(requests_per_minute=60)
+        opened = page_forms.filled(ada, OURS, "settings")
+        assert opened["requests_per_minute"] == "60"
+        done(ada, "settings", **opened | {"requests_per_minute": ""})
+        assert Project.objects.get(pk=ours.project.pk).requests_per_minute is None
 
     def test_what_is_wrong_is_said_beside_its_field_and_the_rest_is_kept(self, ada, ours):
         answer = sent(ada, "settings", htmx=True, name="Ours", time_zone="UTC", requests_per_minute="-1")

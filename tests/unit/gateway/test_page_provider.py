@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from django.urls import reverse
 
 from analytics.counters.opening import open_store
 from analytics.models import AuditEntry
@@ -14,6 +15,7 @@ from routing import circuits, snapshot
 from routing.circuit import Circuit, State
 from routing.circuits import Wanted
 from routing.models import Candidate, CircuitTransition
+from tests.unit.gateway import page_forms
 from tests.unit.gateway.list_server import running
 from tests.unit.gateway.pages_seen import done, member, mistakes, queries, refused
 from tests.unit.gateway.test_page_providers import SETTINGS
@@ -36,15 +38,36 @@ def up(layers):
 
 class TestSettings:
     def test_what_is_changed_is_saved(self, admin_client, up):
-        said = done(admin_client, PAGE, "save", **LOCAL | {"name": "Up there", "max_concurrent": "3", "enabled": ""})
+        opened = page_forms.filled(admin_client, PAGE, "save") | {"name": "Up there", "max_concurrent": "3"}
+        assert opened.pop("enabled") == "on"
+        said = done(admin_client, PAGE, "save", **opened)
         up.refresh_from_db()
         assert said == "The settings of up are saved."
         assert (up.name, up.max_concurrent, up.enabled, up.is_local) == ("Up there", 3, False, True)
         assert AuditEntry.objects.get(action="provider.changed").actor == "admin"
 
     def test_what_is_not_changed_is_not_saved(self, admin_client, up):
-        assert done(admin_client, PAGE, "save", **LOCAL) == "Nothing of up was changed."
+        Provider.objects.filter(pk=up.pk).update(extra_body={"b": [0.5, None], "a": "x"})
+        opened = page_forms.filled(admin_client, PAGE, "save")
+        assert done(admin_client, PAGE, "save", **opened) == "Nothing of up was changed."
         assert not AuditEntry.objects.filter(action="provider.changed").exists()
+
+    def test_what_nobody_touched_stays_as_others_set_it(self, admin_client, up):
+        opened = page_forms.filled(admin_client, PAGE, "save")
+        theirs = {"enabled": False, "max_concurrent": 3, "headers_timeout_s": 9.5, "extra_body": {"top_k": 40}}
+        Provider.objects.filter(pk=up.pk).update(**theirs)
+        wrong = admin_client.post(PAGE, {"do": "save", **opened, "name": "Up there", "max_queued": "x"})
+        again = page_forms.read(wrong, "save") | {"max_queued": "7"}
+        assert done(admin_client, PAGE, "save", **again) == "The settings of up are saved."
+        expected = theirs | {"name": "Up there", "max_queued": 7}
+        assert Provider.objects.filter(pk=up.pk).values(*expected).get() == expected
+
+    def test_its_forms_are_sent_to_it_whatever_it_is_called(self, admin_client, up):
+        Provider.objects.filter(pk=up.pk).update(slug="50%2F#?")
+        forms = page_forms.found(admin_client, reverse("admin:provider", args=["50%2F#?"]))
+        sent = [form.address for form in forms if form.address]
+        assert len(sent) == 3
+        assert all(admin_client.get(address).context_data["row"] == up for address in sent)
 
     @pytest.mark.parametrize(
         ("fields", "field", "says"),
