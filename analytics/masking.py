@@ -36,7 +36,7 @@ def _no_pause() -> None: ...
 
 def mask(text: str, *, between: Callable[[], None] = _no_pause) -> str:
     """The text with a short label for each thing that is taken out. `between` is called between its pieces."""
-    text = _by(OVER_LINES, text)
+    text = without_files(text)
     if len(text) <= PIECE_CHARS:
         return _in_a_line(text)
     masked = []
@@ -48,9 +48,17 @@ def mask(text: str, *, between: Callable[[], None] = _no_pause) -> str:
 
 def mask_value(name: str, text: str, *, between: Callable[[], None] = _no_pause) -> str:
     """What stands under this name in an object."""
-    if len(name) <= _LONGEST_NAME and SECRET_NAME.search(name) and is_value(text):
-        return SECRET
-    return mask(text, between=between)
+    return SECRET if named(name, text) == SECRET else mask(text, between=between)
+
+
+def named(name: str, text: str) -> str:
+    """The text as it is, unless this name says that it is a secret."""
+    return SECRET if len(name) <= _LONGEST_NAME and SECRET_NAME.search(name) and is_value(text) else text
+
+
+def without_files(text: str) -> str:
+    """Data URLs, private keys and lines of base64 have their labels; little may be left. Fast, whatever the length."""
+    return _by(OVER_LINES, text)
 
 
 def blob(text: str) -> str | None:

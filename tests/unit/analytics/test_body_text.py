@@ -4,10 +4,23 @@ import msgspec
 import pytest
 
 from analytics import body_text
-from analytics.body_text import MOST_BYTES, MOST_READ
+from analytics.body_text import MOST_BYTES, MOST_READ, OF_MESSAGES_BYTES
 from gateway.api import bodies
 from providers.dialects.said import Said
 from providers.tokens import Text
+
+BLOB = "aB3/" + "".join(chr(97 + place % 26) for place in range(300))
+MANY = {
+    "labels": ["iVBORw0KGgo" * 100] * 15_000,
+    "floats": [0.1234567890123456] * 30_000,
+    "escaped": ["\x01" * 10] * 10_000,
+    "escaped at length": "\x01\n" * 40_000,
+    "names": {"\x01" * 50 + str(number): 0 for number in range(3000)},
+    "lists": [[0]] * 100_000,
+    "objects": {str(number): {"a": None} for number in range(50_000)},
+    "letters": ["a"] * 100_000,
+    "numbers": [10**30] * 20_000,
+}
 
 
 def asked(**fields):
@@ -19,6 +32,14 @@ def asked(**fields):
 def answered(answer):
     kept = body_text.of_answer(answer, pause=lambda: None)
     return kept.text, kept.is_cut
+
+
+def pauses(**fields):
+    """How often others could go between pieces of what was masked."""
+    taken = []
+    request = bodies.chat_request(msgspec.json.encode({"model": "auto"} | fields))
+    body_text.of_request(request.fields, pause=lambda: taken.append(1))
+    return len(taken)
 
 
 def says(text, role="user"):
@@ -87,12 +108,55 @@ class TestAsked:
         )
 
     @pytest.mark.parametrize(
-        "fields", [{"x": [[0]] * 100_000}, {"x": {str(number): 0 for number in range(50_000)}}, {"x": ["a"] * 100_000}]
+        ("name", "value"), [("password", 87654321), ("api_key", 8.5), ("secret", -1), ("password", 10**40)]
     )
-    def test_a_great_many_of_nearly_nothing_is_cut(self, fields):
-        told, is_cut = asked(**fields)
-        assert is_cut
-        assert len(msgspec.json.encode(told)) < 2 * MOST_BYTES
+    def test_numbers_under_names_of_secrets_are_masked_as_texts_are(self, name, value):
+        call = {"type": "tool_use", "input": {name: value, "codes": {name: [value]}}}
+        told, is_cut = asked(messages=[says([call])], metadata={name: value}, **{name: value})
+        assert told["messages"][0]["content"][0]["input"] == {name: "[secret]", "codes": {name: ["[secret]"]}}
+        assert (told["metadata"], told[name], is_cut) == ({name: "[secret]"}, "[secret]", False)
+
+    def test_what_no_number_is_or_no_secret_stays(self):
+        fields = {"metadata": {"password": None, "secret": True, "max_tokens": 5, "key": 7}}
+        assert asked(**fields)[0]["metadata"] == fields["metadata"]
+
+    @pytest.mark.parametrize("of", [lambda value: {"messages": [says(value)]}, lambda value: {"x": value}])
+    @pytest.mark.parametrize("value", MANY.values(), ids=MANY)
+    def test_whatever_is_much_is_stored_within_the_limit(self, of, value):
+        request = bodies.chat_request(msgspec.json.encode({"model": "auto", "messages": [says("Hi")]} | of(value)))
+        kept = body_text.of_request(request.fields, pause=lambda: None)
+        assert kept.is_cut
+        assert 13_000 < len(kept.text.encode()) < MOST_BYTES
+
+    def test_a_great_many_fields_are_cut_and_the_messages_stay(self):
+        told, is_cut = asked(**{f"field{number}": number for number in range(20_000)})
+        assert (is_cut, told["messages"], told["[cut]"]) == (True, [says("Hi")], True)
+        assert len(msgspec.json.encode(told)) < MOST_BYTES
+
+    def test_a_long_field_leaves_room_for_the_short_ones_behind_it(self):
+        told, _ = asked(tools=[{"x": "y z " * 10_000}], temperature=0.5)
+        assert list(told) == ["model", "messages", "tools", "temperature"]
+
+    @pytest.mark.parametrize("line", ["x" * 15 + "\n", BLOB + "\n"])
+    def test_of_a_long_text_little_more_is_masked_than_there_is_room_for(self, line):
+        assert pauses(messages=[says(line * (MOST_READ // len(line)))]) <= 4
+
+    def test_texts_of_which_labels_are_left_end_as_well(self):
+        text = (BLOB + "\n") * (40_000 // len(BLOB))
+        assert 10 < pauses(messages=[says(text)] * 100) < 30
+
+    def test_of_what_follows_labels_no_half_is_kept(self):
+        text = (BLOB + "\n") * 60_000
+        end = OF_MESSAGES_BYTES
+        for secret in ("password=SECRET7" * 20, "4111 1111 1111 1111 " * 20):
+            for place in range(end + 3700, end + 4040, 67):
+                told, is_cut = asked(messages=[says(text[:place] + "\n" + secret + text)])
+                assert (is_cut, "SECRET" in str(told), "1111" in str(told)) == (True, False, False)
+                assert told["messages"][0]["content"].endswith("[cut]")
+
+    def test_an_image_tells_its_size_and_what_follows_it_is_kept(self):
+        told, is_cut = asked(messages=[says("data:image/png;base64," + "A" * 200_000 + " What is it?")])
+        assert (told["messages"][0]["content"], is_cut) == ("[image, 150 KB] What is it?", False)
 
     def test_what_lies_too_deep_is_cut(self):
         value = "deep"
