@@ -25,7 +25,7 @@ from gateway.api import bodies
 from gateway.api.route import decision_json
 from gateway.exploring import Explored, Moved, Thresholds
 from providers.types import ChatRequest
-from routing import layer_rows, listing, need, plan, snapshot
+from routing import layer_rows, need, plan, snapshot
 from routing.decision import Decision, DecisionError
 from routing.models import Layer as LayerRow
 from routing.snapshot import SnapshotError
@@ -58,8 +58,6 @@ class Path(msgspec.Struct, frozen=True):
     dropped: tuple[Dropped, ...]
     reasons: tuple[tuple[str, int], ...]
     """Why models were dropped, and how many of them, the most first."""
-    hidden: int
-    """Dropped ones that the token may not use, where the user is not to know of them."""
 
 
 class Threshold(msgspec.Struct, frozen=True):
@@ -119,7 +117,7 @@ def page(request: HttpRequest, context: Mapping[str, Any]) -> HttpResponse:
         "said": said,
         "may_set": found is not None and found.may("routing.change_layer"),
         "answer_tokens": USUAL_ANSWER,
-        "names": _names(config, found=found),
+        "names": ["auto", *(layer.name for layer in config.layers), *sorted(config.served)[:MOST_NAMED]],
         **answer,
     }
     is_wrong = asked.is_wrong or bool(answer["mistakes"])
@@ -129,12 +127,6 @@ def page(request: HttpRequest, context: Mapping[str, Any]) -> HttpResponse:
 def _in_force() -> Snapshot:
     """With the thresholds of the rows, which this process may learn of a moment later. Raises: SnapshotError."""
     return exploring.with_thresholds(snapshot.current(), dict(LayerRow.objects.values_list("name", "from_score")))
-
-
-def _names(config: Snapshot, *, found: Authority | None) -> list[str]:
-    """What the field of models suggests."""
-    served = sorted(config.served)[:MOST_NAMED] if found is not None and _sees_all(found) else []
-    return ["auto", *(layer.name for layer in config.layers), *served]
 
 
 def _answer(request: HttpRequest, asked: Asked, *, config: Snapshot, found: Authority | None) -> dict[str, Any]:
@@ -148,14 +140,13 @@ def _answer(request: HttpRequest, asked: Asked, *, config: Snapshot, found: Auth
 
 def _look(request: HttpRequest, asked: Asked, *, config: Snapshot, found: Authority | None) -> dict[str, Any]:
     """Raises: bodies.BadBody, need.NeedError, DecisionError."""
-    caller, sees_all = _caller(asked, config=config, found=found)
+    caller = _caller(asked, config=config, found=found)
     explored = exploring.decide(
         _request(asked), wishes=_wishes(asked), caller=caller, snapshot=config, thresholds=asked.tried
     )
-    told_to = None if sees_all else caller
     return {
         "score": decision_json(explored.now),
-        "paths": _paths(explored, caller=told_to),
+        "paths": _paths(explored),
         "is_same": explored.then is not None and explored.then.plan == explored.now.plan,
         **_moved(request, asked, config=config),
     }
@@ -217,16 +208,16 @@ def _sees_all(found: Authority) -> bool:
     return found.may("providers.view_model")
 
 
-def _caller(asked: Asked, *, config: Snapshot, found: Authority | None) -> tuple[Caller, bool]:
-    """For whom to decide, and whether the user may know of models that this one may not use. Raises: BadBody."""
+def _caller(asked: Asked, *, config: Snapshot, found: Authority | None) -> Caller:
+    """For whom to decide. Raises: BadBody."""
     wanted = asked.texts["key"] or next((value for value, _ in asked.choices), "")
     if found is not None and wanted == NOBODY and _sees_all(found):
-        return callers.owner(), True
+        return callers.owner()
     row = _key(wanted, found=found)
     caller = None if row is None else config.callers.get(bytes(row.key_hash))
     if found is None or caller is None:
         raise bodies.BadBody("Choose one of your tokens; make one first where there is none.", param="key")
-    return caller, _sees_all(found)
+    return caller
 
 
 def _key(wanted: str, *, found: Authority | None) -> ApiKey | None:
@@ -278,15 +269,14 @@ def _field(param: str | None) -> str:
     return found if found in TEXTS else "prompt"
 
 
-def _paths(explored: Explored, *, caller: Caller | None) -> list[Path]:
-    found = [_path("Now" if explored.then else "Plan", explored.now, caller=caller)]
+def _paths(explored: Explored) -> list[Path]:
+    found = [_path("Now" if explored.then else "Plan", explored.now)]
     if explored.then is not None:
-        found.append(_path("With your thresholds", explored.then, caller=caller))
+        found.append(_path("With your thresholds", explored.then))
     return found
 
 
-def _path(title: str, made: Decision, *, caller: Caller | None) -> Path:
-    """`caller` is whom the user learns as much as; None: of everything."""
+def _path(title: str, made: Decision) -> Path:
     attempts = tuple(
         Attempt(
             one.model.qualified_name,
@@ -296,7 +286,5 @@ def _path(title: str, made: Decision, *, caller: Caller | None) -> Path:
         )
         for one in made.plan.attempts
     )
-    dropped = made.plan.dropped if caller is None else tuple(listing.tellable(made.plan.dropped, caller=caller))
-    reasons = tuple(Counter(one.reason.value for one in dropped).most_common())
-    hidden = len(made.plan.dropped) - len(dropped)
-    return Path(title, decision_json(made), attempts, dropped, reasons, hidden)
+    reasons = tuple(Counter(one.reason.value for one in made.plan.dropped).most_common())
+    return Path(title, decision_json(made), attempts, made.plan.dropped, reasons)

@@ -83,9 +83,11 @@ def _text(value: object) -> str:
 
 
 def _limit(text: str) -> int | str | None:
+    """A whole number, below zero too: the row says which ones may be."""
     if not text:
         return None
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else text
+    digits = text.removeprefix("-")
+    return int(text) if digits.isascii() and digits.isdecimal() and len(digits) < 19 else text
 
 
 def _zones(given: Mapping[str, Any]) -> tuple[Option, ...]:
