@@ -17,13 +17,14 @@ from django.template.response import TemplateResponse
 
 from analytics import authority, callers, visibility
 from analytics.authority import Authority
-from analytics.models import ApiKey, Role
+from analytics.models import Role
 from analytics.queries import judged
 from analytics.types import Caller
 from gateway import exploring
 from gateway.api import bodies
 from gateway.api.route import decision_json
 from gateway.exploring import Explored, Moved, Thresholds
+from gateway.pages import members
 from providers.types import ChatRequest
 from routing import layer_rows, need, plan, snapshot
 from routing.decision import Decision, DecisionError
@@ -213,17 +214,11 @@ def _caller(asked: Asked, *, config: Snapshot, found: Authority | None) -> Calle
     wanted = asked.texts["key"] or next((value for value, _ in asked.choices), "")
     if found is not None and wanted == NOBODY and _sees_all(found):
         return callers.owner()
-    row = _key(wanted, found=found)
+    row = None if found is None else members.key_numbered(wanted, found=found)
     caller = None if row is None else config.callers.get(bytes(row.key_hash))
     if found is None or caller is None:
         raise bodies.BadBody("Choose one of your tokens; make one first where there is none.", param="key")
     return caller
-
-
-def _key(wanted: str, *, found: Authority | None) -> ApiKey | None:
-    if found is None or not (wanted.isascii() and wanted.isdecimal() and len(wanted) < 19):
-        return None
-    return visibility.keys_of(found).filter(pk=int(wanted)).first()
 
 
 def _request(asked: Asked) -> ChatRequest:

@@ -29,7 +29,7 @@ def of(row: Project) -> dict[str, Any]:
 def read(sent: QueryDict) -> dict[str, Any]:
     """The fields that were sent, by name; a limit as a whole number where it is one, None where it is empty."""
     given = {name: str(sent[name]).replace("\0", "").strip() for name in USUAL if name in sent}
-    return {name: _limit(text) if name in LIMITS else text for name, text in given.items()}
+    return {name: form_fields.whole(text) if name in LIMITS else text for name, text in given.items()}
 
 
 def touched(sent: QueryDict) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def shown(sent: QueryDict) -> dict[str, str]:
 def bodies(sent: QueryDict) -> dict[str, Any]:
     """Whether what is asked and answered is kept, and for how many days; what of it was touched. Raises:
     ValidationError."""
-    days = _limit(sent.get("bodies_days", "").strip())
+    days = form_fields.whole(sent.get("bodies_days", "").strip())
     if not isinstance(days, int) or not 1 <= days <= MOST_BODIES_DAYS:
         raise ValidationError(f"Nothing was saved: say for how many days, from 1 to {MOST_BODIES_DAYS}.")
     given = {"stores_bodies": sent.get("stores_bodies") == "true", "bodies_days": days}
@@ -80,14 +80,6 @@ def mistakes(error: ValidationError) -> dict[str, str]:
 
 def _text(value: object) -> str:
     return "" if value is None else str(value)
-
-
-def _limit(text: str) -> int | str | None:
-    """A whole number, below zero too: the row says which ones may be."""
-    if not text:
-        return None
-    digits = text.removeprefix("-")
-    return int(text) if digits.isascii() and digits.isdecimal() and len(digits) < 19 else text
 
 
 def _zones(given: Mapping[str, Any]) -> tuple[Option, ...]:
