@@ -31,12 +31,12 @@ def moment(about: str = "") -> Shape:
 
 def money(about: str = "") -> Shape:
     """As answers have it."""
-    return text(about or "US dollars in plain digits.", pattern=r"^-?[0-9]+(\.[0-9]+)?$")
+    return text(about or "US dollars in plain digits.", pattern=r"^-?[0-9]+(\.[0-9]+)?$", examples=["0.25"])
 
 
 def amount(about: str = "") -> Shape:
     """As requests may write it."""
-    plain = text(pattern=r"^[0-9]{1,9}(\.[0-9]{1,9})?$")
+    plain = text(pattern=r"^[0-9]{1,9}(\.[0-9]{1,9})?$", examples=["0.25"])
     return _told({"anyOf": [plain, number(least=0)]}, about or "A number, or its digits as a text; exactly.")
 
 
