@@ -113,7 +113,7 @@ def in_short(row: AuditEntry, *, most: int = 100) -> str:
     if row.before is None or row.after is None:
         return ""
     changed = [one for one in differences(row) if one.before != one.after]
-    line = ", ".join(f"{one.field}: {one.before or '-'} -> {one.after or '-'}" for one in changed)
+    line = ", ".join(f"{one.field}: {one.before or 'none'} -> {one.after or 'none'}" for one in changed)
     return line if len(line) <= most else f"{line[: most - 3]}..."
 
 

@@ -53,11 +53,19 @@ def in_our_words(error: ValidationError) -> ValidationError:
     found: dict[str, dict[str, ValidationError]] = {}
     for field, mistakes in error.error_dict.items():
         for mistake in mistakes:
-            if field == "limit_usd" and mistake.code == "min_value" and mistake.params and mistake.params["value"] > 0:
-                mistake.code = "least"
-            mistake.message = WORDS.get(field, {}).get(mistake.code or "", mistake.message)
+            mistake.message = WORDS.get(field, {}).get(_code(field, mistake), mistake.message)
             found.setdefault(field, {}).setdefault(mistake.messages[0], mistake)
     return ValidationError({field: list(mistakes.values()) for field, mistakes in found.items()})
+
+
+def _code(field: str, mistake: ValidationError) -> str:
+    """Django's, but for small amounts, of which its words would say the contrary."""
+    value = mistake.params.get("value") if field == "limit_usd" and mistake.params else None
+    if mistake.code == "min_value" and value is not None and value > 0:
+        return "least"
+    if mistake.code == "max_digits" and value is not None and abs(value) < 1:
+        return "max_decimal_places"
+    return mistake.code or ""
 
 
 def check(row: Budget) -> None:

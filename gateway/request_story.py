@@ -4,6 +4,7 @@ paid. Lines of text; what a row does not know is left out."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -34,7 +35,7 @@ def lines(row: UsageRecord, *, zone: str) -> Iterator[str]:
     yield from _judged(row, decision)
     yield from _planned(decision)
     yield from _tried(row)
-    yield from _paid(row)
+    yield from _paid(row, zone=zone)
 
 
 def _line(name: str, words: str) -> str:
@@ -113,7 +114,7 @@ def _tried(row: UsageRecord) -> Iterator[str]:
         )
 
 
-def _paid(row: UsageRecord) -> Iterator[str]:
+def _paid(row: UsageRecord, *, zone: str) -> Iterator[str]:
     used = [f"{getattr(row, name):,} {words}" for name, words in _TOKENS.items() if getattr(row, name)]
     used += [f"{many:,} {words[many > 1]}" for name, words in _COUNTED.items() if (many := getattr(row, name))]
     yield _line("tokens", ", ".join(used) or ("not known" if row.outcome == Outcome.INTERRUPTED else "none"))
@@ -127,14 +128,17 @@ def _paid(row: UsageRecord) -> Iterator[str]:
     yield _line("cost", told)
     prices = row.prices if isinstance(row.prices, dict) else {}
     if prices:
-        yield _line("prices", ", ".join(f"{unit.replace('_', ' ')} {price(told)}" for unit, told in prices.items()))
+        each = (f"{unit.replace('_', ' ')} {price(told, zone=zone)}" for unit, told in prices.items())
+        yield _line("prices", ", ".join(each))
 
 
-def price(told: object) -> str:
+def price(told: object, *, zone: str) -> str:
     """Of one unit, with what a row tells beside it; rows from before they told it have USD alone."""
     if not isinstance(told, dict):
         return f"${told}"
-    more = [f"since {told['valid_from']}"] if "valid_from" in told else []
+    more = []
+    if "valid_from" in told:
+        more.append(f"since {datetime.fromisoformat(told['valid_from']).astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M}")
     more += [f"from {told['from_tokens']} tokens"] if "from_tokens" in told else []
     more += [f"as {told['unit'].replace('_', ' ')}"] if "unit" in told else []
     more += [f"{told['factor']} times the list price"] if "factor" in told else []

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from django.core.exceptions import ValidationError
-from django.core.validators import MinValueValidator, RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 
@@ -20,8 +20,8 @@ from providers.types import Unit
 FIRST_DAY = datetime(2020, 1, 1, tzinfo=UTC)
 """`valid_from` of a price that has always held."""
 
-RESERVED = frozenset({"new", "provider", "credential", "model", "price"})
-"""Slugs of providers that are other pages below `/admin/providers/`."""
+TIME_OUTS = [MinValueValidator(0.01), MaxValueValidator(86_400)]
+"""Seconds: up to a day, beyond which nobody waits and clocks overflow."""
 
 slug_validator = RegexValidator(
     r"^[a-z0-9][a-z0-9_-]*\Z", "Use lower-case letters, digits, '-' and '_', starting with a letter or digit."
@@ -116,14 +116,10 @@ class Provider(models.Model):
         validators=[validate_extra_body],
         help_text="Fields added to each request that lacks them.",
     )
-    connect_timeout_s = models.FloatField("connect timeout (s)", default=5.0, validators=[MinValueValidator(0.01)])
-    headers_timeout_s = models.FloatField("headers timeout (s)", default=120.0, validators=[MinValueValidator(0.01)])
-    first_content_timeout_s = models.FloatField(
-        "first content timeout (s)", default=120.0, validators=[MinValueValidator(0.01)]
-    )
-    between_frames_timeout_s = models.FloatField(
-        "between frames timeout (s)", default=30.0, validators=[MinValueValidator(0.01)]
-    )
+    connect_timeout_s = models.FloatField("connect timeout (s)", default=5.0, validators=TIME_OUTS)
+    headers_timeout_s = models.FloatField("headers timeout (s)", default=120.0, validators=TIME_OUTS)
+    first_content_timeout_s = models.FloatField("first content timeout (s)", default=120.0, validators=TIME_OUTS)
+    between_frames_timeout_s = models.FloatField("between frames timeout (s)", default=30.0, validators=TIME_OUTS)
     max_concurrent = models.PositiveIntegerField(
         "calls at once",
         null=True,
@@ -164,9 +160,8 @@ class Provider(models.Model):
         return self.name
 
     def clean(self) -> None:
-        if self._state.adding and self.slug in RESERVED:
-            words = f"{self.slug!r} is an address of its own at /admin/providers/{self.slug}/: choose another."
-            raise ValidationError({"slug": words})
+        if self._state.adding and (mistake := spelling.slug_mistake(self.slug)):
+            raise ValidationError({"slug": mistake})
         # Django runs no validators on empty values, and [] is one; an emptied form field arrives as None.
         if self.extra_body is None:
             self.extra_body = {}

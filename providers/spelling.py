@@ -1,4 +1,5 @@
-"""How a provider's address, the name of a credential's variable and the fields added to requests must be written.
+"""How a provider's slug and address, the name of a credential's variable and the fields added to requests must be
+written.
 
 Pure: the admin's validators and the catalog file refuse by the same rules. Does not look whether the address is one
 that may be called (`providers.door`) or the variable is set (`providers.credentials`).
@@ -14,6 +15,9 @@ from urllib.parse import SplitResult, urlsplit
 ENV_VAR = re.compile(r"[A-Z][A-Z0-9_]*_(API_)?(KEY|TOKEN)")
 ENV_VARS_OF_OTHERS = frozenset({"SECRET_KEY", "CREDENTIAL_KEY", "KEY_HASH_KEY", "AWS_SECRET_ACCESS_KEY"})
 """The gateway's own secrets, and one that is no bearer token: whoever edits providers must not have them sent out."""
+
+RESERVED_SLUGS = frozenset({"new", "provider", "credential", "model", "price"})
+"""Other pages below `/admin/providers/`."""
 
 HOST = re.compile(r"[\w-]+(\.[\w-]+)*")
 DIGITS_AND_DOTS = re.compile(r"[0-9.]+")
@@ -32,6 +36,13 @@ NEVER_ADDED: Mapping[str, str] = {
 def may_be_read(env_var: str) -> bool:
     """Whether a credential may name this environment variable. Its value goes to an address chosen by the namer."""
     return ENV_VAR.fullmatch(env_var) is not None and env_var not in ENV_VARS_OF_OTHERS
+
+
+def slug_mistake(slug: str) -> str | None:
+    """What is wrong with the slug of a new provider beside its form; None when nothing is."""
+    if slug not in RESERVED_SLUGS:
+        return None
+    return f"{slug!r} is an address of its own at /admin/providers/{slug}/: choose another."
 
 
 def env_var_mistake(name: str) -> str | None:

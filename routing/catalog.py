@@ -45,7 +45,7 @@ LayerName = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]*\Z", max_length
 Title = Annotated[str, Meta(max_length=200)]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Tokens = Annotated[int, Meta(ge=1, le=2_147_483_647)]
-Seconds = Annotated[float, Meta(ge=0.01)]
+Seconds = Annotated[float, Meta(ge=0.01, le=86_400)]
 Deadline = Annotated[float, Meta(ge=0.1, le=3600)]
 Attempts = Annotated[int, Meta(ge=1, le=32_767)]
 Rank = Annotated[int, Meta(ge=0, le=32_767)]
@@ -323,6 +323,8 @@ IS_LOCAL = " (is_local = true)"
 
 
 def _check_provider(provider: Provider, *, layers: Collection[str], path: str) -> None:
+    if says := spelling.slug_mistake(provider.slug):
+        raise Mistake(f"{path}.slug", f"slug: {says}")
     if says := spelling.base_url_mistake(provider.base_url):
         raise Mistake(f"{path}.base_url", f"base_url: {says}")
     if refusal := addresses.mistake_of_url(provider.base_url, is_local=provider.is_local or False):

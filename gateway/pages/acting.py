@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
+from django.apps import apps
 from django.contrib import messages
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, ValidationError
 from django.forms import BaseForm, BaseModelForm
@@ -50,7 +51,14 @@ def signed_in(request: HttpRequest, permission: str) -> Authority:
 
 
 def lacking(permission: str) -> PermissionDenied:
-    return PermissionDenied(f"You lack the permission {permission!r}.")
+    return PermissionDenied(f"You lack the permission {named(permission)}: who looks after users gives it.")
+
+
+def named(permission: str) -> str:
+    """As the page of a user lists it."""
+    app, _, code = permission.partition(".")
+    verb, _, table = code.partition("_")
+    return f"“Can {verb} {apps.get_model(app, table)._meta.verbose_name}”"
 
 
 def require(found: Authority, permission: str) -> None:

@@ -16,14 +16,14 @@ from analytics import budget_rows
 from analytics.authority import Authority
 from analytics.models import Budget, Role
 from gateway import budget_bars
-from gateway.pages import budget_fields, form_fields, members
+from gateway.pages import budget_fields, finding, form_fields
 
 LONGEST = 100
 
 
 def new_page(request: HttpRequest, context: Mapping[str, Any]) -> HttpResponse:
     """Raises: PermissionDenied."""
-    found = members.authority_of(request, least=Role.ADMIN)
+    found = finding.authority_of(request, least=Role.ADMIN)
     mistakes: Mapping[str, str] = {}
     texts = budget_fields.blank(request.GET.get("whose", "")[:LONGEST])
     if request.method == "POST":
@@ -98,9 +98,9 @@ def delete_page(request: HttpRequest, context: Mapping[str, Any], budget_id: int
 
 def _held(request: HttpRequest, budget_id: int) -> tuple[Authority, Budget]:
     """Raises: Http404, for one that the user may not see as well; PermissionDenied for who may look alone."""
-    found = members.authority_of(request)
-    row = members.budget(str(budget_id), found=found)
-    found.require(Role.ADMIN, project_id=members.project_of(row))
+    found = finding.authority_of(request)
+    row = finding.budget(str(budget_id), found=found)
+    found.require(Role.ADMIN, project_id=finding.project_of(row))
     return found, row
 
 

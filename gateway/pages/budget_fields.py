@@ -14,7 +14,7 @@ from analytics import keys, visibility
 from analytics.authority import Authority
 from analytics.models import ApiKey, Budget, Project, Role, Severity
 from analytics.types import BudgetAction, NearEdge, Window
-from gateway.pages import form_fields, members
+from gateway.pages import finding, form_fields
 from gateway.pages.form_fields import Field, Option
 from routing.models import Layer
 
@@ -91,8 +91,8 @@ def target(whose: str, *, found: Authority) -> tuple[Project | None, ApiKey | No
             raise PermissionDenied("Only superusers make budgets of the installation.")
         return None, None
     kind, _, name = whose.partition(":")
-    project = members.project_called(name, found=found) if kind == "project" else None
-    key = members.key_numbered(name, found=found) if kind == "key" else None
+    project = finding.project_called(name, found=found) if kind == "project" else None
+    key = finding.key_numbered(name, found=found) if kind == "key" else None
     if project is None and key is None:
         raise ValidationError({"whose": [WHOSE]})
     found.require(Role.ADMIN, project_id=key.project_id if key else project.pk if project else None)
@@ -150,7 +150,7 @@ def _targets(chosen: str, found: Authority) -> list[tuple[str, str]]:
     if found.is_everything:
         offered.insert(0, (INSTALLATION, "the whole installation"))
     kind, _, number = chosen.partition(":")
-    if kind == "key" and (key := members.key_numbered(number, found=found)):
+    if kind == "key" and (key := finding.key_numbered(number, found=found)):
         offered.append((chosen, f"token {key.name} of {key.project.slug}"))
     return offered if chosen in dict(offered) else [("", "Choose one"), *offered]
 

@@ -19,7 +19,7 @@ from analytics.authority import Authority
 from analytics.models import Project, Role
 from gateway import budget_shelves
 from gateway.budget_shelves import Shelf
-from gateway.pages import budget_fields, form_fields, members
+from gateway.pages import budget_fields, finding, form_fields
 from gateway.pages.form_fields import Field
 
 MOST_SHOWN = 20
@@ -44,7 +44,7 @@ NOTHING = Refused()
 
 def page(request: HttpRequest, context: Mapping[str, Any]) -> HttpResponse:
     """Raises: PermissionDenied."""
-    found = members.authority_of(request)
+    found = finding.authority_of(request)
     said, refused = _sent(request.POST, found) if request.method == "POST" else ("", NOTHING)
     if said and not request.headers.get("HX-Request"):
         messages.success(request, said)
@@ -75,7 +75,7 @@ def _projects(request: HttpRequest, found: Authority) -> tuple[list[Project], st
     rows = visibility.projects_of(found).order_by("slug")
     slug, after = (str(request.GET.get(name, "")).replace("\0", "")[:LONGEST] for name in ("project", "after"))
     if slug:
-        row = members.project_called(slug, found=found)
+        row = finding.project_called(slug, found=found)
         return ([row], slug, "") if row else ([], "", f"There is no project {slug!r}.")
     return list(rows.filter(slug__gt=after)[: MOST_SHOWN + 1]), "", ""
 
@@ -105,8 +105,8 @@ def _sent(form: QueryDict, found: Authority) -> tuple[str, Refused]:
 
 
 def _switch(form: QueryDict, found: Authority) -> tuple[str, Refused]:
-    row = members.budget(form.get("budget", ""), found=found)
-    found.require(Role.ADMIN, project_id=members.project_of(row))
+    row = finding.budget(form.get("budget", ""), found=found)
+    found.require(Role.ADMIN, project_id=finding.project_of(row))
     is_on = form.get("enabled") == "true"
     try:
         budget_rows.edit(row, actor=found.actor, changes={"enabled": is_on})
@@ -118,7 +118,7 @@ def _switch(form: QueryDict, found: Authority) -> tuple[str, Refused]:
 
 
 def _change_limits(form: QueryDict, found: Authority) -> tuple[str, Refused]:
-    row = members.project(form.get("project", ""), found=found)
+    row = finding.project(form.get("project", ""), found=found)
     found.require(Role.ADMIN, project_id=row.pk)
     try:
         edited = projects.edit(row, actor=found.actor, changes=budget_fields.limit_changes(form))

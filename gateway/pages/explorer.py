@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.template.response import TemplateResponse
 
@@ -24,7 +24,7 @@ from gateway import exploring
 from gateway.api import bodies
 from gateway.api.route import decision_json
 from gateway.exploring import Explored, Moved, Thresholds
-from gateway.pages import members
+from gateway.pages import acting, finding
 from providers.types import ChatRequest
 from routing import layer_rows, need, plan, snapshot
 from routing.decision import Decision, DecisionError
@@ -147,6 +147,7 @@ def _look(request: HttpRequest, asked: Asked, *, config: Snapshot, found: Author
     )
     return {
         "score": decision_json(explored.now),
+        "is_body": _is_body(asked.texts["prompt"]),
         "paths": _paths(explored),
         "is_same": explored.then is not None and explored.then.plan == explored.now.plan,
         **_moved(request, asked, config=config),
@@ -165,7 +166,7 @@ def _moved(request: HttpRequest, asked: Asked, *, config: Snapshot) -> dict[str,
 def _set(asked: Asked, *, found: Authority | None) -> tuple[str, dict[str, str]]:
     """What was done, or what is wrong. Raises: PermissionDenied."""
     if found is None or not found.may("routing.change_layer"):
-        raise PermissionDenied("You lack the permission 'routing.change_layer'.")
+        raise acting.lacking("routing.change_layer")
     try:
         changed = layer_rows.set_thresholds(asked.changed, actor=found.actor)
     except ValidationError as error:
@@ -214,7 +215,7 @@ def _caller(asked: Asked, *, config: Snapshot, found: Authority | None) -> Calle
     wanted = asked.texts["key"] or next((value for value, _ in asked.choices), "")
     if found is not None and wanted == NOBODY and _sees_all(found):
         return callers.owner()
-    row = None if found is None else members.key_numbered(wanted, found=found)
+    row = None if found is None else finding.key_numbered(wanted, found=found)
     caller = None if row is None else config.callers.get(bytes(row.key_hash))
     if found is None or caller is None:
         raise bodies.BadBody("Choose one of your tokens; make one first where there is none.", param="key")
@@ -226,7 +227,7 @@ def _request(asked: Asked) -> ChatRequest:
     prompt, texts = asked.texts["prompt"], asked.texts
     if not _has_prompt(asked):
         raise bodies.BadBody("Write a prompt, or paste one.", param="prompt")
-    if prompt.lstrip().startswith("{") and '"messages"' in prompt:
+    if _is_body(prompt):
         return bodies.chat_request(prompt.encode(), default_model=texts["model"] or "auto")
     body: dict[str, Any] = {
         "model": texts["model"] or "auto",
@@ -237,6 +238,10 @@ def _request(asked: Asked) -> ChatRequest:
     if texts["max_tokens"]:
         body["max_tokens"] = _whole(texts["max_tokens"])
     return bodies.chat_request(msgspec.json.encode(body))
+
+
+def _is_body(prompt: str) -> bool:
+    return prompt.lstrip().startswith("{") and '"messages"' in prompt
 
 
 def _has_prompt(asked: Asked) -> bool:

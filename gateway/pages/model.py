@@ -135,7 +135,7 @@ def _delete(sent: QueryDict, found: Authority, row: Model) -> Outcome:
     try:
         model_rows.delete(row, actor=found.actor, with_candidates=found.may("routing.delete_candidate"))
     except ConfigurationProblem as error:
-        raise ValidationError(f"{error} You lack the permission 'routing.delete_candidate' for it.") from error
+        raise ValidationError(f"{error} {acting.lacking('routing.delete_candidate')}") from error
     return Outcome(said=f"The model {row} is deleted.", goes_to=reverse("admin:models"))
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
@@ -21,7 +21,7 @@ from analytics.members import MembersProblem
 from analytics.models import Project, Role
 from analytics.projects import ProjectProblem
 from gateway import project_listing
-from gateway.pages import project_fields
+from gateway.pages import finding, project_fields
 
 MOST_SHOWN = 100
 MOST_NAMED = 500
@@ -31,7 +31,7 @@ _PROBLEMS = (ValidationError, PermissionDenied, ProjectProblem, MembersProblem)
 
 def list_page(request: HttpRequest, context: Mapping[str, Any]) -> HttpResponse:
     """Raises: PermissionDenied."""
-    found = _who(request)
+    found = finding.authority_of(request)
     part, after = (_clean(request.GET.get(name, "")) for name in ("q", "after"))
     rows = project_listing.among(found, part=part)
     lines = project_listing.lines(rows.filter(slug__gt=after), found=found, most=MOST_SHOWN + 1)
@@ -50,7 +50,7 @@ def list_page(request: HttpRequest, context: Mapping[str, Any]) -> HttpResponse:
 
 def new_page(request: HttpRequest, context: Mapping[str, Any]) -> HttpResponse:
     """Raises: PermissionDenied."""
-    found = _who(request)
+    found = finding.authority_of(request)
     if not found.is_everything:
         raise PermissionDenied("Only superusers make projects.")
     given, mistakes = project_fields.USUAL, {}
@@ -70,8 +70,8 @@ def new_page(request: HttpRequest, context: Mapping[str, Any]) -> HttpResponse:
 
 def page(request: HttpRequest, context: Mapping[str, Any], slug: str) -> HttpResponse:
     """Raises: PermissionDenied; Http404, for one that the user may not see as well."""
-    found = _who(request)
-    row = _one(slug, found=found)
+    found = finding.authority_of(request)
+    row = finding.project(slug, found=found)
     if request.method != "POST":
         return _shown(request, context, row, found=found)
     try:
@@ -202,21 +202,6 @@ _ACTIONS: Mapping[str, Callable[[QueryDict, Project, Authority], str]] = {
     "delete": _delete,
 }
 """By the form's name. All of them are for the project's admins; `members` and `_delete` ask for more."""
-
-
-def _who(request: HttpRequest) -> Authority:
-    """Raises: PermissionDenied."""
-    found = authority.of_user(request.user)
-    if found is None or found.within(Role.VIEWER) == frozenset():
-        raise PermissionDenied("You belong to no project.")
-    return found
-
-
-def _one(slug: str, *, found: Authority) -> Project:
-    row = visibility.projects_of(found).filter(slug=slug).first()
-    if row is None:
-        raise Http404(f"There is no project {slug!r}, or it is not yours to see.")
-    return row
 
 
 def _clean(text: str) -> str:

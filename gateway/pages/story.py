@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+from django.conf import settings
 
 from analytics.models import CostSource, Outcome, UsageRecord
 from gateway import request_story
@@ -132,4 +133,6 @@ def _buckets(row: UsageRecord) -> Iterator[Bucket]:
     for unit, (column, title) in _BUCKETS.items():
         amount = getattr(row, column)
         if amount:
-            yield Bucket(title, amount, request_story.price(prices[unit]) if unit in prices else "")
+            yield Bucket(
+                title, amount, request_story.price(prices[unit], zone=settings.TIME_ZONE) if unit in prices else ""
+            )

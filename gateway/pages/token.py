@@ -17,7 +17,7 @@ from analytics import audit_listing, handing_on, key_history, keys
 from analytics.authority import Authority
 from analytics.models import ApiKey, Role
 from gateway import key_listing, token_listing
-from gateway.pages import form_fields, members, token_fields, token_snippets
+from gateway.pages import finding, form_fields, token_fields, token_snippets
 
 GONE = "This token was deleted meanwhile."
 LONGEST_GRACE = timedelta(seconds=keys.MOST_GRACE_S)
@@ -25,13 +25,13 @@ LONGEST_GRACE = timedelta(seconds=keys.MOST_GRACE_S)
 
 def page(request: HttpRequest, context: Mapping[str, Any], key_id: int) -> HttpResponse:
     """Raises: Http404, PermissionDenied."""
-    found = members.authority_of(request)
-    row, said, mistake = members.key(key_id, found=found), "", ""
+    found = finding.authority_of(request)
+    row, said, mistake = finding.key(key_id, found=found), "", ""
     if request.method == "POST":
         act = _ACTIONS.get(request.POST.get("do", ""))
         mistake = "" if act else "This form is not known here: load the page anew."
         said = _done(act, row, found) if act else ""
-        row = members.key(key_id, found=found)
+        row = finding.key(key_id, found=found)
         if said and not request.headers.get("HX-Request"):
             messages.success(request, said)
             return HttpResponseRedirect(request.path)
@@ -98,8 +98,8 @@ _ACTIONS: Mapping[str, Callable[[ApiKey, Authority], str]] = {
 
 def change_page(request: HttpRequest, context: Mapping[str, Any], key_id: int) -> HttpResponse:
     """Raises: Http404, PermissionDenied."""
-    found = members.authority_of(request, least=Role.OPERATOR)
-    row = members.key(key_id, found=found)
+    found = finding.authority_of(request, least=Role.OPERATOR)
+    row = finding.key(key_id, found=found)
     handing_on.require_change(row, authority=found)
     was, mistakes = token_fields.of(row), {}
     texts = was
@@ -137,8 +137,8 @@ def _changed(request: HttpRequest, row: ApiKey, found: Authority) -> HttpRespons
 
 def delete_page(request: HttpRequest, context: Mapping[str, Any], key_id: int) -> HttpResponse:
     """Asks, naming what goes with it; the answer deletes. Raises: Http404, PermissionDenied."""
-    found = members.authority_of(request, least=Role.ADMIN)
-    row = members.key(key_id, found=found)
+    found = finding.authority_of(request, least=Role.ADMIN)
+    row = finding.key(key_id, found=found)
     handing_on.require_delete(row, authority=found)
     if request.method == "POST":
         _done(_delete, row, found)

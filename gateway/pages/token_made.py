@@ -20,13 +20,13 @@ from analytics.keys import NewKey
 from analytics.models import ApiKey, Role
 from gateway import key_listing
 from gateway.api.managing import SHOWN_ONCE
-from gateway.pages import form_fields, members, token_fields, token_snippets
+from gateway.pages import finding, form_fields, token_fields, token_snippets
 from gateway.pages.token import GONE
 
 
 def new_page(request: HttpRequest, context: Mapping[str, Any]) -> HttpResponse:
     """Raises: PermissionDenied."""
-    found = members.authority_of(request, least=Role.OPERATOR)
+    found = finding.authority_of(request, least=Role.OPERATOR)
     mistakes: Mapping[str, str] = {}
     texts = token_fields.blank(found, project=request.GET.get("project", ""))
     if request.method == "POST":
@@ -60,8 +60,8 @@ def rotate_page(request: HttpRequest, context: Mapping[str, Any], key_id: int) -
 
     Raises: Http404, PermissionDenied.
     """
-    found = members.authority_of(request, least=Role.OPERATOR)
-    row = members.key(key_id, found=found)
+    found = finding.authority_of(request, least=Role.OPERATOR)
+    row = finding.key(key_id, found=found)
     handing_on.require_change(row, authority=found)
     form = RotationForm(request.POST if request.method == "POST" else None, row=row)
     status = 400 if form.is_bound else 200

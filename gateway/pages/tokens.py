@@ -15,7 +15,7 @@ from analytics import keys, visibility
 from analytics.authority import Authority
 from analytics.models import ApiKey, Role
 from gateway import token_listing
-from gateway.pages import form_fields, members
+from gateway.pages import finding, form_fields
 from gateway.pages.form_fields import Field, Option
 
 ASKED = ("project", "state", "q", "after")
@@ -26,7 +26,7 @@ MOST_OFFERED = 1_000
 
 def page(request: HttpRequest, context: Mapping[str, Any]) -> TemplateResponse:
     """Raises: PermissionDenied."""
-    found = members.authority_of(request)
+    found = finding.authority_of(request)
     given = _given(request)
     mistakes = _mistakes(given, found)
     rows = [] if mistakes else list(_rows(given, found).order_by("-pk")[: MOST_SHOWN + 1])
@@ -55,7 +55,7 @@ def _given(request: HttpRequest) -> dict[str, str]:
 def _mistakes(given: Mapping[str, str], found: Authority) -> dict[str, str]:
     """What is wrong with the question, by field."""
     wrong: dict[str, str] = {}
-    if "project" in given and members.project_called(given["project"], found=found) is None:
+    if "project" in given and finding.project_called(given["project"], found=found) is None:
         wrong["project"] = f"There is no project {given['project']!r}."
     if "state" in given and given["state"] not in set(keys.State):
         wrong["state"] = f"Use one of {', '.join(keys.State)}."

@@ -1,5 +1,5 @@
 // Tokens and budgets: buttons that copy a text to the clipboard, which are not there without scripts (the texts can be
-// selected), and what happens to a form whose row is gone.
+// selected).
 "use strict";
 
 function textOf(source) {
@@ -36,16 +36,8 @@ function showButtons() {
     for (const button of document.querySelectorAll("[data-copies]")) button.hidden = false;
 }
 
-// What is gone, or no longer one's own, cannot be put in the page's place: the page as it is now says so.
-function lookAgain(event) {
-    if (![403, 404].includes(event.detail.xhr.status)) return;
-    event.detail.shouldSwap = false;
-    location.reload();
-}
-
 document.addEventListener("DOMContentLoaded", () => {
     showButtons();
-    document.body.addEventListener("htmx:beforeSwap", lookAgain);
     document.body.addEventListener("htmx:afterSettle", showButtons);
     document.addEventListener("click", event => {
         const button = event.target.closest("[data-copies]");

@@ -41,6 +41,7 @@ def test_members_are_changed_in_place(admin: Page, watch: Watch) -> None:
     admin.get_by_role("button", name=f"Save the role of {pages.ADMIN}").press("Enter")
     admin.get_by_role("status").filter(has_text="as operator").wait_for()
     assert admin.evaluate("document.activeElement.id").startswith("role-")
+    admin.once("dialog", lambda asked: asked.accept())
     admin.get_by_role("button", name=f"Take {pages.ADMIN} out").click()
     admin.get_by_text("Nobody yet").wait_for()
     assert admin.evaluate("document.body.dataset.stays") == "yes"

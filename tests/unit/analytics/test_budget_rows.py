@@ -100,6 +100,7 @@ class TestBadInput:
             ("1e400", "Use at most 1,000,000 US dollars."),
             ("1e999999999", "Use at most 1,000,000 US dollars."),
             ("1e-11", "ten digits after the point"),
+            ("1e-400", "ten digits after the point"),
             ("1.00000000001", "ten digits after the point"),
             ("NaN", "Use an amount in US dollars"),
             ("sNaN", "Use an amount in US dollars"),
@@ -117,6 +118,7 @@ class TestBadInput:
         assert list(found) == ["limit_usd"]
         assert says in found["limit_usd"]
         assert found["limit_usd"].count(says) == 1
+        assert not ("digits after" in found["limit_usd"] and "at most 1,000,000" in found["limit_usd"])
 
     @pytest.mark.parametrize(
         ("field", "value", "says"),

@@ -92,6 +92,7 @@ class TestMake:
             ({"extra_body": []}, "extra_body", "Use a JSON object"),
             ({"extra_body": {"model": "x"}}, "extra_body", "cannot be added"),
             ({"extra_body": {"x": "a\0b"}}, "extra_body", "JSON cannot keep"),
+            ({"connect_timeout_s": 86_401}, "connect_timeout_s", "less than or equal to 86400"),
             ({"credential": "sk"}, "credential", "There is no field 'credential'"),
             ({"created_at": "2026-01-01T00:00:00Z"}, "created_at", "There is no field 'created_at'"),
         ],

@@ -76,7 +76,7 @@ class TestList:
         audit.record("tried.more", before={"a": 1, "b": 2}, after={"a": 1, "b": 3})
         audit.record("tried.first", before={}, after={"ann": "viewer"})
         lines = admin_client.get(LIST).context_data["lines"][:2]
-        assert [line.changed for line in lines] == ["ann: - -> viewer", "b: 2 -> 3"]
+        assert [line.changed for line in lines] == ["ann: none -> viewer", "b: 2 -> 3"]
 
     @pytest.mark.parametrize(
         ("query", "found"),

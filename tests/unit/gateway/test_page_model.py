@@ -187,7 +187,7 @@ class TestDelete:
 
     def test_one_in_a_layer_asks_for_a_permission_of_its_own(self, client, ours, layers):
         member(client, ours.project, "providers.view_model", "providers.delete_model")
-        assert "'routing.delete_candidate'" in refused(client, PAGE, "delete", name="up/m1")
+        assert "“Can delete candidate”" in refused(client, PAGE, "delete", name="up/m1")
         assert Candidate.objects.filter(model=layers["L1"]).exists()
 
 

@@ -156,7 +156,7 @@ class TestWhoMay:
     def test_a_layer_asks_for_a_permission_of_its_own(self, client, ours, router):
         member(client, ours.project, "providers.add_model")
         fields = {"provider": "openrouter", "name": ["a/2"]}
-        assert "routing.add_candidate" in refused(client, PAGE, "add", 403, layer="L1", **fields)
+        assert "“Can add candidate”" in refused(client, PAGE, "add", 403, layer="L1", **fields)
         assert not client.get(OF_ROUTER).context_data["layers"]
         client.post(PAGE, {"do": "add", **fields})
         assert Model.objects.filter(name="a/2").exists()

@@ -188,7 +188,7 @@ class TestWhoMay:
     def test_each_change_asks_for_its_own(self, client, person):
         self.give(person, "providers.view_model", "routing.change_candidate")
         assert done(client, "move", layer="L0", model="up/m9", to="up")
-        assert "routing.delete_candidate" in refused(client, "remove", 403, layer="L0", model="up/m9")
+        assert "“Can delete candidate”" in refused(client, "remove", 403, layer="L0", model="up/m9")
 
     def test_nobody_comes_in_unsigned(self, client):
         assert client.post(PAGE, {"do": "switch-layer", "layer": "L0"}).status_code == 302

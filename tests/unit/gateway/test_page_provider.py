@@ -199,7 +199,7 @@ class TestDelete:
 
     def test_models_in_layers_ask_for_a_permission_of_their_own(self, client, ours):
         member(client, ours.project, "providers.view_provider", "providers.delete_provider")
-        assert "'routing.delete_candidate'" in refused(client, PAGE, "delete", slug="up")
+        assert "“Can delete candidate”" in refused(client, PAGE, "delete", slug="up")
         assert Provider.objects.exists()
 
 
@@ -220,7 +220,7 @@ class TestWhoMay:
     def test_who_may_change_settings_gives_no_key(self, client, ours):
         member(client, ours.project, "providers.view_provider", "providers.change_provider")
         assert done(client, PAGE, "save", **LOCAL | {"name": "Up"})
-        assert "providers.change_credential" in refused(client, PAGE, "key", 403, value=SECRET)
+        assert "“Can change credential”" in refused(client, PAGE, "key", 403, value=SECRET)
 
 
 def test_by_htmx_it_is_said_on_the_spot(admin_client):

@@ -259,7 +259,7 @@ class TestChanged:
 
     def test_one_deleted_meanwhile_is_told(self, operator, page, ours, monkeypatch):
         form = form_of(operator.get(page + "change/"))
-        monkeypatch.setattr("gateway.pages.members.key", lambda key_id, found: ours.key)
+        monkeypatch.setattr("gateway.pages.finding.key", lambda key_id, found: ours.key)
         ApiKey.objects.filter(pk=ours.key.pk).delete()
         assert operator.post(page + "change/", form | {"name": "x"}).status_code == 404
 

@@ -162,7 +162,7 @@ class TestRotated:
         shown = keys.rotate(ours.key, actor="tests").row.prefix
         stale = ApiKey.objects.get(pk=ours.key.pk)
         stale.previous_until = None
-        monkeypatch.setattr("gateway.pages.members.key", lambda key_id, found: stale)
+        monkeypatch.setattr("gateway.pages.finding.key", lambda key_id, found: stale)
         answer = operator.post(rotate, {"grace_hours": 24, "replaces": shown})
         assert (answer.status_code, "another rotation would end" in answer.content.decode()) == (409, True)
         assert ApiKey.objects.get(pk=ours.key.pk).prefix == shown
