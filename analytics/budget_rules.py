@@ -63,7 +63,7 @@ def _code(field: str, mistake: ValidationError) -> str:
     value = mistake.params.get("value") if field == "limit_usd" and mistake.params else None
     if mistake.code == "min_value" and value is not None and value > 0:
         return "least"
-    if mistake.code == "max_digits" and value is not None and abs(value) < 1:
+    if mistake.code == "max_digits" and value is not None and -1 < value < 1:
         return "max_decimal_places"
     return mistake.code or ""
 
