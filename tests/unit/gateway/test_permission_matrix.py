@@ -184,6 +184,16 @@ def test_every_table_has_its_line():
     assert pages == table.TABLE_PAGES.keys() | table.NOT_PAGES
 
 
+def test_what_changes_configuration_knows_these_methods_and_no_other(admin_client):
+    found, told = {}, {}
+    for at in table.MATRIX:
+        if at.startswith(("v1/admin/", "v1/models", "v1/layers", "v1/providers")):
+            answer = admin_client.trace("/" + PART.sub("1", at))
+            found[at] = (answer.status_code, {*answer["Allow"].split(", ")})
+            told[at] = (405, table.MATRIX[at].keys() | {"OPTIONS"} | ({"HEAD"} if "GET" in table.MATRIX[at] else set()))
+    assert found == told
+
+
 PARTS = ("v1/admin/", "v1/", "admin/", "")
 
 
