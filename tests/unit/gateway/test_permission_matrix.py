@@ -60,7 +60,8 @@ def methods(one: URLPattern) -> set[str]:
     view = getattr(one.callback, "cls", None) or getattr(one.callback, "view_class", None)
     if view is None or not hasattr(view, "http_method_names") or one.callback.__module__.startswith("django."):
         return {"GET"}
-    known = {name.upper() for name in view.http_method_names if hasattr(view, name)}
+    actions = getattr(one.callback, "actions", {})  # of a view set, whose methods stand in the URL table
+    known = {name.upper() for name in view.http_method_names if hasattr(view, name) or name in actions}
     return known - {"HEAD", "OPTIONS", "TRACE"}
 
 
