@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
 from django.urls import path
 from django.views.generic import RedirectView
+from rest_framework.routers import SimpleRouter
 
 from gateway import usage_answers
-from gateway.api import admin_layers, admin_models, old_addresses, openapi
-from gateway.api.admin_audit import AuditEntryView, AuditView
-from gateway.api.admin_budgets import BudgetsView, BudgetView
-from gateway.api.admin_keys import KeysView, KeyView, RotateView
-from gateway.api.admin_layers import CandidatesView, CandidateView, LayerView, PolicyView
-from gateway.api.admin_members import MembersView, MemberView
-from gateway.api.admin_models import PricesView, PriceView
-from gateway.api.admin_projects import ProjectsView, ProjectView
-from gateway.api.admin_providers import CredentialView, ProvidersView, ProviderView, TryView
+from gateway.api import old_addresses, openapi
+from gateway.api.admin_audit import AuditEntryViewSet
+from gateway.api.admin_budgets import BudgetViewSet
+from gateway.api.admin_keys import KeyViewSet
+from gateway.api.admin_layers import CandidateViewSet, LayerViewSet, PolicyViewSet
+from gateway.api.admin_members import MemberViewSet
+from gateway.api.admin_models import ModelViewSet, PriceViewSet
+from gateway.api.admin_projects import ProjectViewSet
+from gateway.api.admin_providers import ProviderViewSet
 from gateway.api.analytics import ReportView, SavingsView
 from gateway.api.auth import LoginView, LogoutView, RefreshView, StatusView, VerifyView
 from gateway.api.chat import ChatCompletionsView
@@ -34,16 +37,29 @@ short_way_views: dict[str, View] = {
     "/health": HealthView.as_view(),
 }
 
+resources = SimpleRouter(trailing_slash=False, use_regex_path=False)
+resources.register("v1/admin/keys", KeyViewSet, "key")
+resources.register("v1/admin/budgets", BudgetViewSet, "budget")
+resources.register("v1/admin/audit", AuditEntryViewSet, "audit-entry")
+resources.register("v1/admin/projects", ProjectViewSet, "project")
+resources.register("v1/admin/projects/<slug:slug>/members", MemberViewSet, "member")
+resources.register("v1/admin/providers", ProviderViewSet, "provider")
+resources.register("v1/admin/models", ModelViewSet, "model")
+resources.register("v1/admin/prices", PriceViewSet, "price")
+
+_ONE: dict[str, Any] = {"get": "retrieve", "patch": "partial_update", "delete": "destroy"}
+"""For what a router cannot place: lists that are put in order, rows that are made at addresses of their own."""
+
 urlpatterns = [
     *(path(address.removeprefix("/"), view) for address, view in short_way_views.items()),
     path("health/ready", ReadyView.as_view()),
-    path("v1/models", old_addresses.ModelsView.as_view()),
+    path("v1/models", old_addresses.ModelViewSet.as_view({"get": "list", "post": "create"})),
     path("v1/models/layers", LayersView.as_view()),
-    path("v1/models/<path:name>", old_addresses.ModelView.as_view()),
-    path("v1/layers/<slug:name>/reorder", old_addresses.ReorderView.as_view()),
-    path("v1/layers/<slug:name>/toggle", old_addresses.ToggleView.as_view()),
-    path("v1/providers", ProvidersView.as_view()),
-    path("v1/providers/<slug:slug>", old_addresses.ProviderView.as_view()),
+    path("v1/models/<path:name>", old_addresses.ModelViewSet.as_view(old_addresses.BY_PUT)),
+    path("v1/layers/<slug:name>/reorder", CandidateViewSet.as_view({"put": "reorder"})),
+    path("v1/layers/<slug:name>/toggle", old_addresses.LayerViewSet.as_view({"put": "toggle"})),
+    path("v1/providers", ProviderViewSet.as_view({"get": "list", "post": "create"})),
+    path("v1/providers/<slug:slug>", old_addresses.ProviderViewSet.as_view(old_addresses.BY_PUT)),
     path("v1/stats", StatsView.as_view()),
     path("v1/quota/status", QuotaStatusView.as_view()),
     path("v1/quota/update", QuotaUpdateView.as_view()),
@@ -60,30 +76,12 @@ urlpatterns = [
     path("v1/auth/status", StatusView.as_view()),
     path("v1/auth/verify", VerifyView.as_view()),
     path("v1/auth/logout", LogoutView.as_view()),
-    path("v1/admin/keys", KeysView.as_view()),
-    path("v1/admin/keys/<int:key_id>", KeyView.as_view()),
-    path("v1/admin/keys/<int:key_id>/rotate", RotateView.as_view()),
-    path("v1/admin/budgets", BudgetsView.as_view()),
-    path("v1/admin/budgets/<int:budget_id>", BudgetView.as_view()),
-    path("v1/admin/audit", AuditView.as_view()),
-    path("v1/admin/audit/<int:entry_id>", AuditEntryView.as_view()),
-    path("v1/admin/projects", ProjectsView.as_view()),
-    path("v1/admin/projects/<slug:slug>", ProjectView.as_view()),
-    path("v1/admin/projects/<slug:slug>/members", MembersView.as_view()),
-    path("v1/admin/projects/<slug:slug>/members/<str:user>", MemberView.as_view()),
-    path("v1/admin/providers", ProvidersView.as_view()),
-    path("v1/admin/providers/<slug:slug>", ProviderView.as_view()),
-    path("v1/admin/providers/<slug:slug>/credential", CredentialView.as_view()),
-    path("v1/admin/providers/<slug:slug>/test", TryView.as_view()),
-    path("v1/admin/models", admin_models.ModelsView.as_view()),
-    path("v1/admin/models/<path:name>", admin_models.ModelView.as_view()),
-    path("v1/admin/prices", PricesView.as_view()),
-    path("v1/admin/prices/<int:price_id>", PriceView.as_view()),
-    path("v1/admin/layers", admin_layers.LayersView.as_view()),
-    path("v1/admin/layers/<slug:name>", LayerView.as_view()),
-    path("v1/admin/layers/<slug:name>/candidates", CandidatesView.as_view()),
-    path("v1/admin/layers/<slug:name>/candidates/<path:model>", CandidateView.as_view()),
-    path("v1/admin/policy", PolicyView.as_view()),
+    *resources.urls,
+    path("v1/admin/layers", LayerViewSet.as_view({"get": "list", "post": "create", "put": "reorder"})),
+    path("v1/admin/layers/<slug:name>", LayerViewSet.as_view(_ONE)),
+    path("v1/admin/layers/<slug:name>/candidates", CandidateViewSet.as_view({"get": "list", "put": "reorder"})),
+    path("v1/admin/layers/<slug:name>/candidates/<path:model>", CandidateViewSet.as_view(_ONE | {"post": "create"})),
+    path("v1/admin/policy", PolicyViewSet.as_view({"get": "retrieve", "patch": "partial_update"})),
     path("v1/openapi.json", openapi.DocumentView.as_view()),
     path("docs", openapi.page, name="docs"),
     path("admin/", admin.site.urls),

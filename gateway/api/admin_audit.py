@@ -9,13 +9,14 @@ from analytics import audit_listing, visibility
 from analytics.models import Role
 from gateway import audit_asking
 from gateway.api import managing
-from gateway.api.managing import ManagingView
+from gateway.api.managing import ManagingViewSet
 
 
-class AuditView(ManagingView):
+class AuditEntryViewSet(ManagingViewSet):
+    lookup_url_kwarg, lookup_value_converter = "entry_id", "int"
     roles = {"GET": Role.ADMIN}
 
-    def get(self, request: Request) -> HttpResponse:
+    def list(self, request: Request) -> HttpResponse:
         asked = managing.asked(request, *audit_asking.FILTERS)
         slug = asked.get("project")
         project = None if slug is None else managing.project(slug, found=self.authority, least=self.least)
@@ -23,11 +24,7 @@ class AuditView(ManagingView):
         rows = audit_listing.entries(self.authority, wanted)
         return managing.page(request, rows, by="id", told=audit_listing.as_json, newest_first=True)
 
-
-class AuditEntryView(ManagingView):
-    roles = {"GET": Role.ADMIN}
-
-    def get(self, request: Request, entry_id: int) -> HttpResponse:
+    def retrieve(self, request: Request, entry_id: int) -> HttpResponse:
         rows = visibility.entries_of(self.authority).filter(pk=entry_id) if entry_id < 1 << 63 else ()
         told = audit_listing.as_json(rows)
         if not told:

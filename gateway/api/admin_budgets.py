@@ -13,7 +13,7 @@ from analytics import budget_rows, standing, visibility
 from analytics.models import ApiKey, Budget, Project
 from gateway import budget_listing
 from gateway.api import managing
-from gateway.api.managing import ManagingView
+from gateway.api.managing import ManagingViewSet
 
 _KINDS: dict[str, managing.Kind] = {
     "installation": managing.switch,
@@ -31,7 +31,9 @@ _KINDS: dict[str, managing.Kind] = {
 }
 
 
-class _BudgetsView(ManagingView):
+class BudgetViewSet(ManagingViewSet):
+    lookup_url_kwarg, lookup_value_converter = "budget_id", "int"
+
     def among(self) -> QuerySet[Budget]:
         return visibility.budgets_of(self.authority)
 
@@ -53,9 +55,7 @@ class _BudgetsView(ManagingView):
         key = None if key_id is None else managing.api_key(key_id, found=self.authority, least=self.least)
         return (None if key and project == key.project else project), key
 
-
-class BudgetsView(_BudgetsView):
-    def get(self, request: Request) -> HttpResponse:
+    def list(self, request: Request) -> HttpResponse:
         rows = self.among()
         asked = managing.asked(request, "project", "api_key")
         if "project" in asked:
@@ -65,23 +65,21 @@ class BudgetsView(_BudgetsView):
             rows = rows.filter(api_key=managing.api_key(_id(asked["api_key"]), found=self.authority))
         return managing.page(request, rows, by="id", told=budgets_json)
 
-    def post(self, request: Request) -> HttpResponse:
+    def create(self, request: Request) -> HttpResponse:
         fields = managing.changes(request, _KINDS)
         project, key = self.target(fields)
         fields = {"window": "", "limit_usd": None} | fields  # the row says what is missing
         row = budget_rows.create(actor=self.authority.actor, project=project, api_key=key, **fields)
         return JsonResponse(budget_json(row), status=201)
 
-
-class BudgetView(_BudgetsView):
-    def get(self, request: Request, budget_id: int) -> HttpResponse:
+    def retrieve(self, request: Request, budget_id: int) -> HttpResponse:
         return JsonResponse(budget_json(self.one(budget_id)))
 
-    def patch(self, request: Request, budget_id: int) -> HttpResponse:
+    def partial_update(self, request: Request, budget_id: int) -> HttpResponse:
         row, changes = self.one(budget_id), managing.changes(request, _KINDS)
         return JsonResponse(budget_json(budget_rows.edit(row, actor=self.authority.actor, changes=changes)))
 
-    def delete(self, request: Request, budget_id: int) -> HttpResponse:
+    def destroy(self, request: Request, budget_id: int) -> HttpResponse:
         budget_rows.delete(self.one(budget_id), actor=self.authority.actor)
         return JsonResponse({"id": budget_id, "object": "budget", "deleted": True})
 

@@ -8,13 +8,14 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import Http404, HttpResponse, JsonResponse
+from rest_framework.decorators import action
 from rest_framework.request import Request
 
 from analytics import handing_on, key_rules, keys, visibility
 from analytics.models import ApiKey, Role
 from gateway import key_listing
 from gateway.api import managing
-from gateway.api.managing import SHOWN_ONCE, Conflict, ManagingView
+from gateway.api.managing import SHOWN_ONCE, Conflict, ManagingViewSet
 
 _KINDS: dict[str, managing.Kind] = {
     "name": managing.as_it_is,
@@ -33,7 +34,8 @@ _KINDS: dict[str, managing.Kind] = {
 _ROTATION: dict[str, managing.Kind] = {"grace_s": managing.as_it_is, "end_previous": managing.switch}
 
 
-class _KeysView(ManagingView):
+class KeyViewSet(ManagingViewSet):
+    lookup_url_kwarg, lookup_value_converter = "key_id", "int"
     roles = {"POST": Role.OPERATOR, "PATCH": Role.OPERATOR}
 
     def among(self) -> QuerySet[ApiKey]:
@@ -59,9 +61,7 @@ class _KeysView(ManagingView):
             raise ValidationError({"owner": [f"There is no user {name!r}."]})
         return found
 
-
-class KeysView(_KeysView):
-    def get(self, request: Request) -> HttpResponse:
+    def list(self, request: Request) -> HttpResponse:
         rows = self.among()
         asked = managing.asked(request, "project", "state")
         if "project" in asked:
@@ -70,7 +70,7 @@ class KeysView(_KeysView):
             rows = keys.in_state(rows, _state(asked["state"]))
         return managing.page(request, rows, by="id", told=lambda found: [key_json(row) for row in found])
 
-    def post(self, request: Request) -> HttpResponse:
+    def create(self, request: Request) -> HttpResponse:
         fields = self.fields(request)
         name = fields.pop("name", "")
         project = fields.pop("project", None) or managing.project(None, found=self.authority, least=self.least)
@@ -78,23 +78,20 @@ class KeysView(_KeysView):
         told = {"key": made.secret, "warnings": key_listing.warnings(made.row, about=fields)}
         return JsonResponse(key_json(made.row) | told, status=201, headers=SHOWN_ONCE)
 
-
-class KeyView(_KeysView):
-    def get(self, request: Request, key_id: int) -> HttpResponse:
+    def retrieve(self, request: Request, key_id: int) -> HttpResponse:
         return JsonResponse({"object": "api_key", **key_listing.in_full(self.one(key_id))})
 
-    def patch(self, request: Request, key_id: int) -> HttpResponse:
+    def partial_update(self, request: Request, key_id: int) -> HttpResponse:
         changes = self.fields(request)
         row = handing_on.edit(self.one(key_id), authority=self.authority, changes=changes)
         return JsonResponse(key_json(row) | {"warnings": key_listing.warnings(row, about=changes)})
 
-    def delete(self, request: Request, key_id: int) -> HttpResponse:
+    def destroy(self, request: Request, key_id: int) -> HttpResponse:
         handing_on.delete(self.one(key_id), authority=self.authority)
         return JsonResponse({"id": key_id, "object": "api_key", "deleted": True})
 
-
-class RotateView(_KeysView):
-    def post(self, request: Request, key_id: int) -> HttpResponse:
+    @action(detail=True, methods=["post"])
+    def rotate(self, request: Request, key_id: int) -> HttpResponse:
         """A key that is leaked is given `{"grace_s": 0}`."""
         row, fields = self.one(key_id), managing.changes(request, _ROTATION)
         try:

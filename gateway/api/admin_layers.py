@@ -10,7 +10,7 @@ from rest_framework.request import Request
 
 from gateway import layer_listing
 from gateway.api import installation, managing
-from gateway.api.installation import InstallationView
+from gateway.api.installation import InstallationViewSet
 from routing import candidate_rows, layer_rows, policy_rows
 from routing.models import Candidate, Layer, Policy
 
@@ -22,85 +22,75 @@ _POLICY: dict[str, managing.Kind] = {
 }
 
 
-class LayersView(InstallationView):
+class LayerViewSet(InstallationViewSet):
     table = Layer
 
-    def get(self, request: Request) -> HttpResponse:
+    def list(self, request: Request) -> HttpResponse:
         managing.asked(request)
         return managing.page(request, layer_listing.layers(), by="position", told=_told)
 
-    def post(self, request: Request) -> HttpResponse:
+    def create(self, request: Request) -> HttpResponse:
         fields = managing.changes(request, _KINDS)
         row = layer_rows.create(actor=self.authority.actor, **{"name": "", **fields})
         return JsonResponse(layer_listing.one_layer(row), status=201)
 
-    def put(self, request: Request) -> HttpResponse:
-        """Their order."""
+    def reorder(self, request: Request) -> HttpResponse:
         fields = managing.changes(request, {"layers": installation.names})
         layer_rows.reorder(fields.get("layers", []), actor=self.authority.actor)
         return JsonResponse({"object": "list", "data": _told(list(layer_listing.layers().order_by("position")))})
 
-
-class LayerView(InstallationView):
-    table = Layer
-
-    def get(self, request: Request, name: str) -> HttpResponse:
+    def retrieve(self, request: Request, name: str) -> HttpResponse:
         return JsonResponse(layer_listing.one_layer(layer(name)))
 
-    def patch(self, request: Request, name: str) -> HttpResponse:
+    def partial_update(self, request: Request, name: str) -> HttpResponse:
         row, changes = layer(name), managing.changes(request, _KINDS)
         changed = layer_rows.edit(row, actor=self.authority.actor, changes=changes)
         return JsonResponse(layer_listing.one_layer(changed))
 
-    def delete(self, request: Request, name: str) -> HttpResponse:
+    def destroy(self, request: Request, name: str) -> HttpResponse:
         layer_rows.delete(layer(name), actor=self.authority.actor)
         return JsonResponse({"name": name, "object": "layer", "deleted": True})
 
 
-class CandidatesView(InstallationView):
+class CandidateViewSet(InstallationViewSet):
     table = Candidate
 
-    def get(self, request: Request, name: str) -> HttpResponse:
+    def list(self, request: Request, name: str) -> HttpResponse:
         return JsonResponse({"object": "list", "data": _candidates(candidate_rows.of(layer(name)))})
 
-    def put(self, request: Request, name: str) -> HttpResponse:
-        """Their order."""
+    def reorder(self, request: Request, name: str) -> HttpResponse:
         row, fields = layer(name), managing.changes(request, {"models": installation.names})
         ordered = candidate_rows.reorder(row, fields.get("models", []), actor=self.authority.actor)
         return JsonResponse({"object": "list", "data": _candidates(ordered)})
 
-
-class CandidateView(InstallationView):
-    table = Candidate
-
-    def get(self, request: Request, name: str, model: str) -> HttpResponse:
+    def retrieve(self, request: Request, name: str, model: str) -> HttpResponse:
         return JsonResponse(layer_listing.candidate_json(_candidate(name, model)))
 
-    def post(self, request: Request, name: str, model: str) -> HttpResponse:
+    def create(self, request: Request, name: str, model: str) -> HttpResponse:
         into, put, fields = layer(name), installation.model(model), managing.changes(request, _CANDIDATE)
         row = candidate_rows.add(into, put, actor=self.authority.actor, **fields)
         return JsonResponse(layer_listing.candidate_json(row), status=201)
 
-    def patch(self, request: Request, name: str, model: str) -> HttpResponse:
+    def partial_update(self, request: Request, name: str, model: str) -> HttpResponse:
         row, changes = _candidate(name, model), managing.changes(request, _CANDIDATE)
         changed = candidate_rows.edit(row, actor=self.authority.actor, changes=changes)
         return JsonResponse(layer_listing.candidate_json(changed))
 
-    def delete(self, request: Request, name: str, model: str) -> HttpResponse:
+    def destroy(self, request: Request, name: str, model: str) -> HttpResponse:
         candidate_rows.remove(_candidate(name, model), actor=self.authority.actor)
         return JsonResponse({"layer": name, "model": model, "object": "candidate", "deleted": True})
 
 
-class PolicyView(InstallationView):
+class PolicyViewSet(InstallationViewSet):
     table = Policy
 
-    def get(self, request: Request) -> HttpResponse:
+    def retrieve(self, request: Request) -> HttpResponse:
         row = policy_rows.find()
         if row is None:
             raise Http404("There is no policy yet: PATCH one with its default_layer.")
         return JsonResponse(layer_listing.policy_json(row))
 
-    def patch(self, request: Request) -> HttpResponse:
+    def partial_update(self, request: Request) -> HttpResponse:
         changes = managing.changes(request, _POLICY)
         if "default_layer" in changes:
             changes["default_layer"] = _default(changes["default_layer"])

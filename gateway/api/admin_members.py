@@ -12,32 +12,32 @@ from rest_framework.request import Request
 from analytics import members
 from analytics.models import Membership
 from gateway.api import managing
-from gateway.api.admin_projects import ProjectRowView
+from gateway.api.admin_projects import ProjectRowViewSet
 from gateway.api.managing import Conflict
 
 _KINDS: dict[str, managing.Kind] = {"role": managing.text}
 
 
-class MembersView(ProjectRowView):
-    def get(self, request: Request, slug: str) -> HttpResponse:
+class MemberViewSet(ProjectRowViewSet):
+    lookup_url_kwarg, lookup_value_converter = "user", "str"
+
+    def list(self, request: Request, slug: str) -> HttpResponse:
         managing.asked(request)
         return managing.page(request, members.of(self.one(slug)), by="user__username", told=_told, told_as="user")
 
-
-class MemberView(ProjectRowView):
-    def get(self, request: Request, slug: str, user: str) -> HttpResponse:
+    def retrieve(self, request: Request, slug: str, user: str) -> HttpResponse:
         row = members.find(self.one(slug), user)
         if row is None:
             raise Http404(f"{user!r} is no member of {slug}.")
         return JsonResponse(member_json(row))
 
-    def put(self, request: Request, slug: str, user: str) -> HttpResponse:
+    def update(self, request: Request, slug: str, user: str) -> HttpResponse:
         project, fields = self.one(slug), managing.changes(request, _KINDS)
         with _told_as_http():
             found = members.put(project, user, role=fields.get("role", ""), authority=self.authority)
         return JsonResponse(member_json(found.row), status=201 if found.is_new else 200)
 
-    def delete(self, request: Request, slug: str, user: str) -> HttpResponse:
+    def destroy(self, request: Request, slug: str, user: str) -> HttpResponse:
         with _told_as_http():
             members.take_out(self.one(slug), user, authority=self.authority)
         return JsonResponse({"user": user, "project": slug, "object": "member", "deleted": True})

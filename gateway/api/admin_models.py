@@ -12,7 +12,7 @@ from rest_framework.request import Request
 
 from gateway import model_listing
 from gateway.api import installation, managing
-from gateway.api.installation import InstallationView
+from gateway.api.installation import InstallationViewSet
 from providers.models import Model, Price, Provider
 from routing import model_rows, price_setting
 
@@ -30,10 +30,11 @@ _PRICE: dict[str, managing.Kind] = {
 }
 
 
-class ModelsView(InstallationView):
+class ModelViewSet(InstallationViewSet):
     table = Model
+    lookup_url_kwarg, lookup_value_converter = "name", "path"
 
-    def get(self, request: Request) -> HttpResponse:
+    def list(self, request: Request) -> HttpResponse:
         asked = managing.asked(request, "provider", "layer", "enabled", "q")
         wanted = {"provider__slug": asked.get("provider"), "candidates__layer__name": asked.get("layer"),
                   "enabled": installation.is_asked(asked, "enabled")}  # fmt: skip
@@ -42,34 +43,31 @@ class ModelsView(InstallationView):
             rows = rows.filter(Q(full_name__icontains=asked["q"]) | Q(title__icontains=asked["q"]))
         return managing.page(request, rows, by="full_name", told=_told, told_as="id")
 
-    def post(self, request: Request) -> HttpResponse:
+    def create(self, request: Request) -> HttpResponse:
         row = make(self.authority.actor, managing.changes(request, KINDS))
         return JsonResponse(model_listing.one_model(row), status=201)
 
-
-class ModelView(InstallationView):
-    table = Model
-
-    def get(self, request: Request, name: str) -> HttpResponse:
+    def retrieve(self, request: Request, name: str) -> HttpResponse:
         return JsonResponse(model_listing.one_model(installation.model(name)))
 
-    def patch(self, request: Request, name: str) -> HttpResponse:
+    def partial_update(self, request: Request, name: str) -> HttpResponse:
         row, changes = installation.model(name), managing.changes(request, KINDS)
         changed = model_rows.edit(row, actor=self.authority.actor, changes=changes)
         return JsonResponse(model_listing.one_model(changed))
 
-    def delete(self, request: Request, name: str) -> HttpResponse:
+    def destroy(self, request: Request, name: str) -> HttpResponse:
         row, with_candidates = installation.model(name), installation.with_candidates(request, found=self.authority)
         model_rows.delete(row, actor=self.authority.actor, with_candidates=with_candidates)
         return JsonResponse({"id": name, "object": "model", "deleted": True})
 
 
-class PricesView(InstallationView):
+class PriceViewSet(InstallationViewSet):
     """The newest rows first; a price is never changed, so there is no PATCH."""
 
     table = Price
+    lookup_url_kwarg, lookup_value_converter = "price_id", "int"
 
-    def get(self, request: Request) -> HttpResponse:
+    def list(self, request: Request) -> HttpResponse:
         asked, rows = managing.asked(request, "model"), Price.objects.all()
         if "model" in asked:
             rows = rows.filter(model=_model(asked["model"]))
@@ -81,20 +79,16 @@ class PricesView(InstallationView):
             newest_first=True,
         )
 
-    def post(self, request: Request) -> HttpResponse:
+    def create(self, request: Request) -> HttpResponse:
         fields = {"unit": "", "usd": None} | managing.changes(request, _PRICE)  # the service says what is missing
         row = _model(fields.pop("model", ""))
         price, is_new = price_setting.add(row, actor=self.authority.actor, **fields)
         return JsonResponse(_price(price), status=201 if is_new else 200)
 
-
-class PriceView(InstallationView):
-    table = Price
-
-    def get(self, request: Request, price_id: int) -> HttpResponse:
+    def retrieve(self, request: Request, price_id: int) -> HttpResponse:
         return JsonResponse(_price(_one(price_id)))
 
-    def delete(self, request: Request, price_id: int) -> HttpResponse:
+    def destroy(self, request: Request, price_id: int) -> HttpResponse:
         price_setting.take_back(_one(price_id), actor=self.authority.actor)
         return JsonResponse({"id": price_id, "object": "price", "deleted": True})
 

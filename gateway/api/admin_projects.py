@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from analytics import projects, visibility
 from analytics.models import Project
 from gateway.api import managing
-from gateway.api.managing import Conflict, ManagingView
+from gateway.api.managing import Conflict, ManagingViewSet
 
 _KINDS: dict[str, managing.Kind] = {
     "slug": managing.text,
@@ -26,7 +26,7 @@ _KINDS: dict[str, managing.Kind] = {
 }
 
 
-class ProjectRowView(ManagingView):
+class ProjectRowViewSet(ManagingViewSet):
     def among(self) -> QuerySet[Project]:
         return visibility.projects_of(self.authority)
 
@@ -37,27 +37,27 @@ class ProjectRowView(ManagingView):
         return self.hold(row, of=row.pk)
 
 
-class ProjectsView(ProjectRowView):
-    def get(self, request: Request) -> HttpResponse:
+class ProjectViewSet(ProjectRowViewSet):
+    lookup_url_kwarg, lookup_value_converter = "slug", "slug"
+
+    def list(self, request: Request) -> HttpResponse:
         managing.asked(request)
         return managing.page(request, self.among(), by="slug", told=lambda found: [project_json(row) for row in found])
 
-    def post(self, request: Request) -> HttpResponse:
+    def create(self, request: Request) -> HttpResponse:
         managing.for_superusers(self.authority, what="make projects")
         fields = managing.changes(request, _KINDS)
         row = projects.create(fields.pop("slug", ""), actor=self.authority.actor, **fields)
         return JsonResponse(project_json(row), status=201)
 
-
-class ProjectView(ProjectRowView):
-    def get(self, request: Request, slug: str) -> HttpResponse:
+    def retrieve(self, request: Request, slug: str) -> HttpResponse:
         return JsonResponse(project_json(self.one(slug)))
 
-    def patch(self, request: Request, slug: str) -> HttpResponse:
+    def partial_update(self, request: Request, slug: str) -> HttpResponse:
         row, changes = self.one(slug), managing.changes(request, _KINDS)
         return JsonResponse(project_json(projects.edit(row, actor=self.authority.actor, changes=changes)))
 
-    def delete(self, request: Request, slug: str) -> HttpResponse:
+    def destroy(self, request: Request, slug: str) -> HttpResponse:
         row = self.one(slug)
         managing.for_superusers(self.authority, what="delete projects")
         try:

@@ -19,7 +19,7 @@ from rest_framework.request import Request
 from analytics.authority import Authority
 from analytics.types import Caller
 from gateway.api import managing
-from gateway.api.managing import Kind, ManagingView
+from gateway.api.managing import Kind, ManagingViewSet
 from providers.models import Model, Provider
 from routing import model_rows
 
@@ -49,7 +49,7 @@ class MayConfigure(BasePermission):
         return found is not None and found.may(wanted)
 
 
-class InstallationView(ManagingView):
+class InstallationViewSet(ManagingViewSet):
     permission_classes = [MayConfigure]
     table: type[models.Model]
     """Whose permissions are asked for."""

@@ -6,6 +6,7 @@ to refuse, in the words that admin and commands use too.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -17,9 +18,11 @@ from django.db.models import Model, QuerySet
 from django.http import HttpResponse, JsonResponse
 from django.utils.dateparse import parse_datetime
 from rest_framework import exceptions
+from rest_framework.decorators import MethodMapper
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
+from rest_framework.viewsets import ViewSetMixin
 
 from analytics import audit_context, authority, key_rules, visibility
 from analytics.authority import Authority
@@ -99,6 +102,16 @@ class ManagingView(BodyView):
         """The row, of this project. Raises: PermissionDenied for who may see it and not do what is asked."""
         self.authority.require(self.least, project_id=of)
         return row
+
+
+class ManagingViewSet(ViewSetMixin, ManagingView):
+    """All that is done with one kind of row, at the addresses that `gateway.urls` gives it."""
+
+    @classmethod
+    def get_extra_actions(cls) -> list[Any]:
+        """Without a look at `schema`, which would import whatever describes the API into every process."""
+        known = inspect.getmembers_static(cls, lambda found: isinstance(getattr(found, "mapping", None), MethodMapper))
+        return [found for _, found in known]
 
 
 class TooLarge(exceptions.APIException):

@@ -9,6 +9,7 @@ from typing import Any
 from django.http import HttpResponse, JsonResponse
 from rest_framework.request import Request
 from rest_framework.views import APIView
+from rest_framework.viewsets import ViewSet
 
 from analytics.types import Caller
 from providers.listed_prices import PRICED_BY_ONE
@@ -17,14 +18,12 @@ from routing.listing import ListedModel
 from routing.types import Layer
 
 
-class ModelsView(APIView):
-    def get(self, request: Request) -> HttpResponse:
+class ModelViewSet(ViewSet):
+    def list(self, request: Request) -> HttpResponse:
         listed = listing.models(snapshot.current(), caller=_caller(request))
         return JsonResponse({"object": "list", "data": [model_json(model) for model in listed]})
 
-
-class ModelView(APIView):
-    def get(self, request: Request, name: str) -> HttpResponse:
+    def retrieve(self, request: Request, name: str) -> HttpResponse:
         return JsonResponse(model_json(listing.model(name, snapshot=snapshot.current(), caller=_caller(request))))
 
 

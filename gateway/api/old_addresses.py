@@ -15,48 +15,39 @@ from rest_framework.views import APIView
 
 from gateway import layer_listing
 from gateway.api import admin_layers, admin_models, admin_providers, managing, models
-from gateway.api.installation import InstallationView
+from gateway.api.installation import InstallationViewSet
 from routing import layer_rows, model_rows
 from routing.models import Layer
 
+BY_PUT: dict[str, Any] = {"get": "retrieve", "put": "partial_update", "delete": "destroy"}
+_METHODS = ["get", "post", "head", "options", "put", "delete"]
+"""In the order in which `Allow` names them there."""
 
-class _OpenToLookAt(InstallationView):
-    """GET is for whoever may look at models, as before; the rest is the installation's."""
+
+class ModelViewSet(models.ModelViewSet, admin_models.ModelViewSet):
+    """Looked at by any key; the rest is for who may change what all projects share."""
+
+    http_method_names = _METHODS
 
     def get_permissions(self) -> Any:
         is_look = self.request.method in SAFE_METHODS
         return [one() for one in APIView.permission_classes] if is_look else super().get_permissions()
 
+    def partial_update(self, request: Request, name: str) -> HttpResponse:
+        return super().partial_update(request, _whole(name))
 
-class ModelsView(_OpenToLookAt, models.ModelsView, admin_models.ModelsView):
-    """Looked at by any key; made by who may change what all projects share."""
-
-
-class ModelView(_OpenToLookAt, models.ModelView, admin_models.ModelView):
-    http_method_names = ["get", "head", "options", "put", "delete"]
-
-    def put(self, request: Request, name: str) -> HttpResponse:
-        return self.patch(request, _whole(name))
-
-    def delete(self, request: Request, name: str) -> HttpResponse:
-        return super().delete(request, _whole(name))
+    def destroy(self, request: Request, name: str) -> HttpResponse:
+        return super().destroy(request, _whole(name))
 
 
-class ProviderView(admin_providers.ProviderView):
-    http_method_names = ["get", "head", "options", "put", "delete"]
-
-    def put(self, request: Request, slug: str) -> HttpResponse:
-        return self.patch(request, slug)
+class ProviderViewSet(admin_providers.ProviderViewSet):
+    http_method_names = _METHODS
 
 
-class ReorderView(admin_layers.CandidatesView):
-    http_method_names = ["put", "options"]
-
-
-class ToggleView(InstallationView):
+class LayerViewSet(InstallationViewSet):
     table = Layer
 
-    def put(self, request: Request, name: str) -> HttpResponse:
+    def toggle(self, request: Request, name: str) -> HttpResponse:
         """Without a body it is switched over."""
         row, fields = admin_layers.layer(name), managing.changes(request, {"enabled": managing.switch})
         changed = layer_rows.toggle(row, actor=self.authority.actor, enabled=fields.get("enabled"))
