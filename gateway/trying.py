@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
 import msgspec
-from asgiref.sync import async_to_sync
 
 from analytics import callers, cost, ids
 from analytics.types import Caller, storable
@@ -22,10 +21,11 @@ from gateway.mending import Place, Problem
 from providers import embedded
 from providers.dialects.openai_stream import text_of
 from providers.types import ChatRequest, Model, Usage
-from routing import chat, decision, runtime, snapshot
+from routing import chat, runtime, snapshot, streaming
 from routing.admission import Parts
 from routing.bills import Bill
-from routing.streaming import Streaming
+from routing.chat import Completed
+from routing.decision import UnknownModel
 from routing.types import DropReason, Snapshot, Wishes
 
 PROMPT = "Reply with the single word OK."
@@ -47,6 +47,10 @@ class Trial:
     took_s: float | None = None
     bill: Bill | None = None
     request_id: str = ""
+
+
+Telling = AsyncGenerator[str | Trial, None]
+"""The pieces of an answer as they are written, where it is a stream; the trial at last."""
 
 
 def run(
@@ -95,24 +99,41 @@ def cheapest(slug: str, *, config: Snapshot) -> Model | None:
     return min(_models(slug, config=config), key=_dearness, default=None)
 
 
-def here(subject: Subject, *, model: str, prompt: str, asker: str) -> Trial:
-    """In the process that answers requests, from the thread of a view: on its event loop, as one request among the
-    others. `asker` is the name the ledger has for who asked.
+def here(subject: Subject, *, model: str, prompt: str, asker: str) -> Telling:
+    """In the process that answers requests, as one request among the others: for its event loop. `asker` is the name
+    the ledger has for who asked.
 
-    Raises: NotRunning, SnapshotError, SpoolError.
+    Raises: NotRunning, SnapshotError.
     """
+    place = subject.place
     if subject.key_problem is not None or not subject.enabled:
-        return Trial(subject.place.slug, model, subject.key_problem or mending.not_enabled(subject.place))
-    caller = replace(callers.owner(), key_name=storable(asker, most=LONGEST_ASKER))
-    return async_to_sync(attempt)(
-        subject.place,
-        model=model,
-        is_stream=True,
-        config=snapshot.current(),
-        owner=caller,
-        parts=runtime.current(),
-        prompt=prompt,
+        return _only(Trial(place.slug, model, subject.key_problem or mending.not_enabled(place)))
+    config, parts = snapshot.current(), runtime.current()
+    owner = replace(callers.owner(), key_name=storable(asker, most=LONGEST_ASKER))
+    return _left_with_its_client(
+        _telling(place, model=model, is_stream=True, config=config, owner=owner, parts=parts, prompt=prompt)
     )
+
+
+async def _left_with_its_client(telling: Telling) -> Telling:
+    """Whoever cancels this is the client that leaves: Django tells it by nothing else."""
+    async with aclosing(telling):
+        while True:
+            reading = asyncio.ensure_future(anext(telling, None))
+            try:
+                part = await asyncio.shield(reading)
+            except asyncio.CancelledError:
+                streaming.leave(reading)
+                await asyncio.wait([reading])
+                raise
+            if part is None:
+                return
+            yield part
+
+
+async def last(telling: Telling) -> Trial:
+    """What came of it. Raises: SpoolError."""
+    return [part async for part in telling if isinstance(part, Trial)][-1]
 
 
 async def attempt(
@@ -126,39 +147,42 @@ async def attempt(
     prompt: str = PROMPT,
 ) -> Trial:
     """Asks once, and that model alone. Raises: SpoolError."""
+    return await last(
+        _telling(place, model=model, is_stream=is_stream, config=config, owner=owner, parts=parts, prompt=prompt)
+    )
+
+
+async def _only(trial: Trial) -> Telling:
+    yield trial
+
+
+async def _telling(
+    place: Place, *, model: str, is_stream: bool, config: Snapshot, owner: Caller, parts: Parts, prompt: str
+) -> Telling:
+    """Raises: SpoolError."""
     request = _request(place, model=model, is_stream=is_stream, prompt=prompt)
     request_id, started_at = ids.new(), time.monotonic()
     begun = Trial(place.slug, model, request_id=str(request_id))
+    ask = chat.stream if is_stream else chat.complete
     try:
-        if is_stream:
-            stream = await chat.stream(
-                request, wishes=Wishes(), caller=owner, snapshot=config, request_id=request_id, parts=parts
-            )
-            return await _streamed(begun, place=place, stream=stream, started_at=started_at)
-        whole = await chat.complete(
-            request, wishes=Wishes(), caller=owner, snapshot=config, request_id=request_id, parts=parts
-        )
-    except over_limit.REFUSALS as refused:
-        said = over_limit.refusal(refused, caller=owner, at=time.time())
-        return replace(begun, problem=mending.held_back(why=said.message))
-    except chat.ChatError as failure:
-        return replace(begun, problem=_problem(place, failure=failure, model=model))
-    except decision.UnknownModel as error:
-        near = f"; close to it: {', '.join(error.near)}" if error.near else ""
-        return replace(begun, problem=mending.not_ready(place, why=f"it has no enabled model {model!r}{near}"))
-    took_s = time.monotonic() - started_at
-    return replace(begun, answer=_said(whole.answer.body), took_s=took_s, bill=whole.bill)
-
-
-async def _streamed(begun: Trial, *, place: Place, stream: Streaming, started_at: float) -> Trial:
-    first_token_s = time.monotonic() - started_at
+        answer = await ask(request, wishes=Wishes(), caller=owner, snapshot=config, request_id=request_id, parts=parts)
+    except (*over_limit.REFUSALS, chat.ChatError, UnknownModel) as error:
+        yield replace(begun, problem=_problem(error, place=place, model=model, caller=owner))
+        return
+    answered_s = time.monotonic() - started_at
+    if isinstance(answer, Completed):
+        yield replace(begun, answer=_said(answer.answer.body), took_s=answered_s, bill=answer.bill)
+        return
+    text: list[str] = []
     try:
-        text = "".join([text_of(frames) async for frames in stream.frames()])
+        async for frames in answer.frames():
+            text.append(text_of(frames))
+            yield text[-1]
     finally:
-        stream.close()
-    problem = mending.failed(place, error=stream.error, model=begun.model) if stream.error else None
-    took_s = time.monotonic() - started_at
-    return replace(begun, problem=problem, answer=text, first_token_s=first_token_s, took_s=took_s, bill=stream.bill)
+        answer.close()
+    problem = mending.failed(place, error=answer.error, model=model) if answer.error else None
+    told = replace(begun, problem=problem, answer="".join(text), first_token_s=answered_s, bill=answer.bill)
+    yield replace(told, took_s=time.monotonic() - started_at)
 
 
 def _request(place: Place, *, model: str, is_stream: bool, prompt: str) -> ChatRequest:
@@ -177,7 +201,16 @@ def _said(body: bytes) -> str:
     return content if isinstance(content, str) else ""
 
 
-def _problem(place: Place, *, failure: chat.ChatError, model: str) -> Problem:
+def _problem(error: Exception, *, place: Place, model: str, caller: Caller) -> Problem:
+    if isinstance(error, over_limit.REFUSALS):
+        return mending.held_back(why=over_limit.refusal(error, caller=caller, at=time.time()).message)
+    if isinstance(error, chat.ChatError):
+        return _unanswered(error, place=place, model=model)
+    near = f"; close to it: {', '.join(error.near)}" if isinstance(error, UnknownModel) and error.near else ""
+    return mending.not_ready(place, why=f"it has no enabled model {model!r}{near}")
+
+
+def _unanswered(failure: chat.ChatError, *, place: Place, model: str) -> Problem:
     if isinstance(failure, chat.NobodyAnswered) and failure.error is not None:
         return mending.failed(place, error=failure.error, model=model)
     reasons = {dropped.reason for dropped in failure.decision.plan.dropped}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from asgiref.sync import async_to_sync
 from django import forms
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
@@ -16,19 +17,16 @@ from django.utils import timezone
 from analytics import visibility
 from analytics.authority import Authority
 from analytics.spool import SpoolError
-from gateway import checking, trying, usage_asking, vendor_figures
-from gateway.pages import acting, price_forms, provider, providers, sparkline
+from gateway import trying, usage_asking, vendor_figures
+from gateway.pages import acting, price_forms, provider, providers, question, sparkline
 from gateway.pages.acting import Outcome
 from gateway.pages.price_forms import PriceForm
 from gateway.trying import Trial
 from gateway.usage_asking import Asker
 from providers.models import Kind, Model
-from routing import model_rows, runtime
+from routing import model_rows
 from routing.configuring import ConfigurationProblem
 from routing.models import Candidate
-from routing.snapshot import SnapshotError
-
-LONGEST_PROMPT = 4_000
 
 
 class FactsForm(forms.ModelForm):  # type: ignore[type-arg]  # it takes none at run time
@@ -63,7 +61,7 @@ def page(request: HttpRequest, context: Mapping[str, Any], name: str) -> HttpRes
         "places": Candidate.objects.filter(model=row).select_related("layer").order_by("layer__position"),
         "health": next((one for one in providers.health() if one.candidate.model.id == row.pk), None),
         "trial": outcome.shown if isinstance(outcome.shown, Trial) else None,
-        "prompt": request.POST.get("prompt", trying.PROMPT)[:LONGEST_PROMPT],
+        "prompt": request.POST.get("prompt", trying.PROMPT)[: question.LONGEST_PROMPT],
         "most_tokens": trying.LONGEST_TOKENS,
         "can_be_asked": row.kind == Kind.CHAT,
         "now": timezone.now(),
@@ -115,18 +113,12 @@ def _reset(sent: QueryDict, found: Authority, row: Model) -> str:
 
 
 def _ask(sent: QueryDict, found: Authority, row: Model) -> Outcome:
-    """One real request, paid for like any other, within the default project's budgets and limits."""
-    prompt = sent.get("prompt", "").strip()
-    if not prompt or len(prompt) > LONGEST_PROMPT:
-        raise ValidationError(f"Write what to ask, in {LONGEST_PROMPT:,} characters at most.")
-    (subject,) = checking.subjects([row.provider.slug])
     try:
-        trial = trying.here(subject, model=row.name, prompt=prompt, asker=f"{found.actor}, at the dashboard")
-    except runtime.NotRunning:
-        return Outcome(mistake="This process answers no requests, so it cannot ask either.", status=503)
-    except (SnapshotError, SpoolError) as error:
+        return Outcome(shown=async_to_sync(trying.last)(question.put(sent, found, row)))
+    except question.NotNow as error:
+        return Outcome(mistake=str(error), status=503)
+    except SpoolError as error:
         return Outcome(mistake=f"Nobody was asked: {error}.", status=503)
-    return Outcome(shown=trial)
 
 
 def _delete(sent: QueryDict, found: Authority, row: Model) -> Outcome:

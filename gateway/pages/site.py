@@ -21,6 +21,7 @@ _PAGES = (
     ("models/", "models", "models.page"),
     ("models/add/", "model_offers", "model_offers.page"),
     ("models/<path:name>/", "model", "model.page"),
+    ("ask/<path:name>/", "question", "question.page"),
     ("providers/", "providers", "providers.page"),
     ("providers/new/", "provider_new", "providers.new_page"),
     ("providers/<str:slug>/", "provider", "provider.page"),

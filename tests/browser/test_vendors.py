@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
     from tests.process.gateway_process import Gateway
 
 pytestmark = pytest.mark.browser
+ASKED = "provider = 'alder' AND model = 'talkative' AND outcome ="
+ASK_AGAIN = """
+async () => {
+  const form = document.querySelector("form[data-live]")
+  return (await fetch(form.dataset.live, {method: "POST", body: new FormData(form)})).text()
+}
+"""
 READ = {
     "providers": "/admin/providers/",
     "provider": "/admin/providers/alder/",
@@ -107,7 +115,9 @@ def test_its_forms_work_without_scripts(plain: Page, watch: Watch) -> None:
     plain.get_by_role("status").get_by_text("no key", exact=True).wait_for()
 
 
-def test_a_model_is_found_added_and_asked_in_place(admin: Page, gateway: Gateway, alder: RunningUpstream) -> None:
+def test_a_model_is_found_added_and_asked_in_place(
+    admin: Page, gateway: Gateway, alder: RunningUpstream, watch: Watch
+) -> None:
     admin.goto("/admin/models/")
     admin.get_by_role("link", name="Add models").click()
     admin.get_by_label("Provider").select_option("alder")
@@ -126,12 +136,24 @@ def test_a_model_is_found_added_and_asked_in_place(admin: Page, gateway: Gateway
         admin.get_by_label("USD").fill(usd)
         admin.get_by_role("button", name="Add the price").press("Enter")
         admin.get_by_text(f"The price of alder/talkative for {unit} is {usd} USD").wait_for()
-    admin.get_by_label("What to ask").fill("Who is there?")
+    admin.get_by_label("What to ask").fill("#!delay_ms=50\nWho is there?")
     admin.get_by_role("button", name="Ask").click()
     admin.get_by_text("You said: Who is there?").wait_for()
+    admin.get_by_role("link", name="the request").wait_for()
+    *written, whole = [json.loads(line) for line in str(admin.evaluate(ASK_AGAIN)).splitlines()]
+    assert ("".join(line["text"] for line in written), len(written) > 1) == ("You said: Who is there?", True)
+    assert "You said: Who is there?" in whole["html"]
     admin.get_by_role("link", name="the request").click()
     admin.get_by_text("admin, at the dashboard of default").wait_for()
-    assert eventually(lambda: gateway.installation.rows("provider = 'alder' AND model = 'talkative'"), what="its row")
+    assert eventually(lambda: gateway.installation.rows(f"{ASKED} 'ok'"), what="its row")
+
+    watch.forgiven = ("net::ERR_ABORTED",)  # an answer that is left while it is written
+    admin.goto("/admin/models/alder/talkative/")
+    admin.get_by_label("What to ask").fill("#!chunks=400;delay_ms=50\nSay much.")
+    admin.get_by_role("button", name="Ask").click()
+    admin.get_by_text("w0 w1").wait_for()
+    admin.goto("/admin/models/")
+    assert eventually(lambda: gateway.installation.rows(f"{ASKED} 'cancelled'"), what="the row of what was left")
 
 
 def test_prices_are_found_announced_and_taken_back_without_scripts(plain: Page) -> None:

@@ -102,6 +102,7 @@ MATRIX: dict[str, dict[str, str]] = {
     "admin/requests/<uuid:request_id>/": {"GET": "dashboard, members"},
     "admin/models/": {"GET": "dashboard, installation", "POST": "dashboard, installation"},
     "admin/models/add/": {"GET": "dashboard, installation", "POST": "dashboard, installation"},
+    "admin/ask/<path:name>/": {"GET": "dashboard, installation", "POST": "dashboard, installation"},
     "admin/models/<path:name>/": {"GET": "dashboard, installation", "POST": "dashboard, installation"},
     "admin/providers/": {"GET": "dashboard, installation", "POST": "dashboard, installation"},
     "admin/providers/new/": {"GET": "dashboard, installation", "POST": "dashboard, installation"},

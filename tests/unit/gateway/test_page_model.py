@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.urls import reverse
 from django.utils import timezone
 
@@ -207,6 +209,26 @@ class TestAsk:
         Provider.objects.update(needs_credential=True)
         trial = admin_client.post(PAGE, {"do": "ask", "prompt": "Hello"}).context_data["trial"]
         assert trial.problem.trouble == "no key"
+
+    @pytest.mark.parametrize(
+        ("prompt", "status", "says"), [("Hello", 503, "answers no requests"), ("", 400, "Write what")]
+    )
+    def test_what_cannot_be_asked_live_is_said_in_a_line(self, admin_client, prompt, status, says):
+        answer = admin_client.post("/admin/ask/up/m1/", {"prompt": prompt})
+        assert (answer.status_code, says in json.loads(answer.content)["mistake"]) == (status, True)
+
+    def test_what_is_known_before_is_the_whole_answer(self, admin_client):
+        Provider.objects.update(enabled=False)
+        answer = admin_client.post("/admin/ask/up/m1/", {"prompt": "Hello"})
+
+        async def lines():
+            return [line async for line in answer.streaming_content]
+
+        (line,) = async_to_sync(lines)()
+        assert "it is switched off" in json.loads(line)["html"]
+
+    def test_who_opens_the_address_sees_the_model(self, admin_client):
+        assert admin_client.get("/admin/ask/up/m1/").headers["Location"] == PAGE
 
 
 class TestWhoMay:
