@@ -32,8 +32,32 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--disable-features="
+    + ",".join(
+        (
+            "AimEnabled",
+            "AvoidUnnecessaryBeforeUnloadCheckSync",
+            "DestroyProfileOnBrowserClose",
+            "HttpsFirstBalancedModeAutoEnable",
+            "HttpsUpgrades",
+            "LensOverlay",
+            "MediaRouter",
+            "NetworkTimeServiceQuerying",
+            "OptimizationHints",
+            "PaintHolding",
+            "PreconnectToSearch",
+            "ThirdPartyStoragePartitioning",
+            # Each window would have two processes more, for the page that may come next and for the address bar that
+            # nobody sees: nearly half of what the browser took.
+            "SpareRendererForSitePerProcess",
+            "WebUIOmniboxAimPopup",
+            "WebUIOmniboxFullPopup",
+            "WebUIOmniboxPopup",
+        )
+    ),
 ]
-"""Beside Playwright's own, which switch the sandbox off (root has none) and start with an empty profile."""
+"""Beside Playwright's own, which switch the sandbox off (root has none) and start with an empty profile. Of two lists
+of features Chromium heeds the last: what Playwright switches off stands in ours, too."""
 SET_UP = """
 import sys, django
 django.setup()
@@ -45,7 +69,8 @@ call_command("projects", "create", "research")
 call_command("seed_usage", rows=int(sys.argv[2]), days=40)
 """
 """Commands that anyone may run one by one; starting Python and Django for each takes seconds more."""
-SEEDED_ROWS = 100_000
+SEEDED_ROWS = 20_000
+"""Some 500 a day: lists have further pages, charts their bars. tests/load/overview.py looks at pages over millions."""
 PATIENCE_S = 20.0
 """How long a page or an element may take to be there."""
 

@@ -46,5 +46,5 @@ class Watch:
 
 
 def _is_left(request: Request) -> bool:
-    """The browser asks for the icon on its own, and gives that up when the visitor goes on."""
-    return request.failure == "net::ERR_ABORTED" and request.url.endswith("/favicon.svg")
+    """A visitor who goes on does not wait for pictures: the browser gives up those that are still on their way."""
+    return request.failure == "net::ERR_ABORTED" and request.url.endswith(".svg")

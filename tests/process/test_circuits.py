@@ -16,7 +16,7 @@ import pytest
 
 from tests import redis_server
 from tests.process import gateway_process
-from tests.process.gateway_process import Gateway, Installation, eventually
+from tests.process.gateway_process import NO_TLS, Gateway, Installation, eventually
 from tests.upstream.process import RunningUpstream
 
 pytestmark = pytest.mark.process
@@ -43,7 +43,7 @@ class Pair:
         gateway = self.gateways[by % len(self.gateways)]
         messages = [{"role": "user", "content": f"#!{script}\n{nonce}"}]
         body = {"model": models[0], "models": list(models), "messages": messages}
-        return httpx.post(gateway.chat_url, headers=gateway.headers(), json=body, timeout=30)
+        return httpx.post(gateway.chat_url, headers=gateway.headers(), json=body, timeout=30, verify=NO_TLS)
 
     def states(self) -> set[str]:
         """Of the model `cheap`, as all processes see it."""
@@ -78,7 +78,7 @@ class Pair:
         return [(row["from_state"], row["to_state"], row["cause"]) for row in found]
 
     def _health(self, gateway: Gateway) -> dict[str, Any]:
-        data = httpx.get(f"{gateway.url}/v1/health/routes", headers=gateway.headers()).json()["data"]
+        data = httpx.get(f"{gateway.url}/v1/health/routes", headers=gateway.headers(), verify=NO_TLS).json()["data"]
         [found] = [row for row in data if row["model"] == "cheap"]
         return found  # type: ignore[no-any-return]
 

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from tests.process import gateway_process
-from tests.process.gateway_process import Gateway, Installation, eventually
+from tests.process.gateway_process import NO_TLS, Gateway, Installation, eventually
 from tests.process.postgres_process import OwnPostgres, own_postgres
 from tests.upstream.answers import words
 from tests.upstream.process import RunningUpstream
@@ -32,7 +32,9 @@ def new_nonce() -> str:
 
 def chat(gateway: Gateway, nonce: str, *, script: str = "ok", **fields: Any) -> httpx.Response:
     body = {"model": "cheap", "messages": [{"role": "user", "content": f"#!{script}\n{nonce}"}], **fields}
-    return httpx.post(gateway.chat_url, headers=gateway.headers() | {"X-Session-Id": nonce}, json=body, timeout=30)
+    return httpx.post(
+        gateway.chat_url, headers=gateway.headers() | {"X-Session-Id": nonce}, json=body, timeout=30, verify=NO_TLS
+    )
 
 
 @contextmanager
