@@ -69,7 +69,7 @@ call_command("projects", "create", "research")
 call_command("seed_usage", rows=int(sys.argv[2]), days=40)
 """
 """Commands that anyone may run one by one; starting Python and Django for each takes seconds more."""
-SEEDED_ROWS = 20_000
+SEEDED_ROWS = 100_000
 """Some 500 a day: lists have further pages, charts their bars. tests/load/overview.py looks at pages over millions."""
 PATIENCE_S = 20.0
 """How long a page or an element may take to be there."""
