@@ -1,1 +1,1 @@
-"""Rules on what the gateway sees, evaluated by Celery. Empty until its feature arrives."""
+"""Rules on what the gateway sees: when somebody is to be told, and of what."""
