@@ -63,7 +63,10 @@ class Rule(models.Model):
     class Meta:
         ordering = ["name"]
         constraints = [
-            models.UniqueConstraint(fields=["project", "name"], nulls_distinct=False, name="rule_unique_name"),
+            models.UniqueConstraint(fields=["project", "name"], name="rule_unique_name"),
+            models.UniqueConstraint(
+                fields=["name"], condition=Q(project__isnull=True), name="rule_unique_name_of_none"
+            ),
             models.CheckConstraint(condition=~Q(name=""), name="rule_has_a_name"),
             models.CheckConstraint(
                 condition=Q(metric__in=[metric.value for metric in Metric]), name="rule_metric_known"

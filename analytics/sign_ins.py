@@ -76,7 +76,7 @@ class DashboardForm(AuthenticationForm):
 
     error_messages = {
         **AuthenticationForm.error_messages,
-        "not_for_you": "The dashboard is for members of a project: an admin of one can add you.",
+        "not_for_you": "The dashboard is for members of a project: a superuser can put you into your first one.",
     }
 
     def confirm_login_allowed(self, user: Any) -> None:

@@ -27,3 +27,12 @@ class LineFormatter(logging.Formatter):
             # Two threads may both do this: each writes what is true of its own second before it reads it.
             self._second, self._text = second, time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))
         return f"{self._text},{int(record.msecs):03}"
+
+
+class WithoutTraceback(logging.Filter):
+    """Whoever asks for what is not theirs is a line in the log: a traceback is for what the gateway failed at."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.ERROR:
+            record.exc_info = record.exc_text = None
+        return True

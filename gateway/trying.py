@@ -21,7 +21,7 @@ from gateway.mending import Place, Problem
 from providers import embedded
 from providers.dialects.openai_stream import text_of
 from providers.types import ChatRequest, Model, Usage
-from routing import chat, runtime, snapshot, streaming
+from routing import afterwards, chat, runtime, snapshot, streaming
 from routing.admission import Parts
 from routing.bills import Bill
 from routing.chat import Completed
@@ -42,6 +42,8 @@ class Trial:
     model: str
     problem: Problem | None = None
     answer: str = ""
+    is_cut: bool = False
+    """Whether it ends at the limit and not by itself."""
     first_token_s: float | None = None
     """Until the first content; None when the answer came as a whole."""
     took_s: float | None = None
@@ -116,23 +118,36 @@ def here(subject: Subject, *, model: str, prompt: str, asker: str) -> Telling:
 
 
 async def _left_with_its_client(telling: Telling) -> Telling:
-    """Whoever cancels this is the client that leaves: Django tells it by nothing else."""
-    async with aclosing(telling):
-        while True:
-            reading = asyncio.ensure_future(anext(telling, None))
-            try:
-                part = await asyncio.shield(reading)
-            except asyncio.CancelledError:
-                streaming.leave(reading)
-                await asyncio.wait([reading])
-                raise
-            if part is None:
-                return
+    """Reads in a task of its own, which ends when whoever asked is gone, and when the gateway stops. Django tells of
+    neither: it cancels what it awaits, or forgets it.
+
+    Raises: NotRunning when the gateway stops.
+    """
+    parts: asyncio.Queue[str | Trial | Exception | None] = asyncio.Queue()  # no longer than the answer
+    reading = afterwards.start(_read(telling, parts), then=lambda: parts.put_nowait(None), is_cut=True)
+    try:
+        while (part := await parts.get()) is not None:
+            if isinstance(part, Exception):
+                raise part
             yield part
+        if reading is None or reading.cancelled():
+            raise runtime.NotRunning
+    finally:
+        if reading is not None and not reading.done():
+            streaming.leave(reading)
+
+
+async def _read(telling: Telling, parts: asyncio.Queue[str | Trial | Exception | None]) -> None:
+    async with aclosing(telling):
+        try:
+            async for part in telling:
+                parts.put_nowait(part)
+        except Exception as error:
+            parts.put_nowait(error)
 
 
 async def last(telling: Telling) -> Trial:
-    """What came of it. Raises: SpoolError."""
+    """What came of it. Raises: SpoolError; NotRunning when the gateway stops."""
     return [part async for part in telling if isinstance(part, Trial)][-1]
 
 
@@ -171,7 +186,8 @@ async def _telling(
         return
     answered_s = time.monotonic() - started_at
     if isinstance(answer, Completed):
-        yield replace(begun, answer=_said(answer.answer.body), took_s=answered_s, bill=answer.bill)
+        is_cut = answer.answer.finish_reason == "length"
+        yield replace(begun, answer=_said(answer.answer.body), is_cut=is_cut, took_s=answered_s, bill=answer.bill)
         return
     text: list[str] = []
     try:
@@ -181,8 +197,8 @@ async def _telling(
     finally:
         answer.close()
     problem = mending.failed(place, error=answer.error, model=model) if answer.error else None
-    told = replace(begun, problem=problem, answer="".join(text), first_token_s=answered_s, bill=answer.bill)
-    yield replace(told, took_s=time.monotonic() - started_at)
+    told = replace(begun, problem=problem, answer="".join(text), is_cut=answer.is_cut, first_token_s=answered_s)
+    yield replace(told, took_s=time.monotonic() - started_at, bill=answer.bill)
 
 
 def _request(place: Place, *, model: str, is_stream: bool, prompt: str) -> ChatRequest:

@@ -118,6 +118,12 @@ class ProviderAdmin(GoesWithItsPrices):
     search_fields = ["slug", "name"]
     inlines = [CredentialInline]
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Provider | None = None) -> Any:
+        """Where a provider's key is sent is chosen by who may change keys."""
+        if obj is None or request.user.has_perm("providers.change_credential"):
+            return ()
+        return ("base_url",) if obj.credentials.exists() else ()
+
 
 @admin.register(Credential)
 class CredentialAdmin(admin.ModelAdmin):

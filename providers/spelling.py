@@ -62,6 +62,14 @@ def extra_body_mistake(fields: Mapping[str, object]) -> str | None:
     return f'"{found}" cannot be added to requests: {NEVER_ADDED[found]}.' if found else None
 
 
+def is_same_server(one: str, other: str) -> bool:
+    """Whether two base URLs that are spelt right lead to one scheme, host and port."""
+    first, second = urlsplit(one), urlsplit(other)
+    usual = {"https": 443, "http": 80}
+    told = [(part.scheme, part.hostname, part.port or usual.get(part.scheme)) for part in (first, second)]
+    return told[0] == told[1]
+
+
 def base_url_mistake(url: str) -> str | None:
     """What is wrong with a provider's address; None when nothing is. The address stays out of the message: it may carry
     a password.

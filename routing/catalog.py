@@ -41,7 +41,7 @@ FINEST_USD = 14
 
 
 Slug = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]*\Z", max_length=64)]
-LayerName = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]*\Z", max_length=64)]
+LayerName = Annotated[str, Meta(pattern=r"^(?!auto\Z)[A-Za-z][A-Za-z0-9_-]*\Z", max_length=64)]
 Title = Annotated[str, Meta(max_length=200)]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Tokens = Annotated[int, Meta(ge=1, le=2_147_483_647)]

@@ -16,7 +16,7 @@ from providers.types import ChatRequest, Model
 from routing import complexity, plan
 from routing import need as needs
 from routing.circuit import Circuit
-from routing.types import ALL_CLOSED, Bounds, Candidate, Live, Need, Plan, Score, Snapshot, Wishes
+from routing.types import ALL_CLOSED, AUTO, Bounds, Candidate, Live, Need, Plan, Score, Snapshot, Wishes
 
 NEAR_NAMES = 3
 SHORT_NAME = 6
@@ -242,7 +242,7 @@ def may_use(candidate: Candidate, *, caller: Caller | None) -> bool:
 
 
 def _warnings(request: ChatRequest, *, wishes: Wishes, ceiling: str | None) -> tuple[str, ...]:
-    is_named = request.model != needs.AUTO and not request.model.startswith(f"{needs.AUTO}:")
+    is_named = request.model != AUTO and not request.model.startswith(f"{AUTO}:")
     lowered = (f"a budget is reached: no layer above {ceiling}",) if ceiling is not None else ()
     if wishes.layer is not None and is_named:
         return (f"model {request.model} was not used: X-Gateway-Layer decides", *lowered)

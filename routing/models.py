@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 
 from providers.models import Model
 from routing.circuit import State, said
-from routing.types import Balancing, UnknownPrice, WhenClientLeaves
+from routing.types import AUTO, Balancing, UnknownPrice, WhenClientLeaves
 
 layer_name_validator = RegexValidator(
     r"^[A-Za-z][A-Za-z0-9_-]*\Z", "Use letters, digits, '-' and '_', starting with a letter."
 )
 
 
+def not_auto(name: str) -> None:
+    if name == AUTO:
+        raise ValidationError(f"{AUTO!r} is what requests call the gateway's own choice: use another name.")
+
+
 class Layer(models.Model):
     """A price class of models. Requests enter at one and move up when it is exhausted."""
 
-    name = models.CharField(max_length=64, unique=True, validators=[layer_name_validator])
+    name = models.CharField(max_length=64, unique=True, validators=[layer_name_validator, not_auto])
     title = models.CharField(max_length=200, blank=True)
     position = models.PositiveSmallIntegerField(unique=True, help_text="Cheapest first.")
     from_score = models.FloatField(

@@ -12,9 +12,8 @@ from analytics.types import storable
 from providers.dialects import caps
 from providers.types import Capability, ChatRequest
 from routing import price_factors
-from routing.types import Need, Wishes
+from routing.types import AUTO, Need, Wishes
 
-AUTO = "auto"
 MESSAGE_TOKENS = 8
 """What a message costs beside its text: its role and the marks around it."""
 LONGEST_SESSION = 200

@@ -125,6 +125,11 @@ class Streaming:
         """Until the request's deadline: below 0 when it has passed."""
         return self._entry.clock.left_s()
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether a limit ended the answer."""
+        return self._upstream.reader.finish_reason == "length"
+
     async def frames(self) -> AsyncIterator[bytes]:
         """The frames to relay, without the closing `[DONE]`; ends early, with `error` set, when the stream breaks."""
         try:

@@ -18,6 +18,9 @@ from analytics.types import NO_BOOK, Book, Caller
 from providers.types import Capability, Model
 from routing.circuit import Circuit, Rules
 
+AUTO = "auto"
+"""The model that requests ask for when the gateway is to choose."""
+
 
 class Need(msgspec.Struct, frozen=True, kw_only=True):
     """What a request asks for, read once from its body and headers."""

@@ -35,6 +35,7 @@ EDITABLE = (
     "max_concurrent",
     "max_queued",
 )
+KEY_WOULD_GO = "Its key would be sent to another server: that is for who may change credentials."
 FIXED = {"slug": "This stands in the ledger and cannot be changed."}
 
 
@@ -47,11 +48,18 @@ def create(*, actor: str, slug: str, **fields: object) -> Provider:
     return row
 
 
-def edit(row: Provider, *, actor: str, changes: Mapping[str, object]) -> Provider:
-    """The row with `changes`, as it is then. Raises: ValidationError naming the fields; Provider.DoesNotExist."""
+def edit(row: Provider, *, actor: str, changes: Mapping[str, object], may_send_key: bool) -> Provider:
+    """The row with `changes`, as it is then. `may_send_key`: whether who acts may choose where its key is sent, as who
+    changes keys may.
+
+    Raises: ValidationError naming the fields; Provider.DoesNotExist.
+    """
     with configuring.changing(actor):
         fresh = Provider.objects.get(pk=row.pk)
+        was = fresh.base_url
         configuring.put(fresh, changes, allowed=EDITABLE, fixed=FIXED)
+        if not (may_send_key or spelling.is_same_server(was, fresh.base_url)) and fresh.credentials.exists():
+            raise ValidationError({"base_url": [KEY_WOULD_GO]})
     return fresh
 
 

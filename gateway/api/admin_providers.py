@@ -42,7 +42,8 @@ class ProviderViewSet(InstallationViewSet):
 
     def partial_update(self, request: Request, slug: str) -> HttpResponse:
         row, changes = installation.provider(slug), managing.changes(request, KINDS)
-        changed = vendor_rows.edit(row, actor=self.authority.actor, changes=changes)
+        may = self.authority.may("providers.change_credential")
+        changed = vendor_rows.edit(row, actor=self.authority.actor, changes=changes, may_send_key=may)
         return JsonResponse(provider_listing.one(changed))
 
     def destroy(self, request: Request, slug: str) -> HttpResponse:

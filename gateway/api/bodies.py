@@ -53,7 +53,7 @@ class _Chat(msgspec.Struct):
     modalities: Any = None
 
 
-LONGEST_ID = 200
+LONGEST_ID = 300
 MOST_MODELS = 50
 LOOKED_AT = 1_000_000
 """Bytes of a body that is no JSON in which we look for the reason."""

@@ -5,6 +5,7 @@ Nothing is sent to a model, and the prompt is kept nowhere. Thresholds are tried
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from decimal import Decimal
@@ -59,6 +60,10 @@ class Path(msgspec.Struct, frozen=True):
     dropped: tuple[Dropped, ...]
     reasons: tuple[tuple[str, int], ...]
     """Why models were dropped, and how many of them, the most first."""
+
+
+_PLAIN = re.compile(r"[0-9]{1,3}(\.[0-9]{1,30})?|\.[0-9]{1,30}", re.ASCII)
+"""How a threshold is written."""
 
 
 class Threshold(msgspec.Struct, frozen=True):
@@ -188,12 +193,9 @@ def _asked(sent: QueryDict, *, config: Snapshot, found: Authority | None, is_ope
 
 
 def _threshold(layer: Layer, *, was: str, tried: str) -> Threshold:
-    now = f"{layer.from_score:g}"
-    try:
-        is_fine = 0 <= float(tried or now) <= 1
-    except ValueError:
-        is_fine = False
-    mistake = "" if is_fine else "Use a number from 0 to 1."
+    now = f"{Decimal(repr(layer.from_score)).normalize():f}"
+    is_fine = _PLAIN.fullmatch(tried or now) is not None and float(tried or now) <= 1
+    mistake = "" if is_fine else "Use a number from 0 to 1, such as 0.25."
     return Threshold(layer.name, layer.title, layer.from_score, was or now, tried or now, mistake)
 
 

@@ -24,7 +24,7 @@ from gateway.pages.price_forms import PriceForm
 from gateway.trying import Trial
 from gateway.usage_asking import Asker
 from providers.models import Kind, Model
-from routing import model_rows
+from routing import model_rows, runtime
 from routing.configuring import ConfigurationProblem
 from routing.models import Candidate
 
@@ -61,6 +61,8 @@ def page(request: HttpRequest, context: Mapping[str, Any], name: str) -> HttpRes
         "places": Candidate.objects.filter(model=row).select_related("layer").order_by("layer__position"),
         "health": next((one for one in providers.health() if one.candidate.model.id == row.pk), None),
         "trial": outcome.shown if isinstance(outcome.shown, Trial) else None,
+        **question.shown_to(found),
+        "longest_prompt": question.LONGEST_PROMPT,
         "prompt": request.POST.get("prompt", trying.PROMPT)[: question.LONGEST_PROMPT],
         "most_tokens": trying.LONGEST_TOKENS,
         "can_be_asked": row.kind == Kind.CHAT,
@@ -117,6 +119,8 @@ def _ask(sent: QueryDict, found: Authority, row: Model) -> Outcome:
         return Outcome(shown=async_to_sync(trying.last)(question.put(sent, found, row)))
     except question.NotNow as error:
         return Outcome(mistake=str(error), status=503)
+    except runtime.NotRunning:
+        return Outcome(mistake=question.STOPPED, status=503)
     except SpoolError as error:
         return Outcome(mistake=f"Nobody was asked: {error}.", status=503)
 

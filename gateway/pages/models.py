@@ -62,6 +62,7 @@ def page(request: HttpRequest, context: Mapping[str, Any]) -> HttpResponse:
         ],
         "may": {permission.partition(".")[2]: found.may(permission) for permission, _ in _ACTS.values()},
         "may_add": found.may("providers.add_model"),
+        "typed": request.POST if outcome.mistake else {},
     }
     return acting.answered(request, "gateway/models.html", told, outcome)
 

@@ -124,6 +124,7 @@ def _shown(
         "is_superuser": found.is_everything,
         "is_default": row.slug == projects.DEFAULT,
         "said": said,
+        "typed": request.POST.get("user", "") if error and request.POST.get("do") == "add" else "",
         "mistake": "" if error is None or mistakes else _words(error),
     }
     status = 200 if error is None else 403 if isinstance(error, PermissionDenied) else 400

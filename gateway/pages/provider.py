@@ -89,7 +89,8 @@ def _save(sent: QueryDict, found: Authority, row: Provider) -> str | Outcome:
     if not form.is_valid():
         return acting.refused(form)
     try:
-        vendor_rows.edit(row, actor=found.actor, changes=form.changes)
+        may = found.may("providers.change_credential")
+        vendor_rows.edit(row, actor=found.actor, changes=form.changes, may_send_key=may)
     except ValidationError as error:
         acting.put_into(form, error)
         return acting.refused(form)

@@ -13,16 +13,19 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.urls import reverse
 
+from analytics import callers
 from analytics.authority import Authority
+from analytics.models import Role
 from analytics.spool import SpoolError
 from gateway import checking, trying
 from gateway.pages import acting
 from gateway.trying import Telling, Trial
-from providers.models import Model
+from providers.models import Kind, Model
 from routing import model_rows, runtime
 from routing.snapshot import SnapshotError
 
 LONGEST_PROMPT = 4_000
+STOPPED = "The gateway stopped: the answer is not whole."
 logger = logging.getLogger(__name__)
 
 
@@ -47,7 +50,9 @@ def page(request: HttpRequest, context: Mapping[str, Any], name: str) -> HttpRes
         status = 503 if isinstance(error, NotNow) else 400
         return HttpResponse(_line(mistake=acting.words(error)), content_type="application/x-ndjson", status=status)
     unbuffered = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingHttpResponse(_lines(telling), content_type="application/x-ndjson", headers=unbuffered)
+    return StreamingHttpResponse(
+        _lines(telling, shown_to(found)), content_type="application/x-ndjson", headers=unbuffered
+    )
 
 
 def put(sent: QueryDict, found: Authority, row: Model) -> Telling:
@@ -55,7 +60,9 @@ def put(sent: QueryDict, found: Authority, row: Model) -> Telling:
 
     Raises: ValidationError, NotNow.
     """
-    prompt = sent.get("prompt", "").strip()
+    if row.kind != Kind.CHAT:
+        raise ValidationError(f"{row} makes embeddings, and answers no chats.")
+    prompt = sent.get("prompt", "").replace("\r\n", "\n").strip()  # as browsers count what they send
     if not prompt or len(prompt) > LONGEST_PROMPT:
         raise ValidationError(f"Write what to ask, in {LONGEST_PROMPT:,} characters at most.")
     (subject,) = checking.subjects([row.provider.slug])
@@ -67,15 +74,25 @@ def put(sent: QueryDict, found: Authority, row: Model) -> Telling:
         raise NotNow(f"Nobody was asked: {error}.") from error
 
 
-async def _lines(telling: Telling) -> AsyncIterator[bytes]:
+def shown_to(found: Authority) -> dict[str, bool]:
+    """What of a trial is there for who asked: its request stands in the default project's ledger."""
+    return {
+        "may_see_it": found.has(Role.VIEWER, project_id=callers.owner().project_id),
+        "may_change_key": found.may("providers.change_credential"),
+    }
+
+
+async def _lines(telling: Telling, shown: Mapping[str, bool]) -> AsyncIterator[bytes]:
     try:
         async for part in telling:
             if isinstance(part, Trial):
-                yield _line(html=render_to_string("gateway/models/_trial.html", {"trial": part}))
+                yield _line(html=render_to_string("gateway/models/_trial.html", {"trial": part, **shown}))
             elif part:
                 yield _line(text=part)
     except SpoolError as error:
         yield _line(mistake=f"Nobody was asked: {error}.")
+    except runtime.NotRunning:
+        yield _line(mistake=STOPPED)
     except Exception:
         logger.exception("A question from the dashboard failed")
         yield _line(mistake="The gateway failed at this: its log says why.")

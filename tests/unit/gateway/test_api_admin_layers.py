@@ -40,6 +40,7 @@ class TestMake:
             ({"name": ""}, "name", "blank"),
             ({"name": "L0"}, "name", "already exists"),
             ({"name": "0L"}, "name", "starting with a letter"),
+            ({"name": "auto"}, "name", "what requests call the gateway's own choice"),
             ({"name": "a/b"}, "name", "starting with a letter"),
             ({"name": 4}, "name", "Use a text."),
             ({"from_score": 1.01}, "from_score", "less than or equal to"),

@@ -28,3 +28,14 @@ def test_a_traceback_keeps_its_lines():
     except ValueError:
         formatted = line("It failed", exc_info=sys.exc_info())
     assert formatted.splitlines()[1] == "Traceback (most recent call last):"
+
+
+@pytest.mark.parametrize(("level", "lines"), [(logging.WARNING, 1), (logging.ERROR, 2)])
+def test_a_refusal_is_one_line_and_a_failure_tells_where(level, lines):
+    try:
+        raise PermissionError("not yours")
+    except PermissionError:
+        record = logging.LogRecord("django.request", level, "", 0, "Forbidden", (), sys.exc_info())
+    (wanted,) = logging.getLogger("django.request").filters
+    assert wanted.filter(record)
+    assert len(LineFormatter().format(record).splitlines()[:2]) == lines

@@ -112,9 +112,15 @@ class TestLooking:
         assert list(mistakes) == [field]
         assert says in mistakes[field]
 
-    @pytest.mark.parametrize("given", ["2", "-0.1", "nan", "much", "1e999"])
+    @pytest.mark.parametrize("given", ["2", "-0.1", "nan", "much", "1e999", "0_1", "1e-400"])
     def test_a_threshold_lies_from_0_to_1(self, admin_client, given):
-        assert refused(admin_client, **{"from-L1": given}) == ["Use a number from 0 to 1."]
+        assert refused(admin_client, **{"from-L1": given}) == ["Use a number from 0 to 1, such as 0.25."]
+
+    def test_one_of_many_digits_is_shown_as_it_is(self, admin_client):
+        Layer.objects.filter(name="L1").update(from_score=0.1234567)
+        snapshot.load()
+        told = admin_client.get("/admin/route/").context_data["asked"].thresholds
+        assert [one.tried for one in told if one.layer == "L1"] == ["0.1234567"]
 
     def test_while_the_configuration_is_away_it_says_so(self, admin_client):
         snapshot.forget()

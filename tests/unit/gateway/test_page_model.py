@@ -227,6 +227,20 @@ class TestAsk:
         (line,) = async_to_sync(lines)()
         assert "it is switched off" in json.loads(line)["html"]
 
+    def test_who_may_only_look_does_not_ask(self, client, ours):
+        member(client, ours.project, "providers.view_model")
+        assert client.post("/admin/ask/up/m1/", {"prompt": "Hello"}).status_code == 403
+
+    def test_a_prompt_is_as_long_as_browsers_count_it(self, admin_client):
+        long = "a\r\n" * 1_900
+        assert "answers no requests" in refused(admin_client, PAGE, "ask", 503, prompt=long)
+
+    def test_a_model_of_embeddings_is_not_asked(self, admin_client):
+        Model.objects.update(kind="embeddings")
+        for at in ("/admin/ask/up/m1/", PAGE):
+            answer = admin_client.post(at, {"prompt": "Hello", "do": "ask"})
+            assert (answer.status_code, "makes embeddings" in answer.content.decode()) == (400, True)
+
     def test_who_opens_the_address_sees_the_model(self, admin_client):
         assert admin_client.get("/admin/ask/up/m1/").headers["Location"] == PAGE
 

@@ -112,6 +112,10 @@ class TestModelsInLayers:
         assert order() == ["m0", "m9"]
         assert Model.objects.filter(name="m8").exists()
 
+    def test_what_was_typed_stays_beside_its_refusal(self, admin_client):
+        answer = admin_client.post("/admin/models/", {"do": "add", "layer": "L0", "model": "up/<m7"})
+        assert (answer.status_code, answer.content.decode().count('value="up/&lt;m7"')) == (400, 1)
+
     @pytest.mark.parametrize(
         ("do", "fields", "says"),
         [

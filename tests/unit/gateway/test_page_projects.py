@@ -247,6 +247,8 @@ class TestMembers:
         )
         assert Membership.objects.get(user__username="bob", project=ours.project).role == "admin"
         assert "Say who" in sent(admin_client, "add", user=" ", role="viewer").context_data["mistake"]
+        page = sent(admin_client, "add", user="ewe", role="viewer").content.decode()
+        assert 'value="ewe" aria-invalid="true"' in page
         User.objects.create_user("eve")
         assert done(admin_client, "add", user="eve", role="viewer") == "eve is now viewer of the project."
 

@@ -11,7 +11,7 @@ from analytics.counters.opening import open_store
 from analytics.models import AuditEntry
 from providers import credentials
 from providers.models import Credential, Model, Price, Provider
-from routing import circuits, snapshot
+from routing import circuits, snapshot, vendor_rows
 from routing.circuit import Circuit, State
 from routing.circuits import Wanted
 from routing.models import Candidate, CircuitTransition
@@ -221,6 +221,37 @@ class TestWhoMay:
         member(client, ours.project, "providers.view_provider", "providers.change_provider")
         assert done(client, PAGE, "save", **LOCAL | {"name": "Up"})
         assert "“Can change credential”" in refused(client, PAGE, "key", 403, value=SECRET)
+
+
+class TestWhereItsKeyIsSent:
+    ELSEWHERE = "https://elsewhere.example/v1"
+
+    @pytest.fixture(autouse=True)
+    def key(self, up):
+        vendor_rows.set_credential(up, actor="tests", value=SECRET)
+
+    def test_who_may_not_change_keys_does_not_choose(self, client, ours, up):
+        member(client, ours.project, "providers.change_provider")
+        for address in (self.ELSEWHERE, "http://127.0.0.1:2/v1"):
+            opened = page_forms.filled(client, PAGE, "save") | {"base_url": address}
+            answer = client.post(PAGE, {"do": "save", **opened})
+            assert (answer.status_code, mistakes(answer)) == (400, {"base_url": [vendor_rows.KEY_WOULD_GO]})
+        assert Provider.objects.get(pk=up.pk).base_url == up.base_url
+
+    def test_but_may_change_the_path_there(self, client, ours, up):
+        member(client, ours.project, "providers.change_provider")
+        done(client, PAGE, "save", **page_forms.filled(client, PAGE, "save") | {"base_url": f"{up.base_url}/v2"})
+        assert Provider.objects.get(pk=up.pk).base_url == f"{up.base_url}/v2"
+
+    def test_who_may_change_keys_does(self, client, ours, up):
+        member(client, ours.project, "providers.change_provider", "providers.change_credential")
+        done(client, PAGE, "save", **page_forms.filled(client, PAGE, "save") | {"base_url": self.ELSEWHERE})
+        assert Provider.objects.get(pk=up.pk).base_url == self.ELSEWHERE
+
+    def test_nor_by_djangos_own_page(self, client, ours, up):
+        member(client, ours.project, "providers.change_provider")
+        page = client.get(f"/admin/providers/provider/{up.pk}/change/")
+        assert "base_url" in page.context_data["adminform"].readonly_fields
 
 
 def test_by_htmx_it_is_said_on_the_spot(admin_client):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from decimal import Decimal
 
@@ -11,7 +12,7 @@ from analytics.spool import Reader
 from analytics.types import Limits, UsageRow
 from gateway import trying
 from gateway.mending import Place
-from routing import attempts
+from routing import afterwards, attempts, runtime
 from tests.unit.routing.test_plan import ACME, ANYONE, candidate, model, snapshot
 from tests.unit.routing.use_case import parts_of
 
@@ -43,6 +44,63 @@ def attempt(vendor, spool):
         )
 
     return attempt
+
+
+@pytest.fixture
+def telling(vendor, spool):
+    """A live answer of a model, as the dashboard reads it."""
+
+    def telling(name):
+        provider = replace(ACME, base_url=vendor.url, credential=None, needs_credential=False)
+        config = snapshot(candidate(model(name, provider=provider, usd="0.001"), "L0"))
+        asked = {"is_stream": True, "config": config, "owner": ANYONE, "parts": parts_of(spool), "prompt": "Why?"}
+        return trying._left_with_its_client(trying._telling(PLACE, model=name, **asked))
+
+    return telling
+
+
+def outcomes(spool):
+    batch = Reader(spool.folder).next_batch()
+    return [(row.outcome, row.status) for row in (batch.lines if batch else ()) if isinstance(row, UsageRow)]
+
+
+async def test_pieces_come_as_they_are_written_and_the_whole_behind_them(telling, spool):
+    *pieces, trial = [part async for part in telling("chunks=3;delay_ms=20")]
+    assert (pieces, trial.answer, trial.is_cut) == (["w0", " w1", " w2"], "w0 w1 w2", False)
+    assert outcomes(spool) == [("ok", 200)]
+
+
+async def test_an_answer_that_a_limit_ended_is_told_as_such(attempt):
+    assert (await attempt("chunks=3;finish=length", stream=True)).is_cut
+    assert (await attempt("chunks=3;finish=length")).is_cut
+
+
+@pytest.mark.parametrize("waits", [True, False])
+async def test_who_leaves_pays_for_what_was_written(telling, spool, waits):
+    """While the next piece is waited for, or while one is being sent."""
+    answer = telling("chunks=50;delay_ms=20")
+    await anext(answer)
+    if waits:
+        reading = asyncio.ensure_future(anext(answer))
+        await asyncio.sleep(0)
+        reading.cancel()
+        await asyncio.wait([reading])
+    await answer.aclose()
+    await afterwards.over()  # of reading, which then counts
+    await afterwards.over()
+    assert outcomes(spool) == [("cancelled", 499)]
+
+
+async def test_a_gateway_that_stops_settles_what_was_written(telling, spool):
+    answer = telling("chunks=50;delay_ms=20")
+    await anext(answer)
+    try:
+        await afterwards.stop(within_s=5)
+        with pytest.raises(runtime.NotRunning):
+            [_ async for _ in answer]
+    finally:
+        afterwards.resume()
+    assert outcomes(spool) == [("interrupted", 503)]
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -117,6 +117,7 @@ class TestReading:
         ('default_layer = "L1"', 'default_layer = "L7"', 4, 'unknown layer "L7"'),
         ('default_layer = "L1"', "max_attempts = 2", 3, "missing required field `default_layer`"),
         ('layer = "L1"\n', 'layer = "L1"\nwhen_client_leaves = "wait"\n', 5, 'unknown when_client_leaves "wait"'),
+        ('name = "L1"', 'name = "auto"', 11, "name: Expected `str` matching regex"),
         ('name = "L1"', 'name = "L0"', 10, 'layer "L0" is there twice'),
         ("from_score = 0.0", "from_score = 0.5", 13, 'is below 0.5 of the cheaper layer "L0"'),
         ("from_score = 0.25", "from_score = 0.25\nmax_attempts = 0", 14, "max_attempts: Expected `int` >= 1"),
