@@ -264,7 +264,11 @@ class TestReadObject:
 
 @pytest.mark.parametrize(
     ("fields", "about"),
-    [({"model": "x" * 201}, "model"), ({"models": ["x" * 201]}, "model"), ({"models": ["x"] * 51}, "models")],
+    [
+        ({"model": "x" * (bodies.LONGEST_ID + 1)}, "model"),
+        ({"models": ["x" * (bodies.LONGEST_ID + 1)]}, "model"),
+        ({"models": ["x"] * 51}, "models"),
+    ],
 )
 def test_what_no_model_is_called_is_refused_before_anyone_looks_for_it(fields, about):
     body = {"model": "auto", "messages": [{"role": "user", "content": "Hi"}]} | fields
