@@ -136,14 +136,17 @@ def state(row: Budget) -> str:
 
 def lock(row: Budget) -> None:
     """Keeps others from writing budgets of the same target until the caller's transaction ends, so that of two that
-    overlap the second is refused. The project's time zone stays as it is, too, and nobody deletes the key.
+    overlap the second is refused. The project's time zone stays as it is, too, and nobody deletes the key or moves it:
+    the row has the key as it is now.
 
     Always in the order key, project: `analytics.projects` locks projects alone.
     """
     project_id = row.project_id
     if row.api_key_id is not None:
-        key = ApiKey.objects.select_for_update(no_key=True).filter(pk=row.api_key_id).first()
-        project_id = key.project_id if key else project_id
+        # Not in the table's own order, which joins the project: PostgreSQL finds no row that left it meanwhile.
+        key = ApiKey.objects.select_for_update(no_key=True).filter(pk=row.api_key_id).order_by("pk").first()
+        if key is not None:
+            row.api_key, project_id = key, key.project_id
     if project_id is not None:
         Project.objects.select_for_update(no_key=True).filter(pk=project_id).first()
     else:

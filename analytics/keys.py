@@ -211,7 +211,7 @@ def expire(row: ApiKey, *, actor: str, at: datetime | None = None) -> ApiKey:
 def delete(row: ApiKey, *, actor: str) -> None:
     """Deletes a key and its budgets; what it used stays in the ledger. Nothing happens when it is gone already."""
     with transaction.atomic():
-        found = ApiKey.objects.select_for_update().filter(pk=row.pk).first()
+        found = ApiKey.objects.select_for_update().filter(pk=row.pk).order_by("pk").first()  # as in budget_rows
         if found is not None:
             before = described(found) | {"budgets": [str(budget) for budget in found.budgets.all()]}
             _record("deleted", found, actor=actor, before=before)

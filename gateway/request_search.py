@@ -11,6 +11,7 @@ import msgspec
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 
+from analytics import key_rules
 from analytics.models import Outcome, UsageRecord
 from analytics.queries import search as queries
 from analytics.queries.search import Wanted
@@ -77,6 +78,8 @@ def wanted(asked: Parameters) -> Wanted:
     outcome, session = asked.one("outcome"), asked.one("session")
     if outcome is not None:
         usage_asking.one_of(outcome, Outcome.values, about="outcome")
+    if wrong := {name: [key_rules.UNSEEN] for name in ("error", "session") if "\0" in (asked.one(name) or "")}:
+        raise ValidationError(wrong)
     return Wanted(
         outcome=outcome, cost_over_usd=_usd(asked.one("cost_over")), error=asked.one("error") or "", session=session
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
@@ -14,6 +15,7 @@ from routing.layer_rows import refuse_another_set
 from routing.models import Candidate, Layer
 
 EDITABLE = ("priority", "relative_cost", "weight", "enabled")
+MEANWHILE = "Nothing was changed: somebody else put it in another order meanwhile. It is shown as it is now."
 
 
 def of(layer: Layer) -> QuerySet[Candidate]:
@@ -49,13 +51,28 @@ def remove(row: Candidate, *, actor: str) -> None:
         Candidate.objects.select_related("layer", "model__provider").get(pk=row.pk).delete()
 
 
-def reorder(layer: Layer, names: Sequence[str], *, actor: str) -> list[Candidate]:
+def mark(rows: Iterable[Candidate]) -> str:
+    """Stands for the order that a layer's models are in: it is another one once any has another priority."""
+    told = "\n".join(sorted(f"{row.model} {row.priority}" for row in rows))
+    return hashlib.blake2b(told.encode(), digest_size=8).hexdigest()
+
+
+def refuse_another_order(rows: Iterable[Candidate], *, was: str) -> None:
+    """Raises: ValidationError where they are not as they were when this was their `mark`."""
+    if was != mark(rows):
+        raise ValidationError({"models": [MEANWHILE]})
+
+
+def reorder(layer: Layer, names: Sequence[str], *, actor: str, was: str | None = None) -> list[Candidate]:
     """Has the layer's models tried in this order: priorities 0, 1, 2 and so on. All of them are named, as
-    `provider/name`. Raises: ValidationError at `models`; Layer.DoesNotExist."""
+    `provider/name`. Who says by its `mark` which order this was made from undoes no other that was given meanwhile.
+    Raises: ValidationError at `models`; Layer.DoesNotExist."""
     with configuring.changing(actor), audit.told_here():
         fresh = Layer.objects.get(pk=layer.pk)
         rows = {str(row.model): row for row in of(fresh)}
         refuse_another_set(names, of=list(rows), at="models", what="model")
+        if was is not None:
+            refuse_another_order(rows.values(), was=was)
         before = {name: row.priority for name, row in rows.items()}
         for priority, name in enumerate(names):
             if rows[name].priority != priority:

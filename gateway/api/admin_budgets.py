@@ -9,7 +9,7 @@ from django.db.models import Q, QuerySet
 from django.http import Http404, HttpResponse, JsonResponse
 from rest_framework.request import Request
 
-from analytics import budget_rows, standing, visibility
+from analytics import allotting, standing, visibility
 from analytics.models import ApiKey, Budget, Project
 from gateway import budget_listing
 from gateway.api import managing
@@ -41,7 +41,7 @@ class BudgetViewSet(ManagingViewSet):
         row = self.among().filter(pk=budget_id).first()
         if row is None:
             raise Http404(f"There is no budget {budget_id}.")
-        return self.hold(row, of=row.api_key.project_id if row.api_key else row.project_id)
+        return self.hold(row, of=allotting.project_of(row))
 
     def target(self, fields: dict[str, Any]) -> tuple[Project | None, ApiKey | None]:
         """Takes out of the fields whose budget it is; both where the key is another project's: the row refuses it."""
@@ -69,7 +69,7 @@ class BudgetViewSet(ManagingViewSet):
         fields = managing.changes(request, _KINDS)
         project, key = self.target(fields)
         fields = {"window": "", "limit_usd": None} | fields  # the row says what is missing
-        row = budget_rows.create(actor=self.authority.actor, project=project, api_key=key, **fields)
+        row = allotting.create(authority=self.authority, project=project, api_key=key, **fields)
         return JsonResponse(budget_json(row), status=201)
 
     def retrieve(self, request: Request, budget_id: int) -> HttpResponse:
@@ -77,10 +77,10 @@ class BudgetViewSet(ManagingViewSet):
 
     def partial_update(self, request: Request, budget_id: int) -> HttpResponse:
         row, changes = self.one(budget_id), managing.changes(request, _KINDS)
-        return JsonResponse(budget_json(budget_rows.edit(row, actor=self.authority.actor, changes=changes)))
+        return JsonResponse(budget_json(allotting.edit(row, authority=self.authority, changes=changes)))
 
     def destroy(self, request: Request, budget_id: int) -> HttpResponse:
-        budget_rows.delete(self.one(budget_id), actor=self.authority.actor)
+        allotting.delete(self.one(budget_id), authority=self.authority)
         return JsonResponse({"id": budget_id, "object": "budget", "deleted": True})
 
 

@@ -14,7 +14,7 @@ from django.http import Http404, HttpResponse, JsonResponse
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from analytics import budget_rows, handing_on, keys, projects, visibility
+from analytics import allotting, handing_on, keys, projects, visibility
 from analytics.authority import Authority
 from analytics.models import ApiKey, Budget, Role
 from analytics.types import Caller, Scope
@@ -92,8 +92,7 @@ def _budget(given: int, fields: Mapping[str, object], found: Authority) -> dict[
     row: Budget | None = visibility.budgets_of(found).filter(pk=given).first()
     if row is None:
         raise ValidationError({"budget": [f"There is no budget {given}; GET /v1/admin/budgets shows them."]})
-    found.require(Role.ADMIN, project_id=row.api_key.project_id if row.api_key else row.project_id)
-    return budget_json(budget_rows.edit(row, actor=found.actor, changes=fields))
+    return budget_json(allotting.edit(row, authority=found, changes=fields))
 
 
 _CHANGED: dict[str, Callable[[Any, Mapping[str, object], Authority], dict[str, Any]]] = {

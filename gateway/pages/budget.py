@@ -1,5 +1,5 @@
 """`/admin/budgets/new/`, `/admin/budgets/<id>/` and the page that asks before one is deleted: each change is one call
-into `analytics.budget_rows`."""
+into `analytics.allotting`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from analytics import budget_rows
+from analytics import allotting, budget_rows
 from analytics.authority import Authority
 from analytics.models import Budget, Role
 from gateway import budget_bars
@@ -49,7 +49,7 @@ def new_page(request: HttpRequest, context: Mapping[str, Any]) -> HttpResponse:
 def _made(texts: Mapping[str, str], found: Authority) -> Budget:
     """Raises: ValidationError, PermissionDenied."""
     project, key = budget_fields.target(texts["whose"], found=found)
-    return budget_rows.create(actor=found.actor, project=project, api_key=key, **budget_fields.values(texts))
+    return allotting.create(authority=found, project=project, api_key=key, **budget_fields.values(texts))
 
 
 def change_page(request: HttpRequest, context: Mapping[str, Any], budget_id: int) -> HttpResponse:
@@ -76,9 +76,9 @@ def change_page(request: HttpRequest, context: Mapping[str, Any], budget_id: int
 
 
 def _changed(request: HttpRequest, row: Budget, found: Authority) -> HttpResponse:
-    """Raises: ValidationError, Http404."""
+    """Raises: ValidationError, Http404, PermissionDenied."""
     try:
-        edited = budget_rows.edit(row, actor=found.actor, changes=budget_fields.changes(request.POST))
+        edited = allotting.edit(row, authority=found, changes=budget_fields.changes(request.POST))
     except budget_rows.BudgetProblem as error:
         raise Http404(str(error)) from error
     messages.success(request, f"{edited}: changed, in every process within two seconds.")
@@ -89,7 +89,7 @@ def delete_page(request: HttpRequest, context: Mapping[str, Any], budget_id: int
     """Asks; the answer deletes. Raises: Http404, PermissionDenied."""
     found, row = _held(request, budget_id)
     if request.method == "POST":
-        budget_rows.delete(row, actor=found.actor)
+        allotting.delete(row, authority=found)
         messages.success(request, f"{row} is deleted; what was spent stays in the ledger.")
         return HttpResponseRedirect(_back(row))
     told = {**context, "title": "Delete a budget?", "bar": budget_bars.of([row])[0], "back": _back(row)}
@@ -100,7 +100,7 @@ def _held(request: HttpRequest, budget_id: int) -> tuple[Authority, Budget]:
     """Raises: Http404, for one that the user may not see as well; PermissionDenied for who may look alone."""
     found = finding.authority_of(request)
     row = finding.budget(str(budget_id), found=found)
-    found.require(Role.ADMIN, project_id=finding.project_of(row))
+    found.require(Role.ADMIN, project_id=allotting.project_of(row))
     return found, row
 
 

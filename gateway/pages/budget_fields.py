@@ -75,8 +75,10 @@ def shown(form: QueryDict) -> dict[str, str]:
 
 
 def values(texts: Mapping[str, str]) -> dict[str, Any]:
-    """What the texts stand for, but for whose it is."""
-    return {name: _READ[name](text) for name, text in texts.items() if name in _READ}
+    """What the texts stand for, but for whose it is. Raises: ValidationError."""
+    found = {name: _READ[name](text) for name, text in texts.items() if name in _READ}
+    form_fields.refuse_unseen(found)
+    return found
 
 
 def changes(form: QueryDict) -> dict[str, Any]:

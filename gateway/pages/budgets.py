@@ -14,7 +14,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 
-from analytics import budget_rows, projects, visibility
+from analytics import allotting, budget_rows, projects, visibility
 from analytics.authority import Authority
 from analytics.models import Project, Role
 from gateway import budget_shelves
@@ -106,10 +106,9 @@ def _sent(form: QueryDict, found: Authority) -> tuple[str, Refused]:
 
 def _switch(form: QueryDict, found: Authority) -> tuple[str, Refused]:
     row = finding.budget(form.get("budget", ""), found=found)
-    found.require(Role.ADMIN, project_id=finding.project_of(row))
     is_on = form.get("enabled") == "true"
     try:
-        budget_rows.edit(row, actor=found.actor, changes={"enabled": is_on})
+        allotting.edit(row, authority=found, changes={"enabled": is_on})
     except ValidationError as error:
         return "", Refused(" ".join(form_fields.mistakes(error).values()))
     except budget_rows.BudgetProblem as error:

@@ -43,11 +43,6 @@ def budget(budget_id: str, *, found: Authority) -> Budget:
     return row
 
 
-def project_of(row: Budget) -> int | None:
-    """Whose admins change it; None for the installation's."""
-    return row.api_key.project_id if row.api_key else row.project_id
-
-
 def project(slug: str, *, found: Authority) -> Project:
     """Raises: Http404, for one that the user may not see as well."""
     row = project_called(slug, found=found)

@@ -16,6 +16,8 @@ from django.http import QueryDict
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from analytics import key_rules
+
 WAS = "was-"
 """Begins the name of a hidden field that carries what its namesake showed: one that nobody touched is not written,
 whoever changed it since."""
@@ -66,6 +68,13 @@ def touched(form: QueryDict, names: Mapping[str, object]) -> dict[str, str]:
     """Of a form that says what it showed: the fields that differ from it."""
     found = {name: sent(form, name) for name in names}
     return {name: text for name, text in found.items() if text != sent(form, WAS + name)}
+
+
+def refuse_unseen(values: Mapping[str, object]) -> None:
+    """Raises: ValidationError naming the fields with a text that no row keeps: what would look for one fails at it."""
+    texts = {name: value for name, value in values.items() if isinstance(value, str)}
+    if wrong := {name: [key_rules.UNSEEN] for name, text in texts.items() if key_rules.has_unseen(text)}:
+        raise ValidationError(wrong)
 
 
 def lines(text: str) -> list[str]:

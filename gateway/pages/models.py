@@ -47,6 +47,8 @@ class Line(msgspec.Struct, frozen=True):
 class Shelf(msgspec.Struct, frozen=True):
     layer: Layer
     lines: tuple[Line, ...]
+    mark: str
+    """Goes back with whatever is put in order: by it an order that somebody else gave meanwhile is not undone."""
 
 
 def page(request: HttpRequest, context: Mapping[str, Any]) -> HttpResponse:
@@ -74,7 +76,12 @@ def _shelves() -> list[Shelf]:
     prices = _prices(one.model for layer in layers for one in layer.candidates.all())
     troubles, places = _troubles(), _places()
     return [
-        Shelf(layer, tuple(_lines(_in_order(layer.candidates.all(), places), prices, troubles))) for layer in layers
+        Shelf(
+            layer,
+            tuple(_lines(_in_order(layer.candidates.all(), places), prices, troubles)),
+            candidate_rows.mark(layer.candidates.all()),
+        )
+        for layer in layers
     ]
 
 
@@ -141,19 +148,21 @@ def _troubles() -> dict[int, str]:
 
 def _move(sent: QueryDict, found: Authority) -> str:
     row = _candidate(sent)
-    names = [str(one.model) for one in _in_order(candidate_rows.of(row.layer), _places())]
+    held = list(candidate_rows.of(row.layer))
+    candidate_rows.refuse_another_order(held, was=sent.get("was", ""))
+    names = [str(one.model) for one in _in_order(held, _places())]
     at = names.index(str(row.model))
     to = at - 1 if sent.get("to") == "up" else at + 1
     if not 0 <= to < len(names):
         raise ValidationError(f"{row.model} is the {'first' if to < 0 else 'last'} one already.")
     names[at], names[to] = names[to], names[at]
-    candidate_rows.reorder(row.layer, names, actor=found.actor)
+    candidate_rows.reorder(row.layer, names, actor=found.actor, was=sent.get("was", ""))
     return f"{row.model} is number {to + 1} of {row.layer.name} now."
 
 
 def _order(sent: QueryDict, found: Authority) -> str:
     layer = _layer(sent)
-    candidate_rows.reorder(layer, sent.getlist("model"), actor=found.actor)
+    candidate_rows.reorder(layer, sent.getlist("model"), actor=found.actor, was=sent.get("was", ""))
     return f"The models of {layer.name} are in a new order."
 
 

@@ -28,14 +28,23 @@ def of(row: Project) -> dict[str, Any]:
 
 def read(sent: QueryDict) -> dict[str, Any]:
     """The fields that were sent, by name; a limit as a whole number where it is one, None where it is empty."""
-    given = {name: str(sent[name]).replace("\0", "").strip() for name in USUAL if name in sent}
+    given = {name: str(sent[name]).strip() for name in USUAL if name in sent}
     return {name: form_fields.whole(text) if name in LIMITS else text for name, text in given.items()}
 
 
+def new(sent: QueryDict) -> dict[str, Any]:
+    """What a new project is made of. Raises: ValidationError."""
+    given = {**USUAL, **read(sent)}
+    form_fields.refuse_unseen(given)
+    return given
+
+
 def touched(sent: QueryDict) -> dict[str, Any]:
-    """Of what `read` finds, what differs from what the form showed."""
+    """Of what `read` finds, what differs from what the form showed. Raises: ValidationError."""
     given = read(sent)
-    return {name: given[name] for name in form_fields.touched(sent, given)}
+    found = {name: given[name] for name in form_fields.touched(sent, given)}
+    form_fields.refuse_unseen(found)
+    return found
 
 
 def shown(sent: QueryDict) -> dict[str, str]:

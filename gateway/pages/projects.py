@@ -57,7 +57,7 @@ def new_page(request: HttpRequest, context: Mapping[str, Any]) -> HttpResponse:
     if request.method == "POST":
         given = {**project_fields.USUAL, **project_fields.read(request.POST)}
         try:
-            row = projects.create(actor=found.actor, **given)
+            row = projects.create(actor=found.actor, **project_fields.new(request.POST))
         except ValidationError as error:
             mistakes = project_fields.mistakes(error)
         else:

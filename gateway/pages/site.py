@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar, cast
+from urllib.parse import unquote
 
 from django.contrib.admin import AdminSite
-from django.http import HttpRequest, HttpResponse
+from django.contrib.admin.views.main import ERROR_FLAG
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path
 from django.utils.module_loading import import_string
@@ -50,6 +53,21 @@ _PAGES = (
 """Below `/admin/`: the path, the name of the address, and what answers: it takes the request, the context that all
 pages share, and the path's parts by name."""
 
+View = TypeVar("View", bound=Callable[..., HttpResponseBase])
+
+
+def _without_nul(view: View) -> View:
+    """Asked with a character that PostgreSQL fails at, a list of rows does what Django has it do with any filter that
+    makes no sense: it leads to all rows."""
+
+    @wraps(view)
+    def asked(request: HttpRequest, *parts: Any, **named: Any) -> HttpResponseBase:
+        if "\0" in unquote(request.META["QUERY_STRING"]):
+            return HttpResponseRedirect(f"{request.path}?{ERROR_FLAG}=1")
+        return view(request, *parts, **named)
+
+    return cast(View, asked)
+
 
 class Dashboard(AdminSite):
     site_header = site_title = "AI MCP Gateway"
@@ -65,8 +83,13 @@ class Dashboard(AdminSite):
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         return {**super().each_context(request), "navigation": navigation.of(request, self)}
 
+    def admin_view(self, view: View, cacheable: bool = False) -> View:
+        """Django's, for the tables."""
+        return super().admin_view(_without_nul(view), cacheable)
+
     def get_urls(self) -> list[URLPattern | URLResolver]:
-        own = [path(at, self.admin_view(self._view(page)), name=name) for at, name, page in _PAGES]
+        guarded = super().admin_view  # our pages say themselves what is wrong with a question
+        own = [path(at, guarded(self._view(page)), name=name) for at, name, page in _PAGES]
         own.append(path("tables/", self.admin_view(self.tables), name="tables"))
         *tables, anything = super().get_urls()
         # Paths with parts that vary come behind the tables' own: `providers/provider/` is one of those.

@@ -11,6 +11,8 @@ from tests.browser import looks, pages
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
+    from tests.browser.watch import Watch
+
 pytestmark = pytest.mark.browser
 
 
@@ -51,6 +53,43 @@ def test_and_by_keyboard_where_the_focus_stays(admin: Page) -> None:
     admin.get_by_role("status").filter(has_text="is number 2 of").wait_for()
     assert names(admin) == [before[0], before[2], before[1], *before[3:]]
     assert before[2] in str(admin.evaluate("document.activeElement.getAttribute('aria-label')"))
+
+
+def test_what_somebody_else_put_in_order_meanwhile_stays(admin: Page, plain: Page, watch: Watch) -> None:
+    """By dragging, by keyboard, and without scripts: whoever's page is older is shown how it is now."""
+    watch.forgiven = ("400: ", "console: Failed to load resource", "console: Response Status Error Code 400")
+    for page in (admin, plain):
+        page.goto("/admin/models/")
+    wanted = moved(plain, 0)
+    with admin.expect_response(lambda answer: answer.request.method == "POST"):
+        items(admin).nth(1).drag_to(items(admin).nth(2))
+    waits_for(admin, wanted)
+    assert admin.get_by_role("alert").filter(has_text="in another order meanwhile").is_visible()
+
+    wanted = moved(plain, 1)
+    admin.get_by_role("button", name=f"Try {names(admin)[0]} later in").press("Enter")
+    waits_for(admin, wanted)
+    assert admin.get_by_role("alert").filter(has_text="in another order meanwhile").is_visible()
+
+    admin.get_by_role("button", name=f"Try {wanted[0]} later in").press("Enter")
+    waits_for(admin, [wanted[1], wanted[0], *wanted[2:]])
+    plain.get_by_role("button", name=f"Try {wanted[1]} later in").click()
+    plain.get_by_role("alert").filter(has_text="in another order meanwhile").wait_for()
+    assert names(plain) == names(admin) == [wanted[1], wanted[0], *wanted[2:]]
+
+
+def waits_for(page: Page, order: list[str]) -> None:
+    for number, name in enumerate(order, 1):
+        page.locator("ol.models").first.locator(f'> li:nth-child({number})[data-model="{name}"]').wait_for()
+
+
+def moved(page: Page, number: int) -> list[str]:
+    """Somebody has one tried later; gives the order that this makes."""
+    before = names(page)
+    page.get_by_role("button", name=f"Try {before[number]} later in").click()
+    page.get_by_text(f"{before[number]} is number {number + 2} of").wait_for()
+    assert names(page) == [*before[:number], before[number + 1], before[number], *before[number + 2 :]]
+    return names(page)
 
 
 def test_each_flow_works_without_scripts(plain: Page) -> None:

@@ -204,10 +204,12 @@ def _fill(client: httpx.Client, *, upstream: str) -> int:
 def _with_names(
     told: dict[str, Any], *, known: Mapping[str, Values], to_delete: Mapping[str, Values], own: Mapping[str, Values]
 ) -> dict[str, Any]:
-    """`own`: fields that mean something else in a body than elsewhere, by address."""
+    """`own`: fields that mean something else in a body than elsewhere, by address. That the gateway fails (500) is
+    described, and still is nothing that it may do: without it here, it is a status like any that nobody described."""
     for path, operations in told["paths"].items():
         named = {**NAMED, **own.get(path, {})}
         for method, operation in operations.items():
+            operation["responses"].pop("500", None)
             in_path = _below(known, path) | (_below(to_delete, path) if method == "delete" else {})
             for one in operation.get("parameters", []):
                 one["schema"] = _with_values(one, in_path=in_path, named=named)

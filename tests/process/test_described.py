@@ -20,8 +20,13 @@ FEW, MANY = 12, 100
 SLOW = ["unsupported_method", "allow_header_conformance", "ignored_auth"]
 """Checks that send requests of their own."""
 FAILS_ON_PURPOSE = ["not_a_server_error"]
-"""The models do."""
-AS_A_USER = [("Models", "Usage", "Signing in", "This description"), ("Projects",), ("Installation",)]
+"""The models do, which is 502, 503 or 504. A failure of the gateway itself is none of the statuses it may have here."""
+AS_A_USER = [
+    ("Models", "Usage", "Signing in", "This description"),
+    ("Projects",),
+    ("Installation",),
+    ("Old addresses",),
+]
 
 
 IMPORTED = """
@@ -65,7 +70,7 @@ def test_a_server_that_nobody_asks_for_the_description_holds_none_of_it(installa
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("tags", [*AS_A_USER, ("Old addresses",)], ids=", ".join)
+@pytest.mark.parametrize("tags", AS_A_USER, ids=", ".join)
 def test_users_are_for_long(live: Described, tags: tuple[str, ...]) -> None:
     assert live.hold(*tags, examples=MANY, phases=ALL_PHASES) == ""
 

@@ -15,9 +15,9 @@ from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import connection, transaction
 
-from analytics import audit, budget_rows, handing_on, keys, members, projects
+from analytics import allotting, audit, budget_rows, handing_on, keys, members, projects
 from analytics.authority import Authority
-from analytics.models import Budget, Membership, Role
+from analytics.models import ApiKey, Budget, Membership, Role
 
 
 @pytest.fixture
@@ -31,6 +31,15 @@ def targets(django_db_setup, django_db_blocker, monkeypatch):
         Budget.objects.all().delete()
         key.delete()
         project.delete()
+
+
+@pytest.fixture
+def moved(targets):
+    """Moves the key to a project that is gone after the test, the key with it."""
+    row, other = targets["key"]["api_key"], projects.create("elsewhere", actor="tests")
+    yield lambda: keys.edit(row, actor="tests", changes={"project": other})
+    ApiKey.objects.filter(project=other).delete()
+    other.delete()
 
 
 def outcome_of(work: Callable[[], object]) -> object:
@@ -131,3 +140,30 @@ def test_a_key_that_gains_a_scope_meanwhile_is_not_changed_by_an_operator(target
     assert isinstance(outcome, PermissionDenied)
     row.refresh_from_db()
     assert (row.scopes, row.requests_per_minute) == (["chat", "admin"], None)
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda row, admin: allotting.edit(row, authority=admin, changes={"limit_usd": "9"}),
+        lambda row, admin: allotting.delete(row, authority=admin),
+        lambda row, admin: allotting.create(authority=admin, api_key=row.api_key, window="hour", limit_usd="1"),
+    ],
+    ids=["changed", "deleted", "made"],
+)
+def test_a_budget_whose_key_is_moved_meanwhile_is_not_touched_by_the_old_projects_admin(targets, moved, work):
+    row = budget_rows.create(actor="tests", window="day", limit_usd="5", **targets["key"])
+    admin = Authority("an admin", {targets["project"]["project"].pk: Role.ADMIN})
+    assert isinstance(amid(moved, lambda: work(row, admin)), PermissionDenied)
+    assert list(Budget.objects.values_list("pk", "limit_usd")) == [(row.pk, 5)]
+
+
+def test_who_is_admin_of_both_projects_makes_one_for_a_key_that_is_moved_meanwhile(targets, moved):
+    root = Authority("root", None)
+    made = amid(moved, lambda: allotting.create(authority=root, window="day", limit_usd="5", **targets["key"]))
+    assert made.api_key.project.slug == "elsewhere"
+
+
+def test_a_key_that_is_moved_meanwhile_is_deleted_all_the_same(targets, moved):
+    amid(moved, lambda: keys.delete(targets["key"]["api_key"], actor="tests"))
+    assert not ApiKey.objects.filter(name="at-once").exists()

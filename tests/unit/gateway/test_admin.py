@@ -211,3 +211,10 @@ def test_history_can_only_be_read(admin_client, ours, table):
     if table == "auditentry":
         assert admin_client.post(f"/admin/analytics/auditentry/{row.pk}/delete/", {"post": "yes"}).status_code == 403
         assert AuditEntry.objects.filter(pk=row.pk).exists()
+
+
+@pytest.mark.parametrize("query", ["username=a%00b", "username__contains=%00"])
+def test_a_list_is_asked_for_nothing_that_cannot_be_looked_for(admin_client, query):
+    """PostgreSQL fails at it."""
+    answer = admin_client.get(f"/admin/auth/user/?{query}", follow=True)
+    assert (answer.redirect_chain, answer.status_code) == ([("/admin/auth/user/?e=1", 302)], 200)

@@ -69,6 +69,9 @@ class TestNew:
             ("limit_usd", "", "Use an amount in US dollars"), ("limit_usd", "much", "Use an amount in US dollars"),
             ("limit_usd", "NaN", "Use an amount in US dollars"), ("limit_usd", "0", "Use more than 0 US dollars."),
             ("limit_usd", "1000000000", "Use at most 1,000,000"), ("limit_usd", "0.00000000001", "ten digits"),
+            ("window", "a\0b", "Use no control"), ("action", "a\0b", "Use no control"),
+            ("layer", "\0", "Use no control"), ("limit_usd", "5\0", "Use no control"),
+            ("starts_at", "\0", "Use no control"),
             ("window", "year", "is not a window"), ("action", "explode", "is not an action"),
             ("layer", "L0", "Only a budget that degrades"), ("severity", "mild", "is not a severity"),
             ("near_edge", "jump", "near the edge"), ("ends_at", "2020-01-01T00:00", "lies in the past"),
@@ -147,7 +150,12 @@ class TestChanged:
 
     @pytest.mark.parametrize(
         ("field", "value", "says"),
-        [("limit_usd", "-1", "more than 0"), ("limit_usd", "", "Use an amount"), ("layer", "L0", "Only a budget")],
+        [
+            ("limit_usd", "-1", "more than 0"),
+            ("limit_usd", "", "Use an amount"),
+            ("layer", "L0", "Only a budget"),
+            ("severity", "a\0b", "Use no control"),
+        ],
     )
     def test_what_is_wrong_is_said_beside_its_field(self, admin, row, field, value, says):
         answer = self.change(admin, row, **{field: value})

@@ -9,8 +9,9 @@ from django.test.utils import CaptureQueriesContext
 
 from analytics.models import AuditEntry, Membership
 from providers.models import Model, Price, Provider
-from routing import snapshot
+from routing import candidate_rows, snapshot
 from routing.models import Candidate, Layer, Policy
+from tests.unit.gateway import page_forms
 
 pytestmark = pytest.mark.django_db
 PAGE = "/admin/models/"
@@ -30,13 +31,21 @@ def order(layer="L0"):
     return [row.model.name for row in rows.select_related("model")]
 
 
+def shown(client, layer="L0"):
+    """What the page says of the order that it shows, as its forms send it."""
+    forms = [form.fields for form in page_forms.found(client, PAGE) if form.fields.get("layer") == layer]
+    (was,) = {fields["was"] for fields in forms if fields["do"] in ("move", "order")}
+    return {"was": was}
+
+
 def sent(client, do, *, htmx=False, **fields):
     return client.post(PAGE, {"do": do, **fields}, headers={"HX-Request": "true"} if htmx else {})
 
 
 def done(client, do, **fields):
     """What is said on the page that one is led to."""
-    answer = client.post(PAGE, {"do": do, **fields}, follow=True)
+    known = shown(client) if do in ("move", "order") else {}
+    answer = client.post(PAGE, {"do": do, **known, **fields}, follow=True)
     assert answer.redirect_chain == [(PAGE, 302)], answer.context_data["mistake"]
     return " ".join(str(message) for message in answer.context["messages"])
 
@@ -83,7 +92,7 @@ class TestOrder:
         ("model", "to", "says"), [("up/m0", "up", "the first one"), ("up/m9", "down", "the last one")]
     )
     def test_no_step_beyond_the_ends(self, admin_client, model, to, says):
-        assert says in refused(admin_client, "move", layer="L0", model=model, to=to)
+        assert says in refused(admin_client, "move", layer="L0", model=model, to=to, **shown(admin_client))
         assert order() == ["m0", "m8", "m9"]
 
     def test_all_of_them_at_once(self, admin_client):
@@ -92,9 +101,41 @@ class TestOrder:
         assert AuditEntry.objects.get(action="candidates.reordered").actor == "admin"
 
     def test_an_order_from_before_somebody_took_one_out_is_refused(self, admin_client):
+        was = shown(admin_client)
         Candidate.objects.filter(model__name="m8").delete()
-        assert "up/m8" in refused(admin_client, "order", layer="L0", model=["up/m9", "up/m0", "up/m8"])
+        assert "up/m8" in refused(admin_client, "order", layer="L0", model=["up/m9", "up/m0", "up/m8"], **was)
         assert order() == ["m0", "m9"]
+
+    @pytest.mark.parametrize("htmx", [False, True])
+    @pytest.mark.parametrize(
+        ("do", "fields"),
+        [
+            ("order", {"model": ["up/m8", "up/m0", "up/m9"]}), ("move", {"model": "up/m8", "to": "up"}),
+            ("move", {"model": "up/m9", "to": "up"}),
+        ],
+    )  # fmt: skip
+    def test_another_one_given_meanwhile_is_not_undone(self, admin_client, do, fields, htmx):
+        opened = shown(admin_client)
+        done(admin_client, "order", layer="L0", model=["up/m9", "up/m0", "up/m8"])
+        answer = sent(admin_client, do, htmx=htmx, layer="L0", **opened, **fields)
+        assert (answer.status_code, answer.context_data["mistake"]) == (400, candidate_rows.MEANWHILE)
+        assert order() == ["m9", "m0", "m8"]
+        assert [one.name for one in answer.context_data["shelves"][0].lines] == ["up/m9", "up/m0", "up/m8"]
+        assert done(admin_client, "move", layer="L0", model="up/m0", to="up") == "up/m0 is number 1 of L0 now."
+
+    def test_nor_are_priorities_of_ones_own(self, admin_client):
+        opened = shown(admin_client)
+        Candidate.objects.filter(layer__name="L0").update(priority=5)
+        assert "meanwhile" in refused(admin_client, "move", layer="L0", model="up/m9", to="up", **opened)
+
+    def test_what_is_done_in_other_layers_is_no_matter(self, admin_client):
+        opened = shown(admin_client)
+        Candidate.objects.filter(layer__name="L1").update(priority=5)
+        assert sent(admin_client, "move", layer="L0", model="up/m9", to="up", **opened).status_code == 302
+
+    def test_a_page_that_does_not_say_what_it_showed_changes_nothing(self, admin_client):
+        assert "meanwhile" in refused(admin_client, "order", layer="L0", model=["up/m9", "up/m0", "up/m8"])
+        assert order() == ["m0", "m8", "m9"]
 
 
 class TestModelsInLayers:
@@ -155,12 +196,12 @@ class TestLayers:
 
 class TestByHtmx:
     def test_what_was_done_is_said_on_the_spot(self, admin_client):
-        answer = sent(admin_client, "move", htmx=True, layer="L0", model="up/m9", to="up")
+        answer = sent(admin_client, "move", htmx=True, layer="L0", model="up/m9", to="up", **shown(admin_client))
         assert (answer.status_code, answer.context_data["said"]) == (200, "up/m9 is number 2 of L0 now.")
         assert [one.name for one in answer.context_data["shelves"][0].lines] == ["up/m0", "up/m9", "up/m8"]
 
     def test_what_cannot_be_too(self, admin_client):
-        answer = sent(admin_client, "move", htmx=True, layer="L0", model="up/m0", to="up")
+        answer = sent(admin_client, "move", htmx=True, layer="L0", model="up/m0", to="up", **shown(admin_client))
         assert (answer.status_code, "the first one" in answer.content.decode()) == (400, True)
 
 

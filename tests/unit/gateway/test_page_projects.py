@@ -160,6 +160,7 @@ class TestNew:
         ("field", "value", "says"),
         [
             ("slug", "default", "already exists"), ("slug", "A b", "lower-case"), ("slug", "", "blank"),
+            ("slug", "a\0b", "Use no control characters"), ("name", "a\0b", "Use no control characters"),
             ("slug", "new", "is where projects are made"), ("time_zone", "localtime", "IANA name"),
             ("tokens_per_minute", "many", "Use a whole number"), ("tokens_per_minute", "0", "1"),
         ],
@@ -222,6 +223,12 @@ class TestSettings:
             True,
         )
         assert Project.objects.get().name != "Ours"
+
+    def test_a_name_holds_no_character_that_cannot_be_kept(self, ada, ours):
+        answer = sent(ada, "settings", **page_forms.filled(ada, OURS, "settings") | {"name": "a\0b"})
+        wrong = {one.name: one.mistake for one in answer.context_data["fields"] if one.mistake}
+        assert (answer.status_code, list(wrong)) == (400, ["name"])
+        assert "Use no control characters" in wrong["name"]
 
     def test_it_is_switched_off_and_on(self, ada, ours):
         for word, is_on in (("false", False), ("true", True)):

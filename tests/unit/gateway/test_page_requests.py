@@ -80,6 +80,8 @@ class TestSearch:
             ({"since": "nonsense"}, "since", "is no time"), ({"cost_over": "much"}, "cost_over", "Use an amount"),
             ({"project": "gone"}, "project", "gone"), ({"status": "9xx"}, "status", "Use 2xx"),
             ({"since": "40d"}, "since", "31 days at a time"),
+            ({"session": "a\0b"}, "session", "no control"), ({"error": "a\0b"}, "error", "no control"),
+            ({"project": "a\0b"}, "project", "no control"), ({"cost_over": "\0"}, "cost_over", "Use an amount"),
         ],
     )  # fmt: skip
     def test_what_is_wrong_is_said_beside_its_field(self, admin_client, rows, query, field, says):
