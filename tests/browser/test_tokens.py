@@ -52,6 +52,7 @@ def test_everyone_can_read_them(admin: Page, scheme: str, width: int) -> None:
     admin.get_by_role("heading", level=1, name=name).wait_for()
     read(admin, f"token-{scheme}-{width}")
     admin.goto("/admin/tokens/")
+    assert pages.scrolling_sideways(admin) == []
     read(admin, f"tokens-{scheme}-{width}")
 
 
