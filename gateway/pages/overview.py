@@ -65,7 +65,7 @@ def _page(request: HttpRequest, context: dict[str, Any], *, config: Snapshot) ->
             "windows": [
                 Choice(title, _url(name, project), is_chosen=name == window) for name, title in WINDOW_TITLES.items()
             ],
-            "window_title": WINDOW_TITLES[window],
+            "window_words": WINDOW_TITLES[window].removeprefix("1 "),
             "step_title": STEP_TITLES[found.step],
             "projects": _projects(asker),
             "project": project,

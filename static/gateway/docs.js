@@ -13,11 +13,22 @@ function withToken(request) {
 
 /* What Swagger UI writes against its own roles: a link within the button that opens an operation, groups without a
    heading above theirs, a head and a filter that belong to no part of the page, fields without a
-   name, code that scrolls and no key reaches. */
+   name, code that scrolls and no key reaches, a window that keys wander out of. */
 function Accessible({ React }) {
     const element = React.createElement;
     const code = ({ className, children }) => element("pre", { className: `microlight ${className}`, tabIndex: 0 }, children);
     const part = (name) => (Part) => (props) => element("section", { "aria-label": name }, element(Part, props));
+    const modal = (Popup) => (props) => {
+        const place = React.useRef(null);
+        const leave = () => props.authActions.showDefinitions(false);
+        React.useLayoutEffect(() => {
+            const dialog = place.current;
+            dialog.showModal();
+            return () => dialog.close(); // while it is still in the page: the focus goes back to what opened it
+        }, []);
+        const named = { ref: place, className: "holder", "aria-label": "Available authorizations", onClose: leave };
+        return element("dialog", named, element(Popup, props));
+    };
     const titled = (Part) => (props) =>
         element(React.Fragment, null, element("h2", { className: "wrapper" }, "Operations"), element(Part, props));
     return {
@@ -26,6 +37,8 @@ function Accessible({ React }) {
             InfoContainer: part("About"),
             FilterContainer: part("Filter"),
             operations: titled,
+            authorizationPopup: modal,
+            CloseIcon: (Icon) => (props) => element("span", { role: "img", "aria-label": "Close" }, element(Icon, props)),
             TextArea: (Field) => (props) => element(Field, { "aria-label": "Body", ...props }),
         },
     };
@@ -34,7 +47,8 @@ function Accessible({ React }) {
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
 function dress() {
-    document.documentElement.classList.toggle("dark-mode", dark.matches);
+    const { classList, dataset } = document.documentElement; // the theme is chosen in the dashboard; Django's script reads it
+    classList.toggle("dark-mode", dataset.theme === "dark" || (dataset.theme !== "light" && dark.matches));
 }
 
 document.addEventListener("DOMContentLoaded", () => {

@@ -23,6 +23,11 @@ _STICKING_OUT = """
 }).map(element => element.outerHTML.slice(0, 120))
 """
 
+_SCROLLING_SIDEWAYS = """
+() => Array.from(document.querySelectorAll("#content .scroll"))
+  .filter(box => box.scrollWidth > box.clientWidth + 1).map(box => `${box.ariaLabel}: ${box.scrollWidth}`)
+"""
+
 
 def sign_in(page: Page, *, password: str = PASSWORD) -> None:
     page.goto("/admin/login/?next=/admin/")
@@ -52,6 +57,11 @@ def everything_in(page: Page) -> str:
 def sticking_out(page: Page) -> list[str]:
     """The elements that reach beyond the right edge of the window and do not lie in a box that scrolls."""
     return list(page.evaluate(_STICKING_OUT))
+
+
+def scrolling_sideways(page: Page) -> list[str]:
+    """The tables that are wider than the box they lie in."""
+    return list(page.evaluate(_SCROLLING_SIDEWAYS))
 
 
 def barriers(page: Page) -> list[str]:

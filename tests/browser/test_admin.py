@@ -58,6 +58,11 @@ def test_a_phone_shows_pages_in_their_full_width(admin: Page) -> None:
     for address in (*lists, "/admin/providers/provider/add/", "/admin/providers/price/add/"):
         admin.goto(address)
         assert pages.sticking_out(admin) == [], address
+    admin.goto("/admin/password_change/")
+    card = admin.locator("fieldset.module").bounding_box()
+    field = admin.get_by_label("Old password").bounding_box()
+    assert card and field
+    assert card["x"] + 10 < field["x"] < field["x"] + field["width"] < card["x"] + card["width"] - 10
     pages.make_key(admin, "made on a phone")
     assert pages.sticking_out(admin) == []
 

@@ -20,6 +20,7 @@ def test_everyone_can_read_it(admin: Page, scheme: str, width: int) -> None:
     admin.set_viewport_size({"width": width, "height": looks.HEIGHTS[width]})
     admin.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]  # one of the two
     admin.goto("/admin/audit/?action=project.")
+    assert pages.scrolling_sideways(admin) == []
     assert (pages.sticking_out(admin), pages.barriers(admin)) == ([], [])
     pages.picture(admin, f"audit-{scheme}-{width}")
     admin.locator("table.entries tbody a").first.click()

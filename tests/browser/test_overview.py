@@ -79,7 +79,7 @@ def test_the_way_leads_through_windows_and_projects(admin: Page) -> None:
     admin.get_by_label("Project").select_option("research")
     admin.get_by_role("button", name="Show").click()
     admin.wait_for_url("**/admin/?window=30d&project=research")
-    admin.get_by_text("No request has come in during these 30 days").wait_for()
+    admin.get_by_text("No request has come in during the last 30 days").wait_for()
     assert pages.barriers(admin) == []
     assert admin.locator(".choices [aria-current]").inner_text() == "30 days"
 

@@ -123,7 +123,7 @@ class TestPage:
         page = answer.content.decode()
         loaded = re.findall(r'(?:src|href)="([^"]*)"', page)
         assert [address for address in loaded if not address.startswith("/")] == []
-        assert re.findall(r"<script[^>]*>(.*?)</script>", page) == ["", ""]
+        assert re.findall(r"<script[^>]*>(.*?)</script>", page) == ["", "", ""]
         assert "<style" not in page and "style=" not in page
         assert "unsafe" not in answer["Content-Security-Policy"]
 

@@ -174,8 +174,15 @@ class TestAMember:
 
 def test_nothing_yet_says_how_to_begin(admin_client):
     page = admin_client.get("/admin/").content.decode()
-    assert "No request has come in during these 24 hours" in page
+    assert "No request has come in during the last 24 hours" in page
     assert "http://testserver/v1" in page
+
+
+def test_a_window_of_one_hour_is_called_an_hour(admin_client):
+    page = admin_client.get("/admin/", {"window": "1h"}).content.decode()
+    assert "compared with the hour before" in page
+    assert "No request has come in during the last hour." in page
+    assert "None in the last hour." in page
 
 
 def test_before_the_configuration_is_loaded_it_says_so(admin_client):
