@@ -12,6 +12,11 @@ import time
 import pytest
 
 ASKS = "from gateway import confirming; print('said', confirming.is_confirmed('Go on?'))"
+AS_A_TERMINALS_OWN = (
+    "import fcntl, signal, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    "signal.signal(signal.SIGINT, signal.default_int_handler)"
+)
+"""Ctrl-C reaches it, as it reaches what a person starts: what runs in the background is born deaf to it."""
 WAIT_S = 20.0
 
 
@@ -22,7 +27,7 @@ def ask():
     def ask(typed: bytes) -> bytes:
         ours, theirs = pty.openpty()
         asking = subprocess.Popen(
-            [sys.executable, "-c", f"import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); {ASKS}"],
+            [sys.executable, "-c", f"{AS_A_TERMINALS_OWN}; {ASKS}"],
             stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
         )  # fmt: skip
         os.close(theirs)
