@@ -109,7 +109,7 @@ def _moved(rule: Rule, alerts: Iterable[Alert], reader: Reader) -> tuple[list[Mo
 
 def _read(rule: Rule, reader: Reader) -> tuple[list[Reading], str]:
     try:
-        asked = rules.question(rule, ids={slug: pk for pk, slug in reader.slugs.items()})
+        asked = rules.question(rule, ids=reader.project_ids)
         return reader.read(asked), ""
     except Exception as error:  # written by other ways than ours: one rule must not keep the others from being seen
         is_known = isinstance(error, SpanProblem | TookTooLong | DatabaseError)
@@ -122,12 +122,12 @@ def moved(rule: Rule, readings: Sequence[Reading], alerts: Iterable[Alert], *, n
     """What a look changes. Labels that are no longer seen have nothing to be wrong with, unless all is kept then."""
     asked = rules.terms(rule)
     found = [(reading.labels, reading.seen) for reading in readings]
-    known = {alert.fingerprint: alert for alert in alerts}
+    known = {frozenset(alert.labels.items()): alert for alert in alerts}
     if readings and readings[0].seen.error and rule.group_by:
         found = [(tuple(alert.labels.items()), readings[0].seen) for alert in known.values()] or found
     told = []
     for labels, seen in found:
-        alert = known.pop(fingerprint(rule.pk, labels), None)
+        alert = known.pop(frozenset(labels), None)
         told.append(_step(alert, labels, seen, terms=asked, now=now))
     told += [_gone(alert, terms=asked, now=now) for alert in known.values()]
     return [one for one in told if one is not None]

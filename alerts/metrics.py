@@ -113,8 +113,6 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     value: Value = nothing
     is_timed: bool = False
     """Whether histograms are needed."""
-    has_window: bool = True
-    """Whether it is about a stretch of time, or about how things stand."""
     most: float = 0.0
     """The highest threshold, where it is not its unit's."""
 
@@ -173,7 +171,6 @@ KINDS: Mapping[Metric, Kind] = {
         unit=Unit.SHARE,
         source=Source.BUDGETS,
         dimensions=(Dimension.PROJECT, Dimension.KEY),
-        has_window=False,
         most=10.0,
     ),
     Metric.CIRCUITS_OPEN: Kind(
@@ -181,7 +178,6 @@ KINDS: Mapping[Metric, Kind] = {
         unit=Unit.COUNT,
         source=Source.CIRCUITS,
         dimensions=(Dimension.PROVIDER, Dimension.MODEL),
-        has_window=False,
     ),
     Metric.QUEUE_DEPTH: Kind(
         title="Requests in queues", unit=Unit.COUNT, source=Source.GAUGES, dimensions=(Dimension.PROVIDER,)

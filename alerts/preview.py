@@ -25,6 +25,8 @@ from analytics.series import MINUTE
 SPAN = timedelta(days=7)
 _PIECE = timedelta(days=1)
 """Minutes are read a day at a time."""
+Key = frozenset[tuple[str, str]]
+"""Labels in whatever order."""
 _FROM_SUMS = frozenset(Metric) - {Metric.IDLE, Metric.SPEND_AGAINST_USUAL}
 
 
@@ -60,16 +62,12 @@ class Preview(msgspec.Struct, frozen=True):
 
 def run(rule: Rule, *, now: datetime, span: timedelta = SPAN) -> Preview:
     """`rule` need not be saved. Raises: NoPast, SpanProblem where that is too many groups."""
-    question = rules.question(rule, ids=_ids(now))
+    question = rules.question(rule, ids=Reader(now).project_ids)
     if question.kind.source is not Source.USAGE or question.metric not in _FROM_SUMS:
         raise NoPast(f"{question.kind.title} has no past that could be looked at again.")
     ticks = list(_ticks(rule.interval_s, start=now - span, end=now))
     minutes = Minutes(question, start=Reader(now - span).end - question.window, end=Reader(now).end, at=now)
     return _walked(rule, ticks, minutes)
-
-
-def _ids(now: datetime) -> Mapping[str, int]:
-    return {slug: pk for pk, slug in Reader(now).slugs.items()}
 
 
 def _ticks(interval_s: int, *, start: datetime, end: datetime) -> Iterator[datetime]:
@@ -82,25 +80,23 @@ def _ticks(interval_s: int, *, start: datetime, end: datetime) -> Iterator[datet
 def _walked(rule: Rule, ticks: Sequence[datetime], minutes: Minutes) -> Preview:
     points: list[Point] = []
     changes: list[Begun] = []
-    alerts: dict[str, Alert] = {}
+    alerts: dict[Key, Alert] = {}
     for tick in ticks:
         readings = minutes.readings(tick)
         for moved in evaluating.moved(rule, readings, _not_calm(alerts), now=tick):
-            name = evaluating.fingerprint(rule.pk or 0, moved.labels)
-            alerts[name] = _alert(name, moved.labels, moved.now)
+            alerts[frozenset(moved.labels)] = _alert(moved.labels, moved.now)
             news = evaluating.is_news(moved.was, moved.now)
             changes.append(Begun(tick, moved.labels, moved.was, moved.now, news))
-        points += _points(rule, tick, readings, alerts)
+        points += _points(tick, readings, alerts)
     return Preview(tuple(points), tuple(changes))
 
 
-def _not_calm(alerts: Mapping[str, Alert]) -> list[Alert]:
+def _not_calm(alerts: Mapping[Key, Alert]) -> list[Alert]:
     return [alert for alert in alerts.values() if alert.state != State.NORMAL.value]
 
 
-def _alert(name: str, labels: Labels, stands: Standing) -> Alert:
+def _alert(labels: Labels, stands: Standing) -> Alert:
     return Alert(
-        fingerprint=name,
         labels=dict(labels),
         state=stands.state.value,
         level=stands.level.value,
@@ -109,8 +105,8 @@ def _alert(name: str, labels: Labels, stands: Standing) -> Alert:
     )
 
 
-def _points(rule: Rule, tick: datetime, readings: Sequence[Reading], alerts: Mapping[str, Alert]) -> Iterator[Point]:
-    seen = {evaluating.fingerprint(rule.pk or 0, one.labels): one for one in readings}
+def _points(tick: datetime, readings: Sequence[Reading], alerts: Mapping[Key, Alert]) -> Iterator[Point]:
+    seen = {frozenset(one.labels): one for one in readings}
     for name, reading in seen.items():
         stands = evaluating.standing(alerts[name]) if name in alerts else NORMAL
         yield Point(tick, reading.labels, reading.seen.value, stands.state, stands.level)

@@ -82,6 +82,11 @@ class Reader:
         return found
 
     @cached_property
+    def project_ids(self) -> Mapping[str, int]:
+        """By slug."""
+        return {slug: pk for pk, slug in self.slugs.items()}
+
+    @cached_property
     def slugs(self) -> Mapping[int, str]:
         """Of projects, by id."""
         return dict(Project.objects.values_list("pk", "slug"))

@@ -180,7 +180,7 @@ def _texts(rule: Rule) -> Iterator[Mistake]:
             yield "runbook_url", "Use an address that begins with https:// or http://."
     if not isinstance(rule.labels, dict) or any(not isinstance(value, str) for value in rule.labels.values()):
         yield "labels", 'Use an object of texts, such as {"team": "search"}.'
-    elif taken := sorted({"rule", *PLACEHOLDERS} & rule.labels.keys()):
+    elif taken := sorted(rule.labels.keys() & set(PLACEHOLDERS)):
         yield "labels", f"{', '.join(taken)}: alerts have these themselves; choose other names."
 
 

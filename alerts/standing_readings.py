@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from alerts.machine import Seen
 from alerts.metrics import Metric
+from alerts.usage_readings import fields_of
 from analytics import accounts, budget_book
 from analytics.gauge_models import GaugeSample
 from analytics.models import ApiKey, AuditEntry
@@ -118,23 +120,20 @@ def _lets_through(provider: str, name: str, filters: Filters) -> bool:
 def gauges(reader: Reader, question: Question) -> dict[Labels, Seen]:
     start = reader.end - question.window
     samples: list[Sample] = reader.once(("samples", start), lambda: _samples(start, reader.end))
-    by_minute: dict[Labels, Counter[datetime]] = defaultdict(Counter)
+    together = (
+        operator.add if question.metric is Metric.QUEUE_DEPTH else max
+    )  # how late something is adds up to nothing
+    by_minute: dict[Labels, dict[datetime, float]] = defaultdict(dict)
     for at, readings in samples:
         for labels, value in _readings(readings, question):
             minute = at.replace(second=0, microsecond=0)
-            together = by_minute[labels]
-            together[minute] = max(together[minute], value) if _is_worst(question) else together[minute] + value  # type: ignore[assignment]  # counts of anything
-    return {labels: Seen(float(max(found.values())), len(found)) for labels, found in by_minute.items()}
+            by_minute[labels][minute] = together(by_minute[labels].get(minute, 0.0), value)
+    return {labels: Seen(max(found.values()), len(found)) for labels, found in by_minute.items()}
 
 
 def _samples(start: datetime, end: datetime) -> list[Sample]:
     rows = GaugeSample.objects.filter(at__gte=start, at__lt=end).order_by("at")
     return list(rows.values_list("at", "readings"))
-
-
-def _is_worst(question: Question) -> bool:
-    """How late something is does not add up; how many wait does."""
-    return question.metric is not Metric.QUEUE_DEPTH
 
 
 _GAUGES = {
@@ -150,9 +149,9 @@ def _readings(readings: Mapping[str, Any], question: Question) -> Iterable[tuple
         among = question.filters.providers
         meant = {name: number for name, number in told.items() if among is None or name in among}
         if not question.by:
-            yield (), sum(meant.values())
+            yield (), float(sum(meant.values()))
         else:
-            yield from (((("provider", name),), number) for name, number in meant.items())
+            yield from (((("provider", name),), float(number)) for name, number in meant.items())
     elif told is not None:
         yield (), float(told)
 
@@ -177,5 +176,4 @@ def audit(reader: Reader, question: Question) -> dict[Labels, Seen]:
 
 
 def _named(values: Mapping[str, str], by: Iterable[Dimension]) -> Labels:
-    fields = [field for one in by for field in (("provider", "model") if one is Dimension.MODEL else (one.value,))]
-    return tuple((field, values[field]) for field in dict.fromkeys(fields))
+    return tuple((field, values[field]) for field in fields_of(by))

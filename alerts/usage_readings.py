@@ -20,7 +20,6 @@ USUAL = timedelta(days=7)
 """What is spent in a window is compared with what such a window cost on average during so long before it."""
 REMEMBERED = timedelta(days=1)
 """Who asked within so long before a window and not in it is idle; who did not has gone."""
-_MINUTE_S = MINUTE.total_seconds()
 _NAMED_AS = {
     Dimension.PROJECT: ("project",),
     Dimension.KEY: ("key", "project"),
@@ -100,9 +99,12 @@ def by_labels(reader: Reader, found: Mapping[Group, Seen], by: tuple[Dimension, 
 
 
 def labels_of(groups: Iterable[Group], by: tuple[Dimension, ...]) -> list[Labels]:
-    wanted = list(groups)
-    fields = [field for dimension in by for field in _NAMED_AS[dimension]]
+    fields = fields_of(by)
     return [
-        tuple((field, str(one.fields.get(field) or "")) for field in dict.fromkeys(fields))
-        for one in names.named(wanted, by)
+        tuple((field, str(one.fields.get(field) or "")) for field in fields) for one in names.named(list(groups), by)
     ]
+
+
+def fields_of(by: Iterable[Dimension]) -> list[str]:
+    """What labels are called, each once."""
+    return list(dict.fromkeys(field for dimension in by for field in _NAMED_AS[dimension]))

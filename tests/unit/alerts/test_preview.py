@@ -74,8 +74,10 @@ def test_it_agrees_with_the_same_past_tick_by_tick(past, name):
 
 def test_it_writes_nothing_and_needs_no_row(past):
     rule = Rule(name="tried", **RULES["error share"])
-    assert preview.run(rule, now=NOW, span=SPAN).changes
+    told = preview.run(rule, now=NOW, span=SPAN)
     assert not (Rule.objects.exists() or Alert.objects.exists() or Change.objects.exists())
+    assert told == preview.run(rule_rows.create(actor="ann", name="kept", **RULES["error share"]), now=NOW, span=SPAN)
+    assert told.changes
 
 
 def test_every_tick_has_a_point_where_nothing_happened_too():
