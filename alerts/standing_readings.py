@@ -120,9 +120,8 @@ def _lets_through(provider: str, name: str, filters: Filters) -> bool:
 def gauges(reader: Reader, question: Question) -> dict[Labels, Seen]:
     start = reader.end - question.window
     samples: list[Sample] = reader.once(("samples", start), lambda: _samples(start, reader.end))
-    together = (
-        operator.add if question.metric is Metric.QUEUE_DEPTH else max
-    )  # how late something is adds up to nothing
+    # Those who wait add up; how late something is does not.
+    together = operator.add if question.metric is Metric.QUEUE_DEPTH else max
     by_minute: dict[Labels, dict[datetime, float]] = defaultdict(dict)
     for at, readings in samples:
         for labels, value in _readings(readings, question):

@@ -10,7 +10,7 @@ from asgiref.sync import async_to_sync
 from django import forms
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
-from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.urls import reverse
 from django.utils import timezone
 
@@ -45,10 +45,10 @@ class FactsForm(forms.ModelForm):  # type: ignore[type-arg]  # it takes none at 
 def page(request: HttpRequest, context: Mapping[str, Any], name: str) -> HttpResponse:
     """Raises: PermissionDenied, Http404."""
     found = acting.signed_in(request, "providers.view_model")
-    row = _row(name)
+    row = question.model_called(name)
     outcome = acting.outcome_of(request, _ACTS, found, row)
     if not outcome.goes_to:
-        row = _row(name)
+        row = question.model_called(name)
     told = {
         **context,
         "title": str(row),
@@ -70,13 +70,6 @@ def page(request: HttpRequest, context: Mapping[str, Any], name: str) -> HttpRes
         **_last_month(request, name),
     }
     return acting.answered(request, "gateway/model.html", told, outcome)
-
-
-def _row(name: str) -> Model:
-    row = model_rows.find(name)
-    if row is None:
-        raise Http404(f"There is no model {name!r}.")
-    return row
 
 
 def _last_month(request: HttpRequest, name: str) -> dict[str, Any]:

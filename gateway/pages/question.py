@@ -39,9 +39,7 @@ def page(request: HttpRequest, context: Mapping[str, Any], name: str) -> HttpRes
     Raises: PermissionDenied, Http404.
     """
     found = acting.signed_in(request, "providers.change_model")
-    row = model_rows.find(name)
-    if row is None:
-        raise Http404(f"There is no model {name!r}.")
+    row = model_called(name)
     if request.method != "POST":
         return HttpResponseRedirect(reverse("admin:model", args=[name]))
     try:
@@ -53,6 +51,14 @@ def page(request: HttpRequest, context: Mapping[str, Any], name: str) -> HttpRes
     return StreamingHttpResponse(
         _lines(telling, shown_to(found)), content_type="application/x-ndjson", headers=unbuffered
     )
+
+
+def model_called(name: str) -> Model:
+    """By `provider/name`. Raises: Http404."""
+    row = model_rows.find(name)
+    if row is None:
+        raise Http404(f"There is no model {name!r}.")
+    return row
 
 
 def put(sent: QueryDict, found: Authority, row: Model) -> Telling:
